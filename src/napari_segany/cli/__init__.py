@@ -1,0 +1,1 @@
+"""The `segany` command: one file per command, none of which needs napari or Qt."""

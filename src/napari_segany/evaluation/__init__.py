@@ -1,0 +1,1 @@
+"""From weights and annotated images to numbers: one file per protocol."""
