@@ -1,0 +1,48 @@
+# make demo    the main job on a bundled micrograph: in a window, or as files in demo/ where there is no screen
+# make test    the whole test suite
+# make lint    ruff, import-linter and mypy
+# make docs    the pictures of the documentation
+# Each sets up what it needs first (.venv, and the system libraries for Qt on Debian and Ubuntu).
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+STAMP := $(VENV)/.installed
+export PYTHON
+
+# A virtual screen where there is no real one.
+SCREEN := $(if $(DISPLAY)$(WAYLAND_DISPLAY),,xvfb-run -a -s "-screen 0 1600x1000x24")
+
+.PHONY: demo test lint docs setup clean
+.DEFAULT_GOAL := demo
+
+demo: setup
+ifeq ($(SCREEN),)
+	$(BIN)/segany demo
+else
+	$(SCREEN) $(BIN)/segany demo --output demo
+endif
+
+test: setup
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+docs: setup
+	$(SCREEN) $(BIN)/python scripts/make_pictures.py
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt scripts/system_libraries.sh scripts/make_venv.sh
+	sh scripts/system_libraries.sh
+	test -x $(BIN)/python || sh scripts/make_venv.sh $(VENV)
+	$(PIP) install --quiet --constraint constraints.txt torch
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[all,test]"
+	touch $(STAMP)
+
+clean:
+	rm -rf $(VENV) demo build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache
