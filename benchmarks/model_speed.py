@@ -68,9 +68,8 @@ def print_table(
         name: {kind: statistics.median(values) for kind, values in kinds.items()} for name, kinds in seconds.items()
     }
     reference = medians.get("vit_b")
-    print(
-        f"image 1024 x 1400, {arguments.device}, {torch.get_num_threads()} threads, {arguments.rounds} rounds, medians\n"
-    )
+    threads = torch.get_num_threads()
+    print(f"image 1024 x 1400, {arguments.device}, {threads} threads, {arguments.rounds} rounds, medians\n")
     print("| model | parameters | embedding | click | embedding / ViT-B | click / ViT-B |")
     print("|---|---|---|---|---|---|")
     for name, kinds in medians.items():
