@@ -1,0 +1,75 @@
+"""Label images: many masks in one array of numbers, and the TIFF file that holds it. Knows no torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import tifffile
+from numpy.typing import ArrayLike, NDArray
+
+from napari_segany.formats.atomic import replacing
+from napari_segany.formats.record import MaskRecord
+
+
+def to_labels(
+    records: Sequence[MaskRecord], shape: tuple[int, int], *, smaller_on_top: bool = True
+) -> NDArray[np.uint16] | NDArray[np.uint32]:
+    """Paint records into a label image; record k gets the label k + 1, background is 0.
+
+    Parameters
+    ----------
+    records : sequence of MaskRecord
+        The masks, each of the size of the image.
+    shape : (int, int)
+        (H, W) of the image, in pixels.
+    smaller_on_top : bool
+        Where masks overlap the smaller one stays visible; otherwise the later one.
+
+    Returns
+    -------
+    numpy.ndarray
+        (H, W) uint16, or uint32 for more than 65535 records.
+
+    Raises
+    ------
+    ValueError
+        For a record of another size.
+    """
+    shape = (int(shape[0]), int(shape[1]))
+    for number, record in enumerate(records):
+        if record.rle.size != shape:
+            raise ValueError(f"record {number} has the size {record.rle.size}; the label image has {shape}")
+    labels = np.zeros(shape, np.uint16 if len(records) <= np.iinfo(np.uint16).max else np.uint32)
+    order = range(len(records))
+    for index in sorted(order, key=lambda index: -records[index].area) if smaller_on_top else order:
+        row_min, col_min, row_max, col_max = records[index].rle.bbox
+        window = labels[row_min:row_max, col_min:col_max]
+        window[records[index].rle.window((row_min, col_min, row_max, col_max))] = index + 1
+    return labels
+
+
+def write_label_tiff(path: str | os.PathLike[str], labels: ArrayLike) -> None:
+    """Write a label image as a losslessly compressed TIFF file, whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+        The file; it replaces one that is there.
+    labels : array_like
+        Unsigned or signed integers, or bool.
+
+    Raises
+    ------
+    ValueError
+        For values that are no labels.
+    OSError
+        Where the file cannot be written.
+    """
+    array = np.asarray(labels)
+    if array.dtype.kind not in "bui":
+        raise ValueError(f"labels are integers or bool; these are {array.dtype}")
+    array = array.astype(np.uint8) if array.dtype == np.bool_ else array
+    with replacing(path) as temporary:
+        tifffile.imwrite(temporary, array, compression="zlib", photometric="minisblack")
