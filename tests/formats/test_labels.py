@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_segany.formats.labels import to_labels, write_label_tiff
+from napari_segany.formats.record import MaskRecord
+
+SHAPE = (20, 30)
+
+
+def box(row_min: int, col_min: int, row_max: int, col_max: int) -> MaskRecord:
+    mask = np.zeros(SHAPE, bool)
+    mask[row_min:row_max, col_min:col_max] = True
+    return MaskRecord.from_mask(mask)
+
+
+def test_records_are_numbered_in_their_order():
+    labels = to_labels([box(0, 0, 4, 4), box(10, 10, 12, 15)], SHAPE)
+    assert labels.dtype == np.uint16
+    assert labels.shape == SHAPE
+    assert labels[3, 3] == 1
+    assert labels[11, 14] == 2
+    assert (labels > 0).sum() == 16 + 10
+
+
+@pytest.mark.parametrize("smaller_first", [True, False])
+def test_the_smaller_mask_stays_visible(smaller_first):
+    records = [box(5, 5, 8, 8), box(0, 0, 15, 15)]
+    labels = to_labels(records if smaller_first else records[::-1], SHAPE)
+    small = 1 if smaller_first else 2
+    assert (labels == small).sum() == 9
+    assert (labels == 3 - small).sum() == 225 - 9
+
+
+def test_or_the_later_one():
+    assert (to_labels([box(5, 5, 8, 8), box(0, 0, 15, 15)], SHAPE, smaller_on_top=False) == 1).sum() == 0
+
+
+def test_holes_stay_holes():
+    mask = box(2, 2, 12, 12).mask & ~box(5, 5, 8, 8).mask
+    np.testing.assert_array_equal(to_labels([MaskRecord.from_mask(mask)], SHAPE) == 1, mask)
+
+
+def test_no_records_and_empty_records_leave_background():
+    empty = MaskRecord.from_mask(np.zeros(SHAPE, bool))
+    assert not to_labels([], SHAPE).any()
+    assert not to_labels([empty], SHAPE).any()
+
+
+def test_many_records_need_32_bits():
+    labels = to_labels([box(0, 0, 1, 1)] * 65535 + [box(1, 1, 2, 2)], SHAPE)
+    assert labels.dtype == np.uint32
+    assert labels[1, 1] == 65536
+
+
+def test_records_of_another_size_are_refused():
+    with pytest.raises(ValueError, match=r"record 1 has the size \(20, 30\)"):
+        to_labels([MaskRecord.from_mask(np.ones((5, 5), bool)), box(0, 0, 1, 1)], (5, 5))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.int32, bool])
+def test_tiff_files_are_lossless_and_compressed(tmp_path, dtype):
+    labels = (np.indices((300, 400)).sum(axis=0) // 100).astype(dtype)
+    path = tmp_path / "labels.tif"
+    write_label_tiff(path, labels)
+    np.testing.assert_array_equal(tifffile.imread(path), labels)
+    assert path.stat().st_size < labels.nbytes / 10
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_floats_are_no_labels(tmp_path):
+    with pytest.raises(ValueError, match="float64"):
+        write_label_tiff(tmp_path / "labels.tif", np.zeros(SHAPE))
+
+
+def test_a_missing_folder_is_an_os_error(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"labels\.tif"):
+        write_label_tiff(tmp_path / "missing" / "labels.tif", np.zeros(SHAPE, int))
