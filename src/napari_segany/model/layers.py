@@ -1,0 +1,94 @@
+"""Small layers that several parts of the network share; they know no configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Result = TypeVar("Result")
+
+
+class LayerNorm2d(nn.Module):
+    """Normalise the channels of every position of a (B, C, H, W) map."""
+
+    def __init__(self, channels: int, eps: float = 1e-6) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, C, H, W) with zero mean and unit variance over C, scaled and shifted."""
+        x = x.permute(0, 2, 3, 1)  # (B, H, W, C)
+        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps).permute(0, 3, 1, 2)
+
+
+class MLPBlock(nn.Module):
+    """Two linear layers with an activation between them."""
+
+    def __init__(self, channels: int, hidden: int, activation: type[nn.Module]) -> None:
+        super().__init__()
+        self.lin1 = nn.Linear(channels, hidden)
+        self.lin2 = nn.Linear(hidden, channels)
+        self.act = activation()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (..., channels)."""
+        out: Tensor = self.lin2(self.act(self.lin1(x)))
+        return out
+
+
+class DropPath(nn.Module):
+    """Stochastic depth (doi:10.1007/978-3-319-46493-0_39): drop a residual branch of whole samples while training."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        if not 0 <= rate < 1:
+            raise ValueError(f"the drop path rate is {rate}; it must be at least 0 and less than 1")
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, ...) with samples zeroed at `rate` and the others scaled to keep the mean."""
+        if not self.training or self.rate == 0:
+            return x
+        kept = torch.rand((x.shape[0],) + (1,) * (x.ndim - 1), device=x.device) >= self.rate
+        return x * (kept.to(x.dtype) / (1 - self.rate))
+
+
+class Neck(nn.Sequential):
+    """Two convolutions that bring an encoder's (B, C, h, w) to the (B, 256, h, w) of the image embedding."""
+
+    def __init__(self, channels: int, embed_dim: int) -> None:
+        super().__init__(
+            nn.Conv2d(channels, embed_dim, 1, bias=False),
+            LayerNorm2d(embed_dim),
+            nn.Conv2d(embed_dim, embed_dim, 3, padding=1, bias=False),
+            LayerNorm2d(embed_dim),
+        )
+
+
+def drop_path_rates(last: float, depth: int) -> list[float]:
+    """Return the stochastic depth of each of `depth` blocks, rising linearly from 0 to `last`."""
+    return [last * block / max(depth - 1, 1) for block in range(depth)]
+
+
+def init_encoder(module: nn.Module) -> None:
+    """Start linear layers as vision transformers are started: truncated normal of 0.02, zero bias."""
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def finish(steps: Generator[tuple[int, int], None, Result]) -> Result:
+    """Run steps that yield (done, total) to their end and return their result."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: Result = end.value
+            return result

@@ -1,0 +1,187 @@
+"""Prompt encoder of SAM: points, boxes and masks to tokens. Knows nothing of images and masks' decoding.
+
+Kirillov et al. 2023, appendix A (doi:10.1109/ICCV51070.2023.00371); positions are random Fourier features
+(Tancik et al. 2020, arXiv:2006.10739). Parameter names are the published ones.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from napari_segany.model.layers import LayerNorm2d
+
+STRIDE = 16
+PADDING_LABEL = -1
+
+
+class PositionEmbeddingRandom(nn.Module):
+    """Random Fourier features of positions in [0, 1]."""
+
+    positional_encoding_gaussian_matrix: Tensor
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.register_buffer("positional_encoding_gaussian_matrix", torch.randn(2, features))
+
+    def forward(self, positions: Tensor) -> Tensor:
+        """Return (..., 2 * features) of positions (..., 2) in x, y order, each in 0..1."""
+        phases = 2 * math.pi * ((2 * positions - 1) @ self.positional_encoding_gaussian_matrix)
+        return torch.cat([phases.sin(), phases.cos()], dim=-1)
+
+
+class PromptEncoder(nn.Module):
+    """Prompts to sparse tokens and a dense map.
+
+    Prompts and features may belong to a window of the model's canvas instead of all of it (training on crops):
+    `origin` (x, y) in pixels says where the window lies, and positions are encoded as they are in the canvas.
+    A window that reaches beyond the canvas is taken to lie in a canvas just large enough for it.
+
+    Parameters
+    ----------
+    embed_dim : int
+        Channels of tokens and map.
+    image_size : int
+        Side of the canvas, in pixels.
+    mask_in_chans : int
+        Channels of the convolutions that read a mask prompt.
+    """
+
+    def __init__(self, embed_dim: int = 256, image_size: int = 1024, mask_in_chans: int = 16) -> None:
+        super().__init__()
+        self.embed_dim = embed_dim
+        self.image_size = image_size
+        self.pe_layer = PositionEmbeddingRandom(embed_dim // 2)
+        # In this order: background point, foreground point, top left and bottom right corner of a box.
+        self.point_embeddings = nn.ModuleList(nn.Embedding(1, embed_dim) for _ in range(4))
+        self.not_a_point_embed = nn.Embedding(1, embed_dim)
+        self.mask_downscaling = nn.Sequential(
+            nn.Conv2d(1, mask_in_chans // 4, kernel_size=2, stride=2),
+            LayerNorm2d(mask_in_chans // 4),
+            nn.GELU(),
+            nn.Conv2d(mask_in_chans // 4, mask_in_chans, kernel_size=2, stride=2),
+            LayerNorm2d(mask_in_chans),
+            nn.GELU(),
+            nn.Conv2d(mask_in_chans, embed_dim, kernel_size=1),
+        )
+        self.no_mask_embed = nn.Embedding(1, embed_dim)
+
+    def forward(
+        self,
+        points: tuple[Tensor, Tensor] | None,
+        boxes: Tensor | None,
+        masks: Tensor | None,
+        *,
+        grid: tuple[int, int] | None = None,
+        origin: tuple[int, int] = (0, 0),
+    ) -> tuple[Tensor, Tensor]:
+        """Encode B prompts.
+
+        Parameters
+        ----------
+        points : tuple of Tensor, optional
+            Coordinates (B, N, 2), x, y in pixels of the window, and labels (B, N): 1, 0, or -1 for padding.
+        boxes : Tensor, optional
+            (B, 4), x0, y0, x1, y1 in pixels of the window.
+        masks : Tensor, optional
+            (B, 1, 4h, 4w) logits.
+        grid : tuple of int, optional
+            (h, w) of the image embedding; that of the canvas when not given.
+        origin : tuple of int
+            (x, y) of the window in the canvas, in pixels.
+
+        Returns
+        -------
+        sparse : Tensor
+            (B, tokens, 256): points (and one for padding where there is no box), then two corners of the box.
+        dense : Tensor
+            (B, 256, h, w).
+
+        Raises
+        ------
+        ValueError
+            For no prompt at all, or for masks that do not fit the grid.
+        """
+        height, width = grid or self._canvas_grid()
+        canvas = self._canvas((height, width), origin)
+        given = [prompt for prompt in (points[0] if points else None, boxes, masks) if prompt is not None]
+        if not given:
+            raise ValueError("there is no prompt: give points, boxes, masks or several of them")
+        batch = given[0].shape[0]
+        tokens = [self.no_mask_embed.weight.new_zeros(batch, 0, self.embed_dim)]
+        if points is not None:
+            tokens.append(self._encode_points(*points, origin, canvas, pad=boxes is None))
+        if boxes is not None:
+            tokens.append(self._encode_boxes(boxes, origin, canvas))
+        if masks is None:
+            dense = self.no_mask_embed.weight.view(1, -1, 1, 1).expand(batch, -1, height, width)
+        else:
+            if masks.shape[1:] != (1, 4 * height, 4 * width):
+                raise ValueError(
+                    f"masks have the shape {tuple(masks.shape)}; expected (B, 1, {4 * height}, {4 * width}), "
+                    "the size of the low-resolution logits"
+                )
+            dense = self.mask_downscaling(masks)
+        return torch.cat(tokens, dim=1), dense
+
+    def get_dense_pe(self, grid: tuple[int, int] | None = None, origin: tuple[int, int] = (0, 0)) -> Tensor:
+        """Return the positions (1, 256, h, w) of the cells of the image embedding.
+
+        Parameters
+        ----------
+        grid : tuple of int, optional
+            (h, w) of the window; that of the canvas when not given.
+        origin : tuple of int
+            (x, y) of the window in the canvas, in pixels; multiples of 16.
+
+        Raises
+        ------
+        ValueError
+            For an origin that is not a multiple of 16 or negative.
+        """
+        height, width = grid or self._canvas_grid()
+        if any(start < 0 or start % STRIDE for start in origin):
+            raise ValueError(f"origin is {origin}; both values must be multiples of {STRIDE}, 0 or more")
+        cells = self._canvas((height, width), origin) / STRIDE
+        device = self.pe_layer.positional_encoding_gaussian_matrix.device
+        x = (torch.arange(width, device=device) + (origin[0] // STRIDE + 0.5)) / cells
+        y = (torch.arange(height, device=device) + (origin[1] // STRIDE + 0.5)) / cells
+        centres = torch.stack([x.expand(height, width), y[:, None].expand(height, width)], dim=-1)  # (h, w, 2)
+        positions: Tensor = self.pe_layer(centres)
+        return positions.permute(2, 0, 1)[None]
+
+    def _kinds(self) -> Tensor:
+        """Return (4, 256): background, foreground, top left, bottom right."""
+        return torch.cat(list(self.point_embeddings.parameters()))
+
+    def _canvas_grid(self) -> tuple[int, int]:
+        return self.image_size // STRIDE, self.image_size // STRIDE
+
+    def _canvas(self, grid: tuple[int, int], origin: tuple[int, int]) -> int:
+        return max(self.image_size, origin[0] + grid[1] * STRIDE, origin[1] + grid[0] * STRIDE)
+
+    def _positions(self, coords: Tensor, origin: tuple[int, int], canvas: int) -> Tensor:
+        # Integer coordinates are pixel centres, the canvas is measured from the corner of its first pixel.
+        matrix = self.pe_layer.positional_encoding_gaussian_matrix
+        offset = torch.tensor(origin, dtype=matrix.dtype, device=matrix.device) + 0.5
+        positions: Tensor = self.pe_layer((coords.to(matrix.dtype) + offset) / canvas)
+        return positions
+
+    def _encode_points(
+        self, coords: Tensor, labels: Tensor, origin: tuple[int, int], canvas: int, *, pad: bool
+    ) -> Tensor:
+        """Return (B, N, 256), or (B, N + 1, 256) with a padding point."""
+        if pad:
+            coords = torch.cat([coords, coords.new_zeros(coords.shape[0], 1, 2)], dim=1)
+            labels = torch.cat([labels, labels.new_full((labels.shape[0], 1), PADDING_LABEL)], dim=1)
+        position = self._positions(coords, origin, canvas)  # (B, N, 256)
+        background, foreground = self._kinds()[:2]
+        kind = torch.where(labels[..., None] == 0, background, foreground)
+        return torch.where(labels[..., None] == PADDING_LABEL, self.not_a_point_embed.weight, position + kind)
+
+    def _encode_boxes(self, boxes: Tensor, origin: tuple[int, int], canvas: int) -> Tensor:
+        """Return (B, 2, 256), top left and bottom right corner."""
+        corners = self._positions(boxes.reshape(-1, 2, 2), origin, canvas)
+        return corners + self._kinds()[2:]

@@ -1,0 +1,256 @@
+"""The whole Segment Anything Model as tensors in, tensors out. Knows no images, no devices and no files.
+
+Kirillov et al. 2023 (doi:10.1109/ICCV51070.2023.00371). Positions are (x, y) in pixels of the model's input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from napari_segany.model.config import SamConfig, TinyViTConfig
+from napari_segany.model.image_encoder import ImageEncoderViT
+from napari_segany.model.layers import finish
+from napari_segany.model.mask_decoder import MaskDecoder, choose_masks
+from napari_segany.model.prompt_encoder import STRIDE, PromptEncoder
+from napari_segany.model.tiny_vit import TinyViT
+
+PIXEL_MEAN = (123.675, 116.28, 103.53)
+PIXEL_STD = (58.395, 57.12, 57.375)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFeatures:
+    """What the image encoder made of B images.
+
+    Attributes
+    ----------
+    embedding : Tensor
+        (B, 256, h, w), the image embedding, at stride 16.
+    high_resolution : tuple of Tensor
+        Empty for the published models, else (B, 32, 4h, 4w) at stride 4 and (B, 64, 2h, 2w) at stride 8.
+    """
+
+    embedding: Tensor
+    high_resolution: tuple[Tensor, ...] = ()
+
+
+class Sam(nn.Module):
+    """Image encoder, prompt encoder and mask decoder.
+
+    Parameters
+    ----------
+    config : SamConfig
+        Shape of the network.
+
+    Raises
+    ------
+    ValueError
+        For a configuration that no network can have.
+    """
+
+    mask_threshold: float = 0.0
+    pixel_mean: Tensor
+    pixel_std: Tensor
+
+    def __init__(self, config: SamConfig) -> None:
+        super().__init__()
+        if config.image_size <= 0 or config.image_size % STRIDE:
+            raise ValueError(f"image_size is {config.image_size}; it must be a positive multiple of {STRIDE}")
+        self.config = config
+        channels = None
+        if isinstance(config.encoder, TinyViTConfig):
+            self.image_encoder: ImageEncoderViT | TinyViT = TinyViT(config.encoder, config.embed_dim)
+            channels = config.encoder.embed_dims[:2]
+        else:
+            self.image_encoder = ImageEncoderViT(config.encoder, config.image_size, config.embed_dim)
+        if config.high_resolution_features and channels is None:
+            raise ValueError("high_resolution_features needs a TinyViTConfig: a plain ViT has no stride of 4")
+        self.prompt_encoder = PromptEncoder(config.embed_dim, config.image_size, config.mask_in_chans)
+        self.mask_decoder = MaskDecoder(config, channels if config.high_resolution_features else None)
+        # On the CPU even when the model is built on the meta device, since no checkpoint holds them.
+        for name, values in (("pixel_mean", PIXEL_MEAN), ("pixel_std", PIXEL_STD)):
+            self.register_buffer(name, torch.tensor(values, device="cpu").view(3, 1, 1), persistent=False)
+
+    def preprocess(self, image: Tensor) -> Tensor:
+        """Normalise pixels and pad to the square model input.
+
+        Parameters
+        ----------
+        image : Tensor
+            (B, 3, h, w) float, RGB in 0..255, h and w at most `config.image_size`.
+
+        Returns
+        -------
+        Tensor
+            (B, 3, S, S), normalised, zero below and to the right of the image.
+
+        Raises
+        ------
+        ValueError
+            For another shape.
+        """
+        size = self.config.image_size
+        if image.ndim != 4 or image.shape[1] != 3 or max(image.shape[2:]) > size:
+            raise ValueError(
+                f"the image has the shape {tuple(image.shape)}; expected (B, 3, h, w) with h and w up to {size}: "
+                "resize its long side first"
+            )
+        normalised = (image - self.pixel_mean) / self.pixel_std
+        return F.pad(normalised, (0, size - image.shape[3], 0, size - image.shape[2]))
+
+    def encode(self, x: Tensor) -> ImageFeatures:
+        """Return the features of normalised pixels (B, 3, H, W); H and W are multiples of 16."""
+        return finish(self.encode_steps(x))
+
+    def encode_steps(self, x: Tensor) -> Generator[tuple[int, int], None, ImageFeatures]:
+        """Encode block by block; closing the generator stops before the next block.
+
+        Parameters
+        ----------
+        x : Tensor
+            (B, 3, H, W) normalised pixels; H and W are multiples of 16, not necessarily `config.image_size`.
+
+        Yields
+        ------
+        tuple of int
+            Blocks done, and blocks in all.
+
+        Returns
+        -------
+        ImageFeatures
+            The features.
+
+        Raises
+        ------
+        ValueError
+            For another shape.
+        """
+        if x.ndim != 4 or x.shape[1] != 3 or x.shape[2] % STRIDE or x.shape[3] % STRIDE or not x.numel():
+            raise ValueError(
+                f"the input has the shape {tuple(x.shape)}; expected (B, 3, H, W), "
+                f"H and W multiples of {STRIDE}: use preprocess"
+            )
+        embedding, scales = yield from self.image_encoder.steps(x)
+        if self.mask_decoder.uses_high_resolution:
+            return ImageFeatures(embedding, self.mask_decoder.project_high_resolution(*scales))
+        return ImageFeatures(embedding)
+
+    def decode(
+        self,
+        features: ImageFeatures,
+        *,
+        points: Tensor | None = None,
+        labels: Tensor | None = None,
+        boxes: Tensor | None = None,
+        masks: Tensor | None = None,
+        multimask: bool,
+        origin: tuple[int, int] = (0, 0),
+    ) -> tuple[Tensor, Tensor]:
+        """Answer B prompts.
+
+        Parameters
+        ----------
+        features : ImageFeatures
+            Of one image, shared by all prompts, or of B images, one per prompt.
+        points : Tensor, optional
+            (B, N, 2), x, y in pixels of the model's input.
+        labels : Tensor, optional
+            (B, N): 1 foreground, 0 background, -1 for points that only pad.
+        boxes : Tensor, optional
+            (B, 4), x0, y0, x1, y1 in pixels of the model's input.
+        masks : Tensor, optional
+            (B, 1, 4h, 4w) logits.
+        multimask : bool
+            Three masks for an ambiguous prompt instead of one.
+        origin : tuple of int
+            (x, y) of the features' window within the canvas of `config.image_size`, in pixels, multiples of 16,
+            where the features are those of a crop. Prompts are relative to the window.
+
+        Returns
+        -------
+        logits : Tensor
+            (B, C, 4h, 4w), C = 3 or 1; above `mask_threshold` is the object.
+        iou : Tensor
+            (B, C) predicted IoU.
+
+        Raises
+        ------
+        ValueError
+            For no prompt, points without labels, or prompts of different number.
+        """
+        logits, iou = self.decode_all(features, points=points, labels=labels, boxes=boxes, masks=masks, origin=origin)
+        return choose_masks(logits, iou, multimask=multimask)
+
+    def decode_all(
+        self,
+        features: ImageFeatures,
+        *,
+        points: Tensor | None = None,
+        labels: Tensor | None = None,
+        boxes: Tensor | None = None,
+        masks: Tensor | None = None,
+        origin: tuple[int, int] = (0, 0),
+    ) -> tuple[Tensor, Tensor]:
+        """Answer as `decode` does, with all mask tokens at once, for training.
+
+        Returns
+        -------
+        logits : Tensor
+            (B, 4, 4h, 4w): the mask for unambiguous prompts, then the three for ambiguous ones.
+        iou : Tensor
+            (B, 4) predicted IoU.
+        """
+        _check_prompts(points, labels, boxes, masks)
+        grid = (features.embedding.shape[2], features.embedding.shape[3])
+        sparse, dense = self.prompt_encoder(
+            points=None if points is None else (points, labels), boxes=boxes, masks=masks, grid=grid, origin=origin
+        )
+        return self.mask_decoder.predict_masks(
+            image_embeddings=features.embedding,
+            image_pe=self.prompt_encoder.get_dense_pe(grid, origin),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            high_resolution=features.high_resolution,
+        )
+
+    def upscale(self, logits: Tensor, input_shape: tuple[int, int], image_shape: tuple[int, int]) -> Tensor:
+        """Bring low-resolution logits to the size of the image.
+
+        Parameters
+        ----------
+        logits : Tensor
+            (B, C, h, w), of the whole square model input.
+        input_shape : tuple of int
+            (rows, cols) of the image within the model input, without padding.
+        image_shape : tuple of int
+            (rows, cols) of the image.
+
+        Returns
+        -------
+        Tensor
+            (B, C, *image_shape).
+        """
+        size = self.config.image_size
+        full = F.interpolate(logits, (size, size), mode="bilinear", align_corners=False)
+        image = full[..., : input_shape[0], : input_shape[1]]
+        return F.interpolate(image, image_shape, mode="bilinear", align_corners=False)
+
+
+def _check_prompts(points: Tensor | None, labels: Tensor | None, boxes: Tensor | None, masks: Tensor | None) -> None:
+    if (points is None) != (labels is None):
+        raise ValueError("points and labels belong together: give both or neither")
+    if points is not None and labels is not None and (points.shape[2:] != (2,) or points.shape[:2] != labels.shape):
+        raise ValueError(
+            f"points have the shape {tuple(points.shape)} and labels {tuple(labels.shape)}; "
+            "expected (B, N, 2) and (B, N)"
+        )
+    if boxes is not None and (boxes.ndim != 2 or boxes.shape[1] != 4):
+        raise ValueError(f"boxes have the shape {tuple(boxes.shape)}; expected (B, 4)")
+    numbers = {len(prompt) for prompt in (points, boxes, masks) if prompt is not None}
+    if len(numbers) > 1:
+        raise ValueError(f"points, boxes and masks are of {sorted(numbers)} prompts; all must be of the same number")
