@@ -1,4 +1,4 @@
-"""Label images: many masks in one array of numbers, and the TIFF file that holds it. Knows no torch."""
+"""Label images: many masks in one array of numbers, and the files that hold them. Knows no torch."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import tifffile
 from numpy.typing import ArrayLike, NDArray
+from PIL import Image
 
 from napari_segany.formats.atomic import replacing
 from napari_segany.formats.record import MaskRecord
@@ -73,3 +74,19 @@ def write_label_tiff(path: str | os.PathLike[str], labels: ArrayLike) -> None:
     array = array.astype(np.uint8) if array.dtype == np.bool_ else array
     with replacing(path) as temporary:
         tifffile.imwrite(temporary, array, compression="zlib", photometric="minisblack")
+
+
+def write_mask_png(path: str | os.PathLike[str], mask: NDArray[np.bool_]) -> None:
+    """Write one (H, W) bool mask as a PNG file of 0 and 255, whole or not at all.
+
+    Raises
+    ------
+    ValueError
+        For an array that is not 2-D and bool.
+    OSError
+        Where the file cannot be written.
+    """
+    if mask.ndim != 2 or mask.dtype != np.bool_:
+        raise ValueError(f"a mask is 2-D and bool; this one has the shape {mask.shape} and type {mask.dtype}")
+    with replacing(path) as temporary:
+        Image.fromarray(mask.astype(np.uint8) * np.uint8(255)).save(temporary, format="PNG")

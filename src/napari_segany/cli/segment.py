@@ -1,0 +1,153 @@
+"""`segany segment`: one object of an image file by points, a box, or both. Imports torch only when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_segany.engine.embedding import ImageEmbedding
+    from napari_segany.engine.predictor import Predictor
+    from napari_segany.formats.record import MaskRecord
+
+NAME = "segment"
+HELP = "Segment one object of an image by points and a box. Positions are rows and columns, in pixels, from 0."
+
+_TIFF = (".tif", ".tiff")
+_JSON = (".json",)
+_PNG = (".png",)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("image", metavar="IMAGE", type=Path, help="TIFF, PNG, JPEG, .npy, ...")
+    parser.add_argument(
+        "--point", metavar="R,C", type=_numbers(2), action="append", default=[],
+        help="a point on the object (row,column); may be given several times",
+    )  # fmt: skip
+    parser.add_argument(
+        "--background", metavar="R,C", type=_numbers(2), action="append", default=[],
+        help="a point that is not on the object; may be given several times",
+    )  # fmt: skip
+    parser.add_argument("--box", metavar="R0,C0,R1,C1", type=_numbers(4), help="a box around the object")
+    parser.add_argument(
+        "--model",
+        metavar="NAME|PATH",
+        default="light",
+        help="see `segany models`, or a checkpoint file (default: light)",
+    )
+    parser.add_argument("--device", default="auto", help="auto, cuda, mps or cpu (default: auto)")
+    parser.add_argument(
+        "--contrast-limits", metavar="LO,HI", type=_numbers(2),
+        help="intensities that become black and white (default: 8-bit images as they are, others from percentiles)",
+    )  # fmt: skip
+    parser.add_argument("--slice", metavar="N", type=int, help="which plane of a stack, from 0")
+    number = parser.add_mutually_exclusive_group()
+    number.add_argument("--multimask", action="store_true", help="three masks, whatever the prompt")
+    number.add_argument("--single", action="store_true", help="one mask, whatever the prompt")
+    parser.add_argument(
+        "-o", "--output", metavar="OUT", type=Path, action="append", required=True,
+        help=".tif: label image of the best mask; .png: the best mask, 0 and 255; .json: all masks with their scores "
+        "as run lengths. May be given several times",
+    )  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    """Segment, write the outputs and print one line."""
+    points = [*args.point, *args.background]
+    labels = [1] * len(args.point) + [0] * len(args.background)
+    if not points and args.box is None:
+        raise ValueError("the prompt is empty; give --point R,C or --box R0,C0,R1,C1")
+    _check_outputs(args.output)
+
+    from napari_segany.engine.image import checked_image
+    from napari_segany.engine.prompts import Prompt
+    from napari_segany.formats.image_file import read_image
+
+    image = checked_image(read_image(args.image, plane=args.slice))
+    prompt = Prompt.checked(points or None, labels or None, args.box, image_shape=(image.shape[0], image.shape[1]))
+
+    from napari_segany.engine.predictor import Predictor
+    from napari_segany.engine.records import records_of
+
+    predictor = Predictor(args.model, device=args.device)
+    embedding = _encode(predictor, image, args.contrast_limits)
+    multimask = True if args.multimask else False if args.single else None
+    records = records_of(predictor.answer(embedding, prompt, multimask=multimask), prompt)
+    for path in args.output:
+        _write(path, records)
+    print(_summary(args.image, records, args.output))
+    return 0
+
+
+def _encode(
+    predictor: Predictor, image: NDArray[np.generic], contrast_limits: tuple[float, float] | None
+) -> ImageEmbedding:
+    """Compute the embedding; a person at a terminal sees the progress."""
+    from tqdm import tqdm
+
+    from napari_segany.engine.progress import Progress, drain
+
+    with tqdm(desc="image embedding", unit="block", leave=False, disable=None, file=sys.stderr) as bar:
+
+        def report(progress: Progress) -> None:
+            bar.total = progress.total or None
+            bar.update(progress.done - bar.n)
+
+        return drain(predictor.encode_steps(image, contrast_limits=contrast_limits), report)
+
+
+def _check_outputs(paths: Sequence[Path]) -> None:
+    """Refuse before the work what could not be written after it."""
+    for path in paths:
+        if path.suffix.lower() not in (*_TIFF, *_JSON, *_PNG):
+            raise ValueError(f"the output {path} has an unknown ending; allowed are .tif, .tiff, .json and .png")
+        if not path.parent.is_dir():
+            raise ValueError(f"the folder of the output {path} does not exist; make it first")
+        if path.is_dir() or not os.access(path.parent, os.W_OK):
+            raise ValueError(f"the output {path} cannot be written; choose another file or folder")
+
+
+def _write(path: Path, records: Sequence[MaskRecord]) -> None:
+    from napari_segany.formats.labels import to_labels, write_label_tiff, write_mask_png
+    from napari_segany.formats.record import write_records
+
+    best = records[0]
+    if path.suffix.lower() in _JSON:
+        write_records(path, records)
+    elif path.suffix.lower() in _PNG:
+        write_mask_png(path, best.mask)
+    else:
+        write_label_tiff(path, to_labels([best], best.rle.size))
+
+
+def _summary(image: Path, records: Sequence[MaskRecord], outputs: Sequence[Path]) -> str:
+    best = records[0]
+    others = ", ".join(f"{record.predicted_iou:.3f}" for record in records[1:])
+    return (
+        f"{image.name}: {best.area} pixels, predicted IoU {best.predicted_iou:.3f}, "
+        f"stability {best.stability_score:.3f}{f' (others: {others})' if others else ''} -> "
+        f"{', '.join(str(path) for path in outputs)}"
+    )
+
+
+def _numbers(count: int) -> Callable[[str], tuple[float, ...]]:
+    """Return what reads `count` numbers that are separated by commas."""
+
+    def read(text: str) -> tuple[float, ...]:
+        try:
+            values = tuple(float(part) for part in text.split(","))
+        except ValueError:
+            values = ()
+        if len(values) != count:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {count} numbers separated by commas, without spaces")
+        return values
+
+    return read

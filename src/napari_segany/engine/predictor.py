@@ -1,0 +1,378 @@
+"""Image to embedding to masks with one model on one device. Knows no files but weights, and no user interface.
+
+Kirillov et al. 2023 (arXiv:2304.02643). The embedding is a value that the caller keeps and passes to `predict`; a
+predictor remembers nothing of the images it has seen and may be used from any thread.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+import zlib
+from collections.abc import Iterator
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from napari_segany.engine.device import (
+    DeviceFallbackWarning,
+    NotEnoughMemoryError,
+    choose_device,
+    is_out_of_memory,
+)
+from napari_segany.engine.embedding import ImageEmbedding
+from napari_segany.engine.image import ModelInput, model_input
+from napari_segany.engine.mask_prompt import mask_logits
+from napari_segany.engine.prediction import Prediction
+from napari_segany.engine.progress import Progress, Steps, drain
+from napari_segany.engine.prompts import Prompt
+from napari_segany.engine.weights import UnknownModelError, resolve
+from napari_segany.model import ImageFeatures, Sam, load_sam
+
+STABILITY_OFFSET = 1.0
+"""Logits by which the threshold is raised and lowered for the stability score (SAM paper, appendix B)."""
+
+_PROMPTS_AT_A_TIME = 64
+_WEIGHT_FILES = (".pth", ".pt", ".safetensors")
+
+
+class Predictor:
+    """A model that is ready to answer.
+
+    Parameters
+    ----------
+    model : str, path or Sam
+        A name of the registry ("light", "vit_b", ...), a checkpoint file, or a built model. A built model is moved to
+        the device and set to evaluation.
+    device : str or torch.device
+        "auto", "cuda", "mps" or "cpu"; see `choose_device`.
+    weights_folder : path, optional
+        Where the weights of the registry are; `engine.weights` says where by default.
+
+    Attributes
+    ----------
+    sam : Sam
+        The model.
+    name : str
+        The name of the registry, or the file's name with a checksum of the weights: an embedding tells by it which
+        model made it.
+
+    Raises
+    ------
+    FileNotFoundError
+        For weights that are not there, with the remedy.
+    ValueError
+        For an unknown name, a damaged checkpoint or a device that is not available.
+    """
+
+    def __init__(
+        self,
+        model: str | PathLike[str] | Sam = "light",
+        *,
+        device: str | torch.device = "auto",
+        weights_folder: str | PathLike[str] | None = None,
+    ) -> None:
+        target = choose_device(device)
+        if isinstance(model, Sam):
+            self.name, sam = f"model-{_checksum(model)}", model
+        else:
+            self.name, sam = _load(model, None if weights_folder is None else Path(weights_folder))
+        self.sam = _placed(sam.eval(), target)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is: the device asked for, or the CPU once the device ran out of memory."""
+        return self.sam.mask_decoder.iou_token.weight.device
+
+    @property
+    def logits_shape(self) -> tuple[int, int]:
+        """(h, w) of the low-resolution logits."""
+        side = self.sam.config.image_size // 4
+        return side, side
+
+    def encode(self, image: ArrayLike, *, contrast_limits: tuple[float, float] | None = None) -> ImageEmbedding:
+        """Compute the embedding of an image; see `encode_steps`."""
+        return drain(self.encode_steps(image, contrast_limits=contrast_limits))
+
+    def encode_steps(
+        self, image: ArrayLike, *, contrast_limits: tuple[float, float] | None = None
+    ) -> Steps[ImageEmbedding]:
+        """Compute the embedding of an image block by block.
+
+        Where the device runs out of memory the predictor moves to the CPU for good, starts anew, says so in the
+        progress and issues a `DeviceFallbackWarning`.
+
+        Parameters
+        ----------
+        image : array_like
+            (H, W), (H, W, 3) or (H, W, 4), any real type; see `engine.image.model_input`.
+        contrast_limits : (float, float), optional
+            Intensities that become black and white.
+
+        Yields
+        ------
+        Progress
+            Blocks of the image encoder.
+
+        Returns
+        -------
+        ImageEmbedding
+            What `predict` asks for.
+
+        Raises
+        ------
+        ValueError
+            For an array that is no image, or limits that are not increasing.
+        NotEnoughMemoryError
+            Where even the CPU has not enough memory.
+        """
+        yield Progress(0, 0, "Preparing the image")
+        prepared = model_input(image, self.sam.config.image_size, contrast_limits)
+        features = yield from self._features(prepared)
+        return ImageEmbedding(
+            features=features.embedding,
+            high_resolution=features.high_resolution,
+            image_shape=prepared.image_shape,
+            input_shape=prepared.shape,
+            contrast_limits=prepared.contrast_limits,
+            model_name=self.name,
+        )
+
+    def predict(
+        self,
+        embedding: ImageEmbedding,
+        *,
+        points: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+        box: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
+        multimask: bool | None = None,
+    ) -> Prediction:
+        """Answer a prompt, or a batch of B prompts, with masks ranked by predicted IoU.
+
+        Parameters
+        ----------
+        embedding : ImageEmbedding
+            The image, as `encode` of this model returned it.
+        points : array_like, optional
+            (N, 2) or (B, N, 2) positions (row, col) in pixels of the image.
+        labels : array_like, optional
+            (N,) or (B, N): 1 foreground, 0 background; all foreground where not given.
+        box : array_like, optional
+            (4,) or (B, 4): (row_min, col_min, row_max, col_max) in pixels of the image.
+        mask : array_like, optional
+            (H, W) bool, or (h, w) low-resolution logits of an earlier prediction; with a leading axis B for a batch.
+        multimask : bool, optional
+            Three masks (True) or one (False); by default three for a single point and one for anything else, as in
+            the paper.
+
+        Raises
+        ------
+        ValueError
+            For an embedding of another model, or a prompt that does not fit the image.
+        """
+        prompt = Prompt.checked(
+            points, labels, box, mask, image_shape=embedding.image_shape, logits_shape=self.logits_shape
+        )
+        return self.answer(embedding, prompt, multimask=multimask)
+
+    @torch.inference_mode()
+    def answer(self, embedding: ImageEmbedding, prompt: Prompt, *, multimask: bool | None = None) -> Prediction:
+        """Answer a prompt that is already checked; otherwise as `predict`.
+
+        Raises
+        ------
+        ValueError
+            For an embedding of another model, or a prompt for an image of another size.
+        """
+        self._check(embedding, prompt)
+        multimask = prompt.is_ambiguous if multimask is None else multimask
+        try:
+            logits, iou = self._decode(embedding, prompt, multimask)
+            arrays = self._ranked(embedding, logits, iou)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise NotEnoughMemoryError(_remedy(self.device, "answer this prompt")) from error
+        if prompt.batch_size is None:
+            arrays = tuple(array[0] for array in arrays)
+        return Prediction(*arrays)
+
+    # The decorator enters and leaves inference mode at each step, so that the thread which drives the generator
+    # keeps its own mode in between.
+    @torch.inference_mode()
+    def _features(self, prepared: ModelInput) -> Steps[ImageFeatures]:
+        try:
+            return (yield from _encode(self.sam, prepared, "Computing the image embedding"))
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if self.device.type == "cpu":
+                raise NotEnoughMemoryError(_remedy(self.device, "encode this image")) from error
+        # Outside of the except clause, where the error no longer keeps the device's tensors alive.
+        note = f"{self.device.type.upper()} is out of memory: computing the image embedding on the CPU"
+        warnings.warn(f"{note}, and so from now on", DeviceFallbackWarning, stacklevel=2)
+        self.sam = _on_cpu(self.sam)
+        yield Progress(0, 0, note)
+        try:
+            return (yield from _encode(self.sam, prepared, note))
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise NotEnoughMemoryError(_remedy(self.device, "encode this image")) from error
+
+    def _check(self, embedding: ImageEmbedding, prompt: Prompt) -> None:
+        if embedding.model_name != self.name:
+            raise ValueError(
+                f"the embedding was made by {embedding.model_name} and this predictor is {self.name}; "
+                "encode the image with this predictor"
+            )
+        if prompt.image_shape != embedding.image_shape:
+            raise ValueError(
+                f"the prompt is for an image of {prompt.image_shape} pixels and the embedding of one of "
+                f"{embedding.image_shape}; give the prompt for this image"
+            )
+
+    def _decode(self, embedding: ImageEmbedding, prompt: Prompt, multimask: bool) -> tuple[Tensor, Tensor]:
+        """Return low-resolution logits (B, C, h, w) and predicted IoU (B, C), B = 1 for a single prompt."""
+        sam, device = self.sam, self.device
+        points, boxes = prompt.model_points(embedding.input_shape), prompt.model_boxes(embedding.input_shape)
+        labels = None if prompt.labels is None else prompt.labels.reshape(-1, prompt.labels.shape[-1])
+        masks = mask_logits(prompt, embedding.input_shape, sam.config.image_size)
+        features = ImageFeatures(
+            embedding.features.to(device), tuple(tensor.to(device) for tensor in embedding.high_resolution)
+        )
+        parts = [
+            sam.decode(
+                features,
+                points=_tensor(points, part, device),
+                labels=_tensor(labels, part, device),
+                boxes=_tensor(boxes, part, device),
+                masks=_tensor(masks, part, device),
+                multimask=multimask,
+            )
+            for part in _parts(prompt.batch_size or 1)
+        ]
+        return torch.cat([logits for logits, _ in parts]), torch.cat([iou for _, iou in parts])
+
+    def _ranked(
+        self, embedding: ImageEmbedding, logits: Tensor, iou: Tensor
+    ) -> tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """Return masks, predicted IoU, stability score and logits, each with the axes (B, C), best first.
+
+        One mask at a time is brought to the size of the image: its logits take four times the memory of the mask.
+        """
+        order = torch.argsort(iou, dim=1, descending=True, stable=True)
+        iou = torch.gather(iou, 1, order)
+        logits = torch.gather(logits, 1, order[..., None, None].expand_as(logits))
+        masks = np.empty((*iou.shape, *embedding.image_shape), np.bool_)
+        stability = np.empty(iou.shape, np.float32)
+        for index in np.ndindex(*iou.shape):
+            low = logits[index][None, None]
+            full = self.sam.upscale(low, embedding.input_shape, embedding.image_shape)[0, 0]
+            masks[index] = (full > self.sam.mask_threshold).cpu().numpy()
+            stability[index] = stability_score(full, self.sam.mask_threshold)
+        return masks, iou.float().cpu().numpy(), stability, logits.float().cpu().numpy()
+
+
+def stability_score(logits: Tensor, threshold: float = 0.0, offset: float = STABILITY_OFFSET) -> float:
+    """Return the IoU of the mask thresholded higher and the mask thresholded lower (SAM paper, appendix B).
+
+    Parameters
+    ----------
+    logits : Tensor
+        (H, W), at the size of the image.
+    threshold, offset : float
+        The mask's threshold, and how far it is raised and lowered.
+
+    Returns
+    -------
+    float
+        0 to 1; 0 where even the lower threshold leaves no pixel.
+    """
+    inner = int((logits > threshold + offset).sum())
+    outer = int((logits > threshold - offset).sum())
+    return inner / outer if outer else 0.0
+
+
+def _load(model: str | PathLike[str], folder: Path | None) -> tuple[str, Sam]:
+    """Return the name and the model of a registered name or a checkpoint file; names of the registry go first."""
+    path = Path(model)
+    if isinstance(model, str):
+        try:
+            return model, load_sam(resolve(model, folder))
+        except UnknownModelError:
+            if not path.is_file() and path.suffix.lower() not in _WEIGHT_FILES:
+                raise
+    sam = load_sam(path)
+    return f"{path.stem}-{_checksum(sam)}", sam
+
+
+def _checksum(sam: Sam) -> str:
+    """Return eight characters that tell weights apart: a checksum over some values of every tensor."""
+    checksum = 0
+    for name, tensor in sam.state_dict().items():
+        flat = tensor.detach().reshape(-1)
+        values = flat[:: max(1, len(flat) // 256)].double().cpu().numpy()
+        checksum = zlib.crc32(values.tobytes(), zlib.crc32(name.encode(), checksum))
+    return f"{checksum:08x}"
+
+
+def _placed(sam: Sam, device: torch.device) -> Sam:
+    """Move a model to a device, or leave it on the CPU with a warning where it does not fit."""
+    try:
+        return sam.to(device)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error) or device.type == "cpu":
+            raise
+    warnings.warn(
+        f"the model does not fit into the memory of {device.type.upper()}: it is used on the CPU",
+        DeviceFallbackWarning,
+        stacklevel=3,
+    )
+    return sam.to("cpu")
+
+
+def _on_cpu(sam: Sam) -> Sam:
+    """Copy a model to the CPU without taking memory of its device, and leave the original to whoever uses it."""
+    held = [*sam.parameters(), *sam.buffers()]
+    memo: dict[int, object] = {id(tensor): tensor.detach().cpu() for tensor in held}
+    for parameter in sam.parameters():
+        memo[id(parameter)] = torch.nn.Parameter(parameter.detach().cpu(), parameter.requires_grad)
+    return copy.deepcopy(sam, memo)
+
+
+def _encode(sam: Sam, prepared: ModelInput, note: str) -> Steps[ImageFeatures]:
+    device = sam.pixel_mean.device
+    pixels = torch.from_numpy(prepared.pixels).to(device).permute(2, 0, 1)[None]
+    steps = sam.encode_steps(sam.preprocess(pixels))
+    try:
+        while True:
+            try:
+                done, total = next(steps)
+            except StopIteration as end:
+                features: ImageFeatures = end.value
+                return features
+            yield Progress(done, total, note)
+    finally:
+        steps.close()
+
+
+def _parts(count: int) -> Iterator[slice]:
+    for start in range(0, count, _PROMPTS_AT_A_TIME):
+        yield slice(start, start + _PROMPTS_AT_A_TIME)
+
+
+def _tensor(array: NDArray[np.generic] | None, part: slice, device: torch.device) -> Tensor | None:
+    return None if array is None else torch.tensor(array[part], device=device)
+
+
+def _remedy(device: torch.device, task: str) -> str:
+    return (
+        f"there is not enough memory on {device.type.upper()} to {task}; use a smaller model (for example 'light'), "
+        "close other programs, or work on a part of the image"
+    )

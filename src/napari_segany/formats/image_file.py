@@ -1,0 +1,130 @@
+"""Image files as arrays, as napari shows them: TIFF through tifffile, .npy through numpy, the rest through Pillow."""
+
+from __future__ import annotations
+
+import os
+import struct
+import tokenize
+import warnings
+import zlib
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image, ImageSequence
+
+_TIFF = (".tif", ".tiff")
+_AS_ARRAY = ("1", "L", "I", "F", "RGB", "RGBA")  # Pillow's modes that are pixels as they are
+_DAMAGED = (  # what the decoders raised when they were given thousands of damaged files
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    tokenize.TokenError,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+
+
+def read_image(path: str | os.PathLike[str], *, plane: int | None = None) -> NDArray[np.generic]:
+    """Read one image.
+
+    Parameters
+    ----------
+    path : path
+        A TIFF, .npy, PNG, JPEG file, or another one that Pillow knows.
+    plane : int, optional
+        Which plane of a stack, along its first axis, from 0; a negative one counts from the end.
+
+    Returns
+    -------
+    numpy.ndarray
+        (H, W), (H, W, 3) or (H, W, 4), in the file's own type.
+
+    Raises
+    ------
+    OSError
+        For a file that is missing or cannot be opened.
+    ValueError
+        For a file that is no image or damaged, a stack without `plane`, or a plane that it does not have.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; give an image file")
+    with path.open("rb"):
+        pass  # a missing file and missing rights have their own words, whatever the format
+    try:
+        with warnings.catch_warnings():
+            # Pillow's, of damaged metadata, and that an image is large: large images are our daily bread.
+            warnings.simplefilter("ignore", UserWarning)
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = _read(path)
+    except _DAMAGED as error:
+        raise ValueError(f"{path} is damaged or no image file ({_first_line(error)})") from None
+    return _plane(image, plane, path)
+
+
+def _read(path: Path) -> NDArray[np.generic]:
+    if path.suffix.lower() == ".npy":
+        return np.asarray(np.load(path, allow_pickle=False))
+    if path.suffix.lower() in _TIFF:
+        return _read_tiff(path)
+    return _read_picture(path)
+
+
+def _read_tiff(path: Path) -> NDArray[np.generic]:
+    with tifffile.TiffFile(path) as file:
+        series = file.series[0]
+        try:
+            image = np.asarray(series.asarray())
+        except ValueError as error:
+            if "imagecodecs" not in str(error):
+                raise
+            return _read_picture(path)  # LZW, JPEG, ...: tifffile needs an optional package, Pillow does not
+    if "S" in series.axes:  # colours may be stored plane by plane
+        image = np.moveaxis(image, series.axes.index("S"), -1)
+    return image
+
+
+def _read_picture(path: Path) -> NDArray[np.generic]:
+    with Image.open(path) as picture:
+        if picture.format != "TIFF":
+            return _pixels(picture)
+        frames = [_pixels(frame) for frame in ImageSequence.Iterator(picture)]
+    return frames[0] if len(frames) == 1 else np.stack(frames)
+
+
+def _pixels(picture: Image.Image) -> NDArray[np.generic]:
+    """Return the pixels of the current frame; palettes and other colour spaces become RGB, grey with alpha grey."""
+    if picture.mode in _AS_ARRAY or picture.mode.startswith("I;16"):
+        return np.array(picture)
+    return np.array(picture.convert("L" if picture.mode == "LA" else "RGB"))
+
+
+def _plane(image: NDArray[np.generic], plane: int | None, path: Path) -> NDArray[np.generic]:
+    is_stack = image.ndim > 3 or (image.ndim == 3 and image.shape[-1] not in (3, 4))
+    if plane is None:
+        if is_stack:
+            raise ValueError(
+                f"{path} is a stack of the shape {image.shape}; choose one plane from 0 to {len(image) - 1} (--slice)"
+            )
+        return image
+    if image.ndim < 3:
+        raise ValueError(f"{path} is a single plane of the shape {image.shape}; leave out the choice of a plane")
+    if not -len(image) <= plane < len(image):
+        raise ValueError(f"{path} has no plane {plane}; it has {len(image)}, from 0 to {len(image) - 1}")
+    return _plane(image[plane], None, path)
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip().split("\n")[0]
+    return text[:120] or type(error).__name__
