@@ -339,11 +339,11 @@ def _placed(sam: Sam, device: torch.device) -> Sam:
 
 def _on_cpu(sam: Sam) -> Sam:
     """Copy a model to the CPU without taking memory of its device, and leave the original to whoever uses it."""
-    held = [*sam.parameters(), *sam.buffers()]
-    memo: dict[int, object] = {id(tensor): tensor.detach().cpu() for tensor in held}
-    for parameter in sam.parameters():
-        memo[id(parameter)] = torch.nn.Parameter(parameter.detach().cpu(), parameter.requires_grad)
-    return copy.deepcopy(sam, memo)
+    with torch.inference_mode(False):  # so that the copy can also be trained
+        memo: dict[int, object] = {id(buffer): buffer.cpu() for buffer in sam.buffers()}
+        for parameter in sam.parameters():
+            memo[id(parameter)] = torch.nn.Parameter(parameter.detach().cpu(), parameter.requires_grad)
+        return copy.deepcopy(sam, memo)
 
 
 def _encode(sam: Sam, prepared: ModelInput, note: str) -> Steps[ImageFeatures]:

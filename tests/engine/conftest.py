@@ -1,0 +1,38 @@
+"""The small model of the reference numbers, and a quick one for everything that needs any model."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+
+from napari_segany.engine.predictor import Predictor
+from napari_segany.model import Sam, SamConfig, ViTConfig, build_sam
+
+MINI = SamConfig(
+    image_size=256,
+    encoder=ViTConfig(embed_dim=96, depth=4, num_heads=3, window_size=7, global_attn_indexes=(1, 3)),
+)
+
+
+@pytest.fixture(scope="session")
+def mini_sam(parity: Path) -> Sam:
+    """`mini` of the reference numbers, with its synthetic weights."""
+    spec = importlib.util.spec_from_file_location("parity_weights", parity / "weights.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    sam = build_sam(MINI)
+    shapes = {key: tuple(tensor.shape) for key, tensor in sam.state_dict().items()}
+    weights = module.synthetic_weights(shapes, seed=0)
+    sam.load_state_dict({key: torch.from_numpy(value) for key, value in weights.items()})
+    return sam
+
+
+@pytest.fixture(scope="session")
+def predictor() -> Predictor:
+    """A small model with random weights, for shapes and rules."""
+    torch.manual_seed(0)
+    encoder = ViTConfig(embed_dim=32, depth=2, num_heads=2, window_size=4, global_attn_indexes=(1,))
+    return Predictor(build_sam(SamConfig(image_size=128, encoder=encoder)), device="cpu")
