@@ -1,0 +1,197 @@
+"""`segany evaluate`: the paper's single-click protocol on annotated images. Imports torch only when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from tqdm import tqdm
+
+if TYPE_CHECKING:
+    from napari_segany.engine.progress import Steps
+    from napari_segany.evaluation.groups import Grouping
+    from napari_segany.evaluation.metrics import Calibration
+    from napari_segany.evaluation.plan import Plan, SinglePointProtocol
+    from napari_segany.evaluation.report import Row
+    from napari_segany.evaluation.scores import ObjectScore
+
+NAME = "evaluate"
+HELP = "Measure a model on annotated images: IoU after 1, 2, 3, 5 and 9 points, with a box, and its calibration."
+
+Result = TypeVar("Result")
+
+_REFRESH_SECONDS = 1.0
+_REFRESH_SECONDS_IN_A_LOG = 30.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument(
+        "--data", metavar="FOLDER", type=Path, required=True,
+        help="a folder with images/ and labels/ (files pair up by name; labels: 0 background, 1..n objects), "
+        "or a folder of such folders, with an index.json if there is one",
+    )  # fmt: skip
+    parser.add_argument(
+        "--model", metavar="NAME|PATH",
+        help="see `segany models`, or a checkpoint file (default: light; none for --baseline alone)",
+    )  # fmt: skip
+    parser.add_argument("--device", default="auto", help="auto, cuda, mps or cpu (default: auto)")
+    parser.add_argument("--datasets", metavar="A,B", type=_names, help="these data sets only")
+    parser.add_argument("--images-per-dataset", metavar="N", type=int, help="the first N images of each data set")
+    parser.add_argument("--objects-per-image", metavar="N", type=int, help="N objects of each image, at random")
+    parser.add_argument(
+        "--points", metavar="N,N", type=_counts, default=(1, 2, 3, 5, 9),
+        help="numbers of points after which the IoU is taken (default: 1,2,3,5,9)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--point-choice", choices=("center", "random"), default="center",
+        help="first point: the object's deepest pixel, or any of its pixels (default: center)",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, help="of all that is drawn at random (default: 0)")
+    parser.add_argument("--no-box", action="store_true", help="do not prompt with boxes")
+    parser.add_argument("--baseline", action="store_true", help="Otsu and watershed in the same table")
+    parser.add_argument(
+        "--groups", metavar="COLUMN",
+        help="a second table by group: a value of index.json, size, at_border, parts, or a column of --group-table",
+    )  # fmt: skip
+    parser.add_argument(
+        "--group-table", metavar="CSV", type=Path,
+        help="table with the columns image, COLUMN, and where needed dataset and object_id",
+    )  # fmt: skip
+    parser.add_argument(
+        "--output", metavar="DIR", type=Path,
+        help="write objects.csv (line by line), summary.csv, summary.md, groups.csv and plots here",
+    )  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print the tables; an interruption prints those of what was measured so far."""
+    from napari_segany.evaluation.data import find_samples
+    from napari_segany.evaluation.groups import grouping
+    from napari_segany.evaluation.plan import SinglePointProtocol, plan
+
+    protocol = SinglePointProtocol(
+        points=args.points,
+        point_choice=args.point_choice,
+        seed=args.seed,
+        objects_per_image=args.objects_per_image,
+        boxes=not args.no_box,
+    )
+    if args.group_table is not None and args.groups is None:
+        raise ValueError("--group-table is given without --groups COLUMN; name the column that holds the groups")
+    samples = find_samples(args.data, args.datasets, args.images_per_dataset)
+    group = None if args.groups is None else grouping(args.groups, samples, args.group_table)
+    if args.output is not None:
+        args.output.mkdir(parents=True, exist_ok=True)
+    planned = _watched(plan(samples, protocol), "image")
+    for reason in planned.skipped:
+        print(f"skipped: {reason}", file=sys.stderr)
+    if not planned.tasks:
+        raise ValueError(f"none of the {len(samples)} images of {args.data} can be measured; see the reasons above")
+
+    scores: list[ObjectScore] = []
+    try:
+        _measure(args, protocol, planned, scores)
+    except KeyboardInterrupt:
+        print("interrupted: the tables hold what was measured so far", file=sys.stderr)
+        raise
+    finally:
+        if scores:
+            _report(args, scores, group)
+    return 0
+
+
+def _measure(
+    args: argparse.Namespace, protocol: SinglePointProtocol, planned: Plan, scores: list[ObjectScore]
+) -> None:
+    """Run the protocol; `scores` and objects.csv grow with every batch."""
+    from napari_segany.evaluation.scores import ScoreWriter
+    from napari_segany.evaluation.single_point import single_point
+
+    model = args.model or (None if args.baseline else "light")
+    predictor = None
+    if model is not None:
+        from napari_segany.engine.predictor import Predictor
+
+        predictor = Predictor(model, device=args.device)
+    with ExitStack() as stack:
+        writer = None
+        if args.output is not None:
+            names = protocol.value_names(model=predictor is not None, baseline=args.baseline)
+            writer = stack.enter_context(ScoreWriter(args.output / "objects.csv", names))
+
+        def receive(batch: Sequence[ObjectScore]) -> None:
+            scores.extend(batch)
+            if writer is not None:
+                writer.write(batch)
+
+        steps = single_point(planned.tasks, protocol, predictor, baseline=args.baseline, receive=receive)
+        _watched(steps, "object")
+
+
+def _watched(steps: Steps[Result], unit: str) -> Result:
+    """Run work with a bar and its remaining time on stderr; rarely refreshed where nobody watches."""
+    from napari_segany.engine.progress import Progress, drain
+
+    interval = _REFRESH_SECONDS if sys.stderr.isatty() else _REFRESH_SECONDS_IN_A_LOG
+    with tqdm(unit=unit, mininterval=interval, maxinterval=interval, file=sys.stderr) as bar:
+
+        def report(progress: Progress) -> None:
+            bar.total = progress.total
+            bar.set_description(progress.note, refresh=False)
+            bar.update(progress.done - bar.n)
+
+        return drain(steps, report)
+
+
+def _report(args: argparse.Namespace, scores: Sequence[ObjectScore], group: Grouping | None) -> None:
+    """Print the tables and, with --output, write them with the plots."""
+    from napari_segany.evaluation import report
+
+    shown = report.columns(scores)
+    rows = report.dataset_rows(scores, args.seed)
+    texts = {"summary.csv": report.to_csv(rows, shown), "summary.md": report.to_markdown(rows, shown)}
+    print(report.to_text(rows, shown), report.TEXT_NOTE, sep="\n\n")
+    result = report.predicted_calibration(scores)
+    if result is not None:
+        print(report.calibration_sentence(result))
+        texts["summary.md"] += f"\n\n{report.calibration_sentence(result)}"
+    if group is not None:
+        members = report.group_rows(scores, group, args.seed)
+        print("", report.to_text(members, shown, args.groups), sep="\n")
+        texts["groups.csv"] = report.to_csv(members, shown, "group")
+        texts["summary.md"] += f"\n\n{report.to_markdown(members, shown, args.groups)}"
+    if args.output is None:
+        return
+    for name, text in texts.items():
+        (args.output / name).write_text(text.rstrip() + "\n", encoding="utf-8")
+    _plot(args.output, rows, result)
+    print(f"\nobjects.csv, {', '.join(texts)} are in {args.output}")
+
+
+def _plot(folder: Path, rows: Sequence[Row], result: Calibration | None) -> None:
+    """Write the plots, or say what they would need: the tables are worth having without them."""
+    from napari_segany.evaluation.plots import MatplotlibMissingError, plot_calibration, plot_iou
+
+    if result is None:
+        return
+    try:
+        plot_iou(rows, folder / "iou.png")
+        plot_calibration(result, folder / "calibration.png")
+    except MatplotlibMissingError as error:
+        print(error, file=sys.stderr)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not whole numbers separated by commas, as in 1,2,3") from None
