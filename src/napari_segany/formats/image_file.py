@@ -118,7 +118,7 @@ def _plane(image: NDArray[np.generic], plane: int | None, path: Path) -> NDArray
                 f"{path} is a stack of the shape {image.shape}; choose one plane from 0 to {len(image) - 1} (--slice)"
             )
         return image
-    if image.ndim < 3:
+    if not is_stack:
         raise ValueError(f"{path} is a single plane of the shape {image.shape}; leave out the choice of a plane")
     if not -len(image) <= plane < len(image):
         raise ValueError(f"{path} has no plane {plane}; it has {len(image)}, from 0 to {len(image) - 1}")

@@ -1,0 +1,32 @@
+"""What the commands are run on: a small model in a file, and a small image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model with random weights, small enough to load at once."""
+    import torch
+
+    from napari_segany.model import SamConfig, ViTConfig, build_sam, save_sam
+
+    torch.manual_seed(0)
+    encoder = ViTConfig(embed_dim=16, depth=1, num_heads=2, window_size=2, global_attn_indexes=(0,))
+    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
+    save_sam(build_sam(SamConfig(image_size=64, encoder=encoder)), path, dtype=None)
+    return path
+
+
+@pytest.fixture(scope="session")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A picture of 40 x 60 pixels."""
+    path = tmp_path_factory.mktemp("images") / "image.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3)).astype(np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
