@@ -65,6 +65,19 @@ def test_errors_are_one_line_and_status_2(command, capsys, error, line):
     assert captured.out == ""
 
 
+def test_warnings_are_one_line_too():
+    """In a process of its own: pytest collects warnings before they are shown."""
+    code = (
+        "import sys, types, warnings\n"
+        "from napari_segany.cli import main as module, segment\n"
+        "segment.run = lambda args: warnings.warn('two\\nlines', RuntimeWarning) or 0\n"
+        "sys.exit(module.main(['segment', 'x', '-o', 'y']))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert done.stderr == "segany segment: warning: two lines\n"
+
+
 def test_ctrl_c_is_130(command, capsys):
     command.run = raising(KeyboardInterrupt())
     assert main(["segment"]) == 130

@@ -10,7 +10,9 @@ import argparse
 import logging
 import re
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Protocol, cast
@@ -57,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         args = _parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
         program = f"segany {args.command.NAME}"
-        return cast(Command, args.command).run(args)
+        with _warnings_in_one_line(program):
+            return cast(Command, args.command).run(args)
     except UsageError as error:
         return _fail(f"{error.program}: error: {one_line(error)} (see {error.program} --help)", USAGE_STATUS)
     except USER_ERRORS as error:
@@ -89,6 +92,18 @@ def _joined(argv: Sequence[str]) -> list[str]:
         else:
             joined.append(argument)
     return joined
+
+
+@contextmanager
+def _warnings_in_one_line(program: str) -> Iterator[None]:
+    """Print warnings for a user, without the line of code that Python shows."""
+
+    def show(message: Warning | str, *where: object, **more: object) -> None:
+        print(f"{program}: warning: {' '.join(str(message).split())}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
 
 
 def _fail(message: str, status: int) -> int:

@@ -86,7 +86,7 @@ class Predictor:
     @property
     def device(self) -> torch.device:
         """Where the model is: the device asked for, or the CPU once the device ran out of memory."""
-        return self.sam.mask_decoder.iou_token.weight.device
+        return self.sam.pixel_mean.device
 
     @property
     def logits_shape(self) -> tuple[int, int]:
