@@ -95,7 +95,7 @@ def test_defects_of_ours_keep_their_traceback(command):
     [
         ([], "segany"),
         (["no_such"], "segany"),
-        (["segment", "--bogus"], "segany"),
+        (["segment", "--bogus"], "segany segment"),
         (["segment", "--point"], "segany segment"),
     ],
 )

@@ -11,19 +11,21 @@ import torch
 from napari_segany.engine.predictor import Predictor
 from napari_segany.model import Sam, SamConfig, ViTConfig, build_sam
 
-MINI = SamConfig(
-    image_size=256,
-    encoder=ViTConfig(embed_dim=96, depth=4, num_heads=3, window_size=7, global_attn_indexes=(1, 3)),
-)
+
+@pytest.fixture(scope="session")
+def mini_config() -> SamConfig:
+    """`mini` of the reference numbers."""
+    encoder = ViTConfig(embed_dim=96, depth=4, num_heads=3, window_size=7, global_attn_indexes=(1, 3))
+    return SamConfig(image_size=256, encoder=encoder)
 
 
 @pytest.fixture(scope="session")
-def mini_sam(parity: Path) -> Sam:
-    """`mini` of the reference numbers, with its synthetic weights."""
+def mini_sam(mini_config: SamConfig, parity: Path) -> Sam:
+    """`mini` with its synthetic weights."""
     spec = importlib.util.spec_from_file_location("parity_weights", parity / "weights.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    sam = build_sam(MINI)
+    sam = build_sam(mini_config)
     shapes = {key: tuple(tensor.shape) for key, tensor in sam.state_dict().items()}
     weights = module.synthetic_weights(shapes, seed=0)
     sam.load_state_dict({key: torch.from_numpy(value) for key, value in weights.items()})

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import threading
 import warnings
 
@@ -13,6 +14,7 @@ from napari_segany.engine.device import DeviceFallbackWarning, NotEnoughMemoryEr
 from napari_segany.engine.image import model_input
 from napari_segany.engine.predictor import Predictor, stability_score
 from napari_segany.engine.progress import drain
+from napari_segany.formats.rle import RunLengths
 from napari_segany.model import SamConfig, ViTConfig, build_sam, save_sam
 
 QUESTIONS = [
@@ -94,6 +96,25 @@ class TestParity:
         full = mini.sam.upscale(low_res, coffee.input_shape, coffee.image_shape)[0].numpy()
         expected = reference["point/multi/logits_8"]
         np.testing.assert_allclose(full[:, ::8, ::8], expected, rtol=0, atol=1e-3 * np.abs(expected).max())
+
+    def test_scores_of_trained_masks(self, mini_config, parity):
+        """Masks, predicted IoU and stability score at the points that the automatic generator asked."""
+        sam = build_sam(mini_config)
+        weights = np.load(parity / "mini_trained.npz")
+        sam.load_state_dict({key: torch.from_numpy(weights[key].astype(np.float32)) for key in weights})
+        scene = np.load(parity / "amg.npz")
+        trained = Predictor(sam, device="cpu")
+        embedding = trained.encode(scene["full/image"])
+        for expected in json.loads(str(scene["full/masks"])):
+            ((x, y),) = expected["point_coords"]
+            prediction = trained.predict(embedding, points=[(y, x)])
+            mask = RunLengths.from_dict(expected["rle"]).decode()
+            overlaps = (prediction.masks & mask).sum((1, 2)) / (prediction.masks | mask).sum((1, 2))
+            best = overlaps.argmax()
+            assert overlaps[best] > 0.99
+            assert prediction.predicted_iou[best] == pytest.approx(expected["predicted_iou"], abs=1e-3)
+            assert prediction.stability_score[best] == pytest.approx(expected["stability_score"], abs=1e-3)
+            assert prediction.masks[best].sum() == pytest.approx(expected["area"], rel=1e-3)
 
 
 class TestAnswers:
@@ -209,10 +230,14 @@ class TestRefusals:
     def test_unknown_names_and_missing_files(self, tmp_path):
         with pytest.raises(ValueError, match="light"):
             Predictor("no_such_model")
-        with pytest.raises((ValueError, FileNotFoundError), match=r"missing\.pth"):
+        with pytest.raises(ValueError, match=r"missing\.pth"):
             Predictor(tmp_path / "missing.pth")
-        with pytest.raises((ValueError, FileNotFoundError), match=r"missing\.pth"):
+        with pytest.raises(ValueError, match=r"missing\.pth"):
             Predictor(str(tmp_path / "missing.pth"))
+
+    def test_weights_that_are_not_there(self, tmp_path):
+        with pytest.raises(FileNotFoundError, match="vit_b"):
+            Predictor("vit_b", weights_folder=tmp_path)
 
     def test_unknown_devices(self, predictor):
         with pytest.raises(ValueError, match="available"):
@@ -232,7 +257,6 @@ class TestNames:
         assert loaded.name.removeprefix("mine-") == predictor.name.removeprefix("model-")
 
     def test_the_package_brings_light(self, noise):
-        pytest.importorskip("napari_segany.engine.weights")
         light = Predictor("light", device="cpu")
         assert light.name == "light"
         assert light.predict(light.encode(noise), points=[(20, 30)]).masks.shape == (3, 60, 100)

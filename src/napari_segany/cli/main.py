@@ -57,8 +57,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     # tifffile also logs what it raises; the user gets told once.
     logging.getLogger("tifffile").addHandler(logging.NullHandler())
     try:
-        args = _parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
+        args, unknown = _parser().parse_known_args(_joined(sys.argv[1:] if argv is None else argv))
         program = f"segany {args.command.NAME}"
+        if unknown:
+            raise UsageError(program, f"unrecognized arguments: {' '.join(unknown)}")
         with _warnings_in_one_line(program):
             return cast(Command, args.command).run(args)
     except UsageError as error:

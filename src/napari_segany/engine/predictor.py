@@ -27,10 +27,11 @@ from napari_segany.engine.device import (
 from napari_segany.engine.embedding import ImageEmbedding
 from napari_segany.engine.image import ModelInput, model_input
 from napari_segany.engine.mask_prompt import mask_logits
+from napari_segany.engine.model_registry import UnknownModelError
 from napari_segany.engine.prediction import Prediction
 from napari_segany.engine.progress import Progress, Steps, drain
 from napari_segany.engine.prompts import Prompt
-from napari_segany.engine.weights import UnknownModelError, resolve
+from napari_segany.engine.weights import resolve
 from napari_segany.model import ImageFeatures, Sam, load_sam
 
 STABILITY_OFFSET = 1.0
@@ -64,9 +65,9 @@ class Predictor:
     Raises
     ------
     FileNotFoundError
-        For weights that are not there, with the remedy.
+        For weights of the registry that are not on this computer, with the remedy.
     ValueError
-        For an unknown name, a damaged checkpoint or a device that is not available.
+        For an unknown name, a missing or damaged checkpoint file, or a device that is not available.
     """
 
     def __init__(
