@@ -1,0 +1,157 @@
+"""Asks the predictor in the background: one question in flight, the newest one next, old answers dropped. No Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_segany.engine.prediction import Prediction
+from napari_segany.engine.progress import Progress, Steps
+from napari_segany.widgets.drafts import Candidate, Prompts
+from napari_segany.widgets.embedder import AnyPredictor
+from napari_segany.widgets.geometry import Plane
+from napari_segany.widgets.progress_runner import Runner, Task
+from napari_segany.widgets.thumbnails import thumbnail
+
+if TYPE_CHECKING:  # the engine's embedding brings torch, which takes seconds to import
+    from napari_segany.engine.embedding import ImageEmbedding
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """Prompts with what is needed to answer them.
+
+    Attributes
+    ----------
+    plane : Plane
+        Where they were made.
+    prompts : Prompts
+        The prompts.
+    refine : numpy.ndarray, optional
+        (h, w) low-resolution logits of the last answer for the same object.
+    predictor, embedding
+        The model, and what it made of the plane.
+    read : callable
+        Returns the image of the plane, for the thumbnails.
+    contrast_limits : tuple of float, optional
+        How to show it.
+    """
+
+    plane: Plane
+    prompts: Prompts
+    refine: NDArray[np.float32] | None
+    predictor: AnyPredictor
+    embedding: ImageEmbedding
+    read: Callable[[], ArrayLike]
+    contrast_limits: tuple[float, float] | None
+
+
+class Asker:
+    """Puts questions to a predictor, one at a time.
+
+    Parameters
+    ----------
+    runner : Runner
+        Runs the work.
+    answered : callable
+        Receives a question and its candidates.
+    failed : callable
+        Receives what went wrong.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        answered: Callable[[Question, tuple[Candidate, ...]], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        self._runner, self._answered, self._failed = runner, answered, failed
+        self._number = 0
+        self._pending: Question | None = None
+        self._busy = False
+        self._task: Task | None = None
+
+    def ask(self, question: Question) -> None:
+        """Answer this question next; answers to all earlier ones are dropped."""
+        self._number += 1
+        if self._busy:
+            self._pending = question
+        else:
+            self._begin(question)
+
+    def invalidate(self) -> None:
+        """Drop the answer that is under way and the question that waits."""
+        self._number += 1
+        self._pending = None
+
+    def close(self) -> None:
+        """Stop for good."""
+        self.invalidate()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _begin(self, question: Question) -> None:
+        self._busy = True
+        number = self._number
+        self._task = self._runner.start(
+            "Predicting masks",
+            candidate_steps(question),
+            done=lambda candidates: self._end(number, lambda: self._answered(question, candidates)),
+            failed=lambda error: self._end(number, lambda: self._failed(error)),
+        )
+
+    def _end(self, number: int, deliver: Callable[[], None]) -> None:
+        self._busy = False
+        if number == self._number:
+            deliver()
+        if self._pending is not None and not self._busy:
+            question, self._pending = self._pending, None
+            self._begin(question)
+
+
+def candidate_steps(question: Question) -> Steps[tuple[Candidate, ...]]:
+    """Answer a question; the result is the candidates, best first."""
+    yield Progress(0, 1, "Predicting masks")
+    prediction = question.predictor.predict(question.embedding, **_arguments(question))
+    yield Progress(1, 1, "Predicting masks")
+    return _candidates(prediction, question)
+
+
+def _arguments(question: Question) -> dict[str, Any]:
+    prompts = question.prompts
+    arguments: dict[str, Any] = {}
+    if prompts.points:
+        arguments.update(points=list(prompts.points), labels=list(prompts.labels))
+    if prompts.box is not None:
+        arguments["box"] = prompts.box
+    if question.refine is not None:
+        arguments["mask"] = question.refine
+    elif prompts.mask is not None:
+        arguments["mask"] = prompts.mask.mask
+    if prompts.mask is not None and not prompts.points and prompts.box is None:
+        # SAM was trained on masks together with points or a box, never on a mask alone.
+        arguments["box"] = prompts.mask.box
+    return arguments
+
+
+def _candidates(prediction: Prediction, question: Question) -> tuple[Candidate, ...]:
+    image = question.read()
+    found = []
+    for rank in range(len(prediction)):
+        mask = np.asarray(prediction.masks[rank])
+        picture, outline = thumbnail(image, mask, question.contrast_limits)
+        found.append(
+            Candidate(
+                mask=mask,
+                predicted_iou=float(prediction.predicted_iou[rank]),
+                stability_score=float(prediction.stability_score[rank]),
+                logits=np.asarray(prediction.logits[rank]),
+                thumbnail=picture,
+                outline=outline,
+            )
+        )
+    return tuple(found)

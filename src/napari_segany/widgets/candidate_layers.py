@@ -1,0 +1,145 @@
+"""The preview of the candidates: one Labels layer each, of the shown plane alone, only the chosen one visible.
+
+Knows napari's layers and viewer model, but no model and no Qt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+from napari.components import ViewerModel
+from napari.layers import Image, Labels, Layer
+from napari.utils.colormaps import DirectLabelColormap
+
+from napari_segany.widgets.drafts import Candidate
+from napari_segany.widgets.geometry import Plane
+from napari_segany.widgets.layers import follow, insert_below, lowest_of, placement, remove, spatial_shape
+
+PREVIEW_KEY = "napari_segany_preview"
+"""Key of the metadata of these layers, by which others leave them out."""
+
+CANDIDATE_COLOURS = ("#3b9dff", "#ffa733", "#e765d8")
+"""Of the first, second and third candidate; told apart by people with any colour vision, and from red and green."""
+
+
+def candidate_name(rank: int) -> str:
+    """Return the name of a candidate, counted from 0, best first."""
+    return f"mask {rank + 1}"
+
+
+class CandidateLayers:
+    """The preview layers of one image.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        The viewer that shows them.
+    """
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self.layers: list[Labels] = []
+        self._viewer = viewer
+        self._image: Image | None = None
+        self._plane: Plane | None = None
+        self._on_made: list[Callable[[Layer], None]] = []
+
+    def when_made(self, callback: Callable[[Layer], None]) -> None:
+        """Call back with each new layer, so that keys can be bound to it."""
+        self._on_made.append(callback)
+
+    def show(
+        self, image: Image, plane: Plane, candidates: Sequence[Candidate], selected: int, below: Layer | None
+    ) -> None:
+        """Show candidates, the selected one visibly; layers that are no longer needed are emptied and hidden.
+
+        Parameters
+        ----------
+        image : Image
+            Where they belong.
+        plane : Plane
+            The plane of the image that they lie on.
+        candidates : sequence of Candidate
+            Best first.
+        selected : int
+            The visible one.
+        below : Layer, optional
+            Under which layer new ones go, so that the prompts stay on top.
+        """
+        shape = plane.thin_shape(spatial_shape(image))
+        self._image, self._plane = image, plane
+        for rank in range(len(self.layers), len(candidates)):
+            layer = _new_layer(image, plane, shape, rank)
+            insert_below(self._viewer, layer, below)
+            self.layers.append(layer)
+            for callback in self._on_made:
+                callback(layer)
+        for rank, layer in enumerate(self.layers):
+            if rank < len(candidates):
+                _write(layer, candidates[rank], shape)
+                follow(layer, image, plane)
+            layer.visible = rank == selected and rank < len(candidates)
+
+    def lowest(self) -> Layer | None:
+        """Return which of the layers lies undermost."""
+        return lowest_of(self._viewer, self.layers)
+
+    def select(self, selected: int) -> None:
+        """Make one candidate the visible one."""
+        for rank, layer in enumerate(self.layers):
+            layer.visible = rank == selected
+
+    def hide(self) -> None:
+        """Show none; the layers stay for the next answer, for making them anew costs time."""
+        for layer in self.layers:
+            if layer.visible:
+                layer.visible = False
+
+    def follow(self) -> None:
+        """Move the layers to where the image lies now."""
+        if self._image is not None and self._plane is not None:
+            for layer in self.layers:
+                follow(layer, self._image, self._plane)
+
+    def forget(self, layer: object) -> bool:
+        """Take note that a layer is gone from the viewer; return whether it was one of these."""
+        if layer not in self.layers:
+            return False
+        self.layers.remove(layer)
+        return True
+
+    def clear(self) -> None:
+        """Remove the layers."""
+        layers, self.layers = self.layers, []
+        for layer in layers:
+            remove(self._viewer, layer)
+        self._image = self._plane = None
+
+
+def _new_layer(image: Image, plane: Plane, shape: tuple[int, ...], rank: int) -> Labels:
+    colour = CANDIDATE_COLOURS[rank % len(CANDIDATE_COLOURS)]
+    return Labels(
+        np.zeros(shape, dtype=np.uint8),
+        name=candidate_name(rank),
+        opacity=0.55,
+        visible=False,
+        metadata={PREVIEW_KEY: True},
+        colormap=DirectLabelColormap(color_dict={0: "transparent", 1: colour, None: "transparent"}),
+        **placement(image, plane),
+    )
+
+
+def _write(layer: Labels, candidate: Candidate, shape: tuple[int, ...]) -> None:
+    if layer.data.shape == shape:
+        layer.data[...] = candidate.mask.reshape(shape)
+        layer.refresh(extent=False, thumbnail=False, highlight=False)
+    else:
+        layer.data = candidate.mask.reshape(shape).astype(np.uint8)
+    layer.features = pd.DataFrame(
+        {
+            "index": [0, 1],
+            "predicted_iou": [np.nan, candidate.predicted_iou],
+            "stability_score": [np.nan, candidate.stability_score],
+        }
+    )

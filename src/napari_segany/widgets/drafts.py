@@ -1,0 +1,134 @@
+"""The object under work as values: prompts, candidates, draft. Knows neither napari nor Qt nor torch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Point = tuple[float, float]
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectPrompt:
+    """An object of a Labels layer that serves as mask prompt.
+
+    Attributes
+    ----------
+    mask : numpy.ndarray
+        (H, W) bool on the plane of the image.
+    layer : str
+        Name of the Labels layer.
+    label : int
+        The object's label there.
+    """
+
+    mask: NDArray[np.bool_]
+    layer: str
+    label: int
+
+    @property
+    def box(self) -> Box:
+        """The object's outline box, (row_min, col_min, row_max, col_max) through its outermost pixels' far edges."""
+        rows, cols = np.flatnonzero(self.mask.any(axis=1)), np.flatnonzero(self.mask.any(axis=0))
+        return float(rows[0]) - 0.5, float(cols[0]) - 0.5, float(rows[-1]) + 0.5, float(cols[-1]) + 0.5
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """All prompts of one object.
+
+    Attributes
+    ----------
+    points : tuple of (row, col)
+        Clicks, in pixels of the plane.
+    labels : tuple of int
+        1 foreground, 0 background, one for each point.
+    box : tuple of float, optional
+        (row_min, col_min, row_max, col_max).
+    mask : ObjectPrompt, optional
+        An existing object.
+    """
+
+    points: tuple[Point, ...] = ()
+    labels: tuple[int, ...] = ()
+    box: Box | None = None
+    mask: ObjectPrompt | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.points) or self.box is not None or self.mask is not None
+
+    def extends(self, earlier: Prompts | None) -> bool:
+        """Return whether these are the earlier prompts with more added, none moved and none taken away."""
+        if earlier is None or not earlier or self == earlier:
+            return False
+        kept = Counter(zip(self.points, self.labels, strict=True)) >= Counter(
+            zip(earlier.points, earlier.labels, strict=True)
+        )
+        return kept and earlier.box in (None, self.box) and earlier.mask in (None, self.mask)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON; of a mask prompt, where it came from."""
+        mask = None if self.mask is None else {"layer": self.mask.layer, "label": self.mask.label}
+        return {
+            "points": [list(point) for point in self.points],
+            "labels": list(self.labels),
+            "box": None if self.box is None else list(self.box),
+            "mask": mask,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """One of the masks that the model offers for the current prompts.
+
+    Attributes
+    ----------
+    mask : numpy.ndarray
+        (H, W) bool on the plane.
+    predicted_iou, stability_score : float
+        The model's own estimate of the mask's IoU, and how little the mask depends on the threshold.
+    logits : numpy.ndarray
+        (h, w) low-resolution logits, which refine the next answer for the same object.
+    thumbnail : numpy.ndarray
+        (s, s, 3) uint8, the image around the mask.
+    outline : numpy.ndarray
+        (s, s) bool, the mask in the thumbnail.
+    """
+
+    mask: NDArray[np.bool_]
+    predicted_iou: float
+    stability_score: float
+    logits: NDArray[np.float32]
+    thumbnail: NDArray[np.uint8]
+    outline: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Draft:
+    """What has been asked and answered on one plane, until it is accepted or dropped.
+
+    Attributes
+    ----------
+    mask_prompt : ObjectPrompt, optional
+        The object in use as mask prompt (points and boxes are in their layers).
+    answered : Prompts, optional
+        The prompts that the candidates answer.
+    candidates : tuple of Candidate
+        Best first.
+    selected : int
+        Which one is shown.
+    """
+
+    mask_prompt: ObjectPrompt | None = None
+    answered: Prompts | None = None
+    candidates: tuple[Candidate, ...] = ()
+    selected: int = 0
+
+    def unanswered(self) -> Draft:
+        """Return the draft without its candidates (after a change of model)."""
+        return replace(self, answered=None, candidates=(), selected=0)

@@ -1,0 +1,202 @@
+"""Loads the model and computes embeddings, one piece of work at a time, and remembers the results. Knows no Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from numpy.typing import ArrayLike
+from psygnal import Signal
+
+from napari_segany.engine.prediction import Prediction
+from napari_segany.engine.progress import Progress, Steps
+from napari_segany.widgets.embedding_cache import EmbeddingCache, EmbeddingKey
+from napari_segany.widgets.progress_runner import Runner, Task
+
+if TYPE_CHECKING:  # the engine's embedding brings torch, which takes seconds to import
+    from napari_segany.engine.embedding import ImageEmbedding
+
+Phase = Literal["none", "working", "ready", "failed"]
+NO_PROGRESS = Progress(0, 0)
+
+
+class AnyPredictor(Protocol):
+    """What a session asks of `engine.predictor.Predictor`."""
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+
+    def encode_steps(
+        self, image: ArrayLike, *, contrast_limits: tuple[float, float] | None = None
+    ) -> Steps[ImageEmbedding]:
+        """Compute the embedding of an image, step by step."""
+
+    def predict(
+        self,
+        embedding: ImageEmbedding,
+        *,
+        points: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+        box: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
+    ) -> Prediction:
+        """Answer prompts."""
+
+
+LoadPredictor = Callable[[str, str], AnyPredictor]
+"""Makes a predictor from the names of a model and a device; called in the background."""
+
+
+@dataclass(frozen=True)
+class EmbeddingState:
+    """How far the embedding of the shown plane is.
+
+    Attributes
+    ----------
+    phase : str
+        "none" (not begun, or cancelled), "working", "ready" or "failed".
+    progress : Progress
+        Of the work under way.
+    message : str
+        Of a failure, what went wrong and what to do.
+    """
+
+    phase: Phase = "none"
+    progress: Progress = NO_PROGRESS
+    message: str = ""
+
+
+class Embedder:
+    """The model of a session and its embeddings.
+
+    Parameters
+    ----------
+    runner : Runner
+        Runs the work.
+    load_predictor : callable
+        Makes a predictor for a model's and a device's name.
+    cache_bytes : int
+        Bytes of embeddings to keep.
+    """
+
+    state_changed = Signal(EmbeddingState)
+
+    def __init__(self, runner: Runner, load_predictor: LoadPredictor, cache_bytes: int) -> None:
+        self.state = EmbeddingState()
+        self.predictor: AnyPredictor | None = None
+        self.cache = EmbeddingCache(cache_bytes)
+        self._runner = runner
+        self._load = load_predictor
+        self._task: Task | None = None
+        self._loading: tuple[str, str] | None = None
+        self._encoding: EmbeddingKey | None = None
+        self._loaded: tuple[str, str] | None = None
+        self._wanted: tuple[EmbeddingKey, Callable[[], ArrayLike]] | None = None
+
+    def want(self, key: EmbeddingKey, read: Callable[[], ArrayLike]) -> None:
+        """Make the embedding of a plane available; `state` says when it is.
+
+        Work on another plane is stopped first, for only the newest wish counts.
+
+        Parameters
+        ----------
+        key : EmbeddingKey
+            What is wanted.
+        read : callable
+            Returns the plane's image; called in the background.
+        """
+        self._wanted = (key, read)
+        model = (key.model, key.device)
+        if self.cache.get(key) is not None and self._loaded == model:
+            self._stop()
+            self._become(EmbeddingState("ready"))
+        elif self._loaded != model:
+            self._begin_loading(model)
+        elif self._encoding != key:
+            self._begin_encoding(key, read)
+
+    def get(self, key: EmbeddingKey) -> ImageEmbedding | None:
+        """Return the embedding if it is there and its model is the loaded one."""
+        return self.cache.get(key) if self._loaded == (key.model, key.device) else None
+
+    def cancel(self) -> None:
+        """Stop the work; it begins anew with the next `want`."""
+        was_working = self.state.phase == "working"
+        self._stop()
+        self._wanted = None
+        if was_working:
+            self._become(EmbeddingState("none"))
+
+    def leave_plane(self) -> None:
+        """Stop work on a plane that is no longer shown; a model that is being loaded goes on loading."""
+        self._wanted = None
+        if self._loading is None:
+            self._stop()
+            self._become(EmbeddingState("none"))
+
+    def download(self, title: str, steps: Steps[Any], done: Callable[[], None]) -> None:
+        """Fetch weights as the one piece of work, with the same progress and the same way to cancel it."""
+        self._stop()
+        self._wanted = None
+        self._run(title, steps, lambda _: done())
+
+    def _begin_loading(self, model: tuple[str, str]) -> None:
+        if self._loading == model:
+            return
+        self._stop()
+        self.predictor, self._loaded, self._loading = None, None, model
+        self._run(f"Loading the model {model[0]}", _loading_steps(self._load, *model), self._model_loaded)
+
+    def _model_loaded(self, predictor: AnyPredictor) -> None:
+        self._loaded, self._loading, self.predictor = self._loading, None, predictor
+        if self._wanted is not None:
+            self.want(*self._wanted)
+        else:
+            self._become(EmbeddingState("none"))
+
+    def _begin_encoding(self, key: EmbeddingKey, read: Callable[[], ArrayLike]) -> None:
+        self._stop()
+        if self.predictor is None:
+            return
+        self._encoding = key
+        steps = _encoding_steps(self.predictor, read, key.contrast_limits)
+        self._run("Computing the image embedding", steps, lambda embedding: self._encoded(key, embedding))
+
+    def _encoded(self, key: EmbeddingKey, embedding: ImageEmbedding) -> None:
+        self._encoding = None
+        self.cache.put(key, embedding)
+        self._become(EmbeddingState("ready"))
+
+    def _run(self, title: str, steps: Steps[Any], done: Callable[[Any], None]) -> None:
+        self._become(EmbeddingState("working", Progress(0, 0, title)))
+        self._task = self._runner.start(title, steps, done=done, failed=self._failed, report=self._report)
+
+    def _report(self, progress: Progress) -> None:
+        self._become(EmbeddingState("working", progress))
+
+    def _failed(self, error: Exception) -> None:
+        self._loading = self._encoding = self._task = None
+        self._become(EmbeddingState("failed", message=str(error) or type(error).__name__))
+
+    def _stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        self._task = self._loading = self._encoding = None
+
+    def _become(self, state: EmbeddingState) -> None:
+        self.state = state
+        self.state_changed.emit(state)
+
+
+def _loading_steps(load: LoadPredictor, model: str, device: str) -> Steps[AnyPredictor]:
+    yield Progress(0, 0, f"Loading the model {model}")
+    return load(model, device)
+
+
+def _encoding_steps(
+    predictor: AnyPredictor, read: Callable[[], ArrayLike], limits: tuple[float, float] | None
+) -> Steps[ImageEmbedding]:
+    yield Progress(0, 0, "Reading the image")
+    return (yield from predictor.encode_steps(read(), contrast_limits=limits))

@@ -1,0 +1,67 @@
+"""The keys of prompt segmentation: bound on the viewer and on our own layers, and taken away again. No Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from napari.components import ViewerModel
+from napari.layers import Layer
+
+from napari_segany.widgets.session import PromptSession
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key, the method of the session that it calls, and what people read about it."""
+
+    key: str
+    method: str
+    text: str
+
+
+KEYS = (
+    Key("N", "accept", "accept the mask"),
+    Key("W", "next_candidate", "next mask"),
+    Key("Shift-W", "previous_candidate", "previous mask"),
+    Key("U", "clear_prompts", "drop the prompts"),
+    Key("Q", "toggle_polarity", "swap foreground and background clicks"),
+)
+
+
+class KeyBindings:
+    """Keys of one session, on its viewer and on the layers it makes.
+
+    Bindings of a layer go before those of the viewer, so that a click into the canvas with one of our layers active
+    always finds them; on the viewer they are only taken where nobody else has them.
+    """
+
+    def __init__(self, viewer: ViewerModel, session: PromptSession) -> None:
+        self._viewer = viewer
+        self._session = session
+        self._on_viewer: list[str] = []
+        for key in KEYS:
+            try:
+                viewer.bind_key(key.key, self._action(key))
+            except ValueError:
+                continue  # taken by the user or another plugin
+            self._on_viewer.append(key.key)
+        session.prompt_layers.when_made(self.bind_layer)
+        session.candidate_layers.when_made(self.bind_layer)
+
+    def bind_layer(self, layer: Layer) -> None:
+        """Bind the keys on a layer of ours."""
+        for key in KEYS:
+            layer.bind_key(key.key, self._action(key), overwrite=True)
+
+    def clear(self) -> None:
+        """Give the viewer's keys back; those of the layers go with the layers."""
+        while self._on_viewer:
+            self._viewer.bind_key(self._on_viewer.pop(), None)
+
+    def _action(self, key: Key) -> Callable[[Any], None]:
+        def act(_: Any) -> None:
+            getattr(self._session, key.method)()
+
+        return act

@@ -1,0 +1,331 @@
+"""The Points and Shapes layers that take clicks and boxes. The prompts live in them: a session reads them here.
+
+Positions are data coordinates of the image, so prompts of other planes stay where they were made and show again when
+the viewer goes back. Knows napari's layers and viewer model, but no model, no embedding and no Qt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from napari.components import ViewerModel
+from napari.layers import Image, Layer, Points, Shapes
+from numpy.typing import ArrayLike
+from psygnal import Signal
+
+from napari_segany.widgets.drafts import Prompts
+from napari_segany.widgets.geometry import Floats, Plane
+from napari_segany.widgets.layers import follow, lowest_of, placement, remove, spatial_shape, units_ratio
+
+FOREGROUND, BACKGROUND = "foreground", "background"
+SYMBOLS = {FOREGROUND: "disc", BACKGROUND: "cross"}
+COLOURS = {FOREGROUND: "lime", BACKGROUND: "red"}
+MIN_BOX_SIDE = 3.0
+"""Boxes with a shorter side, in pixels, are slips of the hand: a plain click with the box tool makes one."""
+
+
+class PromptLayers:
+    """The two layers of one image, made when they are needed and made again if the user deleted them.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        The viewer that shows them.
+    later : callable
+        Runs a callback when the current event is over: napari must not be disturbed while it draws a rectangle.
+    """
+
+    changed = Signal()
+
+    def __init__(self, viewer: ViewerModel, later: Callable[[Callable[[], None]], None]) -> None:
+        self.points: Points | None = None
+        self.boxes: Shapes | None = None
+        self.polarity = FOREGROUND
+        self.image: Image | None = None
+        self._viewer = viewer
+        self._later = later
+        self._muted = False
+        self._paused: dict[Layer, str] = {}
+        self._on_made: list[Callable[[Points | Shapes], None]] = []
+        viewer.mouse_drag_callbacks.insert(0, self._pressed)
+
+    # ------------------------------------------------------------------ layers
+
+    def when_made(self, callback: Callable[[Points | Shapes], None]) -> None:
+        """Call back with each new layer, so that keys can be bound to it."""
+        self._on_made.append(callback)
+
+    def attach(self, image: Image | None) -> None:
+        """Serve another image: the layers of the last one are removed."""
+        self.detach()
+        self.image = image
+        if image is not None:
+            self.ensure()
+
+    def detach(self) -> None:
+        """Remove the layers and forget the image."""
+        points, boxes = self.points, self.boxes
+        self.points = self.boxes = self.image = None
+        for layer in (points, boxes):
+            if layer is not None:
+                layer.events.data.disconnect(self._points_edited if layer is points else self._boxes_edited)
+                remove(self._viewer, layer)
+
+    def ensure(self) -> None:
+        """Make the layers that are not there."""
+        if self.image is None:
+            return
+        if self.boxes is None:
+            self.boxes = self._added(_new_boxes(self.image), self._boxes_edited)
+        if self.points is None:
+            self.points = self._added(_new_points(self.image), self._points_edited)
+
+    def _added(self, layer: Any, edited: Callable[[Any], None]) -> Any:
+        self._viewer.add_layer(layer)
+        layer.events.data.connect(edited)
+        for callback in self._on_made:
+            callback(layer)
+        return layer
+
+    def forget(self, layer: object) -> bool:
+        """Take note that a layer is gone from the viewer; return whether it was one of these."""
+        if layer is self.points:
+            self.points = None
+        elif layer is self.boxes:
+            self.boxes = None
+        else:
+            return False
+        self.changed.emit()
+        return True
+
+    def follow(self) -> None:
+        """Move the layers to where the image lies now."""
+        for layer in (self.points, self.boxes):
+            if layer is not None and self.image is not None:
+                follow(layer, self.image)
+
+    def lowest(self) -> Points | Shapes | None:
+        """Return which of the layers lies undermost."""
+        return lowest_of(self._viewer, (self.points, self.boxes))
+
+    def close(self, *, keep_layers: bool = False) -> None:
+        """Remove the mouse callback and, unless they are to be kept, the layers."""
+        if self._pressed in self._viewer.mouse_drag_callbacks:
+            self._viewer.mouse_drag_callbacks.remove(self._pressed)
+        if not keep_layers:
+            self.detach()
+
+    # ------------------------------------------------------------------- tools
+
+    def use_points(self) -> None:
+        """Make a click on the canvas add a point."""
+        self.ensure()
+        if self.points is not None:
+            self._viewer.layers.selection.active = self.points
+            self.points.mode = "add"
+
+    def use_boxes(self) -> None:
+        """Make a drag on the canvas draw a box."""
+        self.ensure()
+        if self.boxes is not None:
+            self._viewer.layers.selection.active = self.boxes
+            self.boxes.mode = "add_rectangle"
+
+    def pause(self) -> None:
+        """Give the mouse back to panning and zooming, where there is no plane to prompt on."""
+        there: list[Any] = [layer for layer in (self.points, self.boxes) if layer is not None]
+        for layer in there:
+            if layer.mode != "pan_zoom":
+                self._paused[layer] = str(layer.mode)
+                layer.mode = "pan_zoom"
+
+    def resume(self) -> None:
+        """Take up the tools that `pause` took away."""
+        for layer in (self.points, self.boxes):
+            if layer is not None and layer in self._paused:
+                layer.mode = self._paused[layer]
+        self._paused = {}
+
+    # ----------------------------------------------------------------- prompts
+
+    def read(self, plane: Plane) -> Prompts:
+        """Return the points inside of the image, their labels and the box of a plane."""
+        points: tuple[tuple[float, float], ...] = ()
+        labels: tuple[int, ...] = ()
+        if self.points is not None and self.image is not None and len(self.points.data):
+            here = plane.contains(self.points.data)
+            positions = plane.to_plane(self.points.data)
+            limit = np.asarray(plane.shape_in(spatial_shape(self.image))) - 0.5
+            here &= ((positions >= -0.5) & (positions < limit)).all(axis=1)
+            points = tuple((float(row), float(col)) for row, col in positions[here])
+            labels = tuple(int(name == FOREGROUND) for name in self.points.features["label"][here])
+        return Prompts(points, labels, self._box(plane))
+
+    def _box(self, plane: Plane) -> tuple[float, float, float, float] | None:
+        here = self._boxes_of(plane)
+        if self.boxes is None or self.image is None or not here:
+            return None
+        corners = plane.to_plane(self.boxes.data[here[-1]])
+        limit = np.asarray(plane.shape_in(spatial_shape(self.image))) - 0.5
+        low = np.clip(corners.min(axis=0), -0.5, limit)
+        high = np.clip(corners.max(axis=0), -0.5, limit)
+        if (high - low).min() < MIN_BOX_SIDE:
+            return None
+        return float(low[0]), float(low[1]), float(high[0]), float(high[1])
+
+    def _boxes_of(self, plane: Plane) -> list[int]:
+        if self.boxes is None:
+            return []
+        return [index for index, corners in enumerate(self.boxes.data) if plane.contains(corners).all()]
+
+    def add_points(self, plane: Plane, positions: ArrayLike, labels: Sequence[int]) -> None:
+        """Add points at rows and columns of a plane; label 1 is foreground, 0 background."""
+        self.ensure()
+        if self.points is None:
+            return
+        with self._mute():
+            for position, label in zip(plane.to_data(positions), labels, strict=True):
+                self._next_is(FOREGROUND if label else BACKGROUND)
+                self.points.add(position[None])
+            self._mark(self.points)
+            self._next_is(self.polarity)
+        self.changed.emit()
+
+    def set_box(self, plane: Plane, box: Sequence[float]) -> None:
+        """Draw the box (row_min, col_min, row_max, col_max) in place of the plane's present one."""
+        self.ensure()
+        if self.boxes is None:
+            return
+        top, left, bottom, right = box
+        corners = plane.to_data([(top, left), (top, right), (bottom, right), (bottom, left)])
+        with self._mute():
+            self.boxes.add_rectangles(corners)
+            self._drop_boxes(self._boxes_of(plane)[:-1])
+        self.changed.emit()
+
+    def clear(self, plane: Plane) -> None:
+        """Remove the prompts of a plane."""
+        with self._mute():
+            if self.points is not None and len(self.points.data):
+                self.points.selected_data = set(np.flatnonzero(plane.contains(self.points.data)).tolist())
+                self.points.remove_selected()
+            self._drop_boxes(self._boxes_of(plane))
+        self.changed.emit()
+
+    def _drop_boxes(self, indices: Sequence[int]) -> None:
+        if self.boxes is not None and indices:
+            self.boxes.selected_data = set(indices)
+            self.boxes.remove_selected()
+
+    # ---------------------------------------------------------- what napari says
+
+    @contextmanager
+    def _mute(self) -> Iterator[None]:
+        before, self._muted = self._muted, True
+        try:
+            yield
+        finally:
+            self._muted = before
+
+    def _pressed(self, viewer: ViewerModel, event: Any) -> None:
+        """Decide the polarity of the point that this press may become: napari adds it on release."""
+        if self.points is not None and viewer.layers.selection.active is self.points and self.points.mode == "add":
+            swap = event.button == 2 or "Control" in event.modifiers
+            other = BACKGROUND if self.polarity == FOREGROUND else FOREGROUND
+            self._next_is(other if swap else self.polarity)
+
+    def _next_is(self, name: str) -> None:
+        if self.points is not None:
+            self.points.feature_defaults = {"label": name}
+
+    def _mark(self, points: Points) -> None:
+        """Give every point the symbol of its label (the colour follows the label by itself)."""
+        points.symbol = [SYMBOLS[str(name)] for name in points.features["label"]] or ["disc"]
+
+    def _points_edited(self, event: Any) -> None:
+        action = str(event.action)
+        if self._muted or self.points is None or action not in ("added", "removed", "changed"):
+            return
+        with self._mute():
+            if action == "added":
+                self._right_units(self.points)
+                self._mark(self.points)
+        self.changed.emit()
+
+    def _right_units(self, points: Points) -> None:
+        """Correct where napari put the new point when other layers have other units, see `units_ratio`."""
+        ratio = units_ratio(self._viewer, points)
+        if not np.allclose(ratio, 1):
+            data = np.array(points.data, dtype=float)
+            data[-1] = self._in_units(points, data[-1], ratio)
+            points.data = data
+
+    @staticmethod
+    def _in_units(layer: Points | Shapes, position: Floats, ratio: Floats) -> Floats:
+        return np.asarray(layer.world_to_data(np.asarray(layer.data_to_world(position)) * ratio), dtype=float)
+
+    def _boxes_edited(self, event: Any) -> None:
+        action = str(event.action)
+        if self._muted or self.boxes is None or action not in ("added", "removed", "changed"):
+            return
+        if action == "added":
+            self._later(self._settle_boxes)
+        else:
+            self.changed.emit()
+
+    def _settle_boxes(self) -> None:
+        """Keep the newest box of its plane alone: one object has one box."""
+        boxes = self.boxes
+        if boxes is None or not boxes.nshapes:
+            return
+        with self._mute():
+            ratio = units_ratio(self._viewer, boxes)
+            if not np.allclose(ratio, 1):
+                newest = np.array([self._in_units(boxes, corner, ratio) for corner in boxes.data[-1]])
+                boxes.data = [*boxes.data[:-1], newest]
+            newest = boxes.data[-1]
+            stale = [index for index, corners in enumerate(boxes.data[:-1]) if _same_plane(corners, newest)]
+            if np.ptp(newest, axis=0).max() < MIN_BOX_SIDE:
+                stale = [boxes.nshapes - 1]
+            self._drop_boxes(stale)
+        self.changed.emit()
+
+
+def _same_plane(one: ArrayLike, other: ArrayLike) -> bool:
+    """Whether two rectangles lie in one plane: they are flat in the same axes, at the same place."""
+    first, second = np.round(np.asarray(one)), np.round(np.asarray(other))
+    flat = np.ptp(second, axis=0) == 0
+    return bool((np.ptp(first, axis=0)[flat] == 0).all() and (first[0, flat] == second[0, flat]).all())
+
+
+def _new_points(image: Image) -> Points:
+    names = pd.Categorical([], categories=[FOREGROUND, BACKGROUND])
+    height, width = spatial_shape(image)[-2:]
+    points = Points(
+        ndim=image.ndim,
+        name="prompt points",
+        size=float(np.clip(min(height, width) / 45, 3, 40)),
+        features=pd.DataFrame({"label": names}),
+        face_color="label",
+        face_color_cycle=[COLOURS[FOREGROUND], COLOURS[BACKGROUND]],
+        border_color="black",
+        border_width=0.08,
+        **placement(image),
+    )
+    points.feature_defaults = {"label": FOREGROUND}
+    return points
+
+
+def _new_boxes(image: Image) -> Shapes:
+    return Shapes(
+        ndim=image.ndim,
+        name="prompt boxes",
+        edge_color="yellow",
+        edge_width=max(1.0, min(spatial_shape(image)[-2:]) / 250),
+        face_color="transparent",
+        **placement(image),
+    )

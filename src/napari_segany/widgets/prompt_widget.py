@@ -1,0 +1,308 @@
+"""The dock widget "Prompt segmentation": shows a session's state, calls its methods and decides nothing itself."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image
+from qtpy.QtCore import QEvent, Qt
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFormLayout,
+    QFrame,
+    QGridLayout,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_segany.widgets.candidate_list import CandidateList
+from napari_segany.widgets.catalogue import BUNDLED, Catalogue, catalogue_steps, predictor_loader, weights_steps
+from napari_segany.widgets.keys import KEYS, KeyBindings
+from napari_segany.widgets.layer_combo import LayerCombo
+from napari_segany.widgets.layers import unwrap
+from napari_segany.widgets.model_picker import ModelPicker
+from napari_segany.widgets.object_picker import ObjectPicker
+from napari_segany.widgets.progress_row import ProgressRow
+from napari_segany.widgets.session import PromptSession
+from napari_segany.widgets.settings import Settings, read_settings
+from napari_segany.widgets.tool_row import ToolRow
+from napari_segany.widgets.viewer_events import EventLinks
+from napari_segany.widgets.workers import BackgroundRunner
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from napari_segany.widgets.embedder import LoadPredictor
+    from napari_segany.widgets.progress_runner import Runner
+
+
+class PromptWidget(QWidget):
+    """Click, box or take over an object, and get its mask.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        The viewer, given by napari.
+    runner : Runner, optional
+        How long work is run; in threads where not given.
+    load_predictor : callable, optional
+        Makes a predictor from the names of a model and a device; `engine.predictor` where not given.
+    settings : Settings, optional
+        The preferences; napari's where not given.
+
+    Attributes
+    ----------
+    session : PromptSession
+        Everything that the buttons do, for the console and scripts.
+    """
+
+    def __init__(
+        self,
+        napari_viewer: ViewerModel,
+        *,
+        runner: Runner | None = None,
+        load_predictor: LoadPredictor | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        super().__init__()
+        viewer = unwrap(napari_viewer)
+        self._settings = settings or read_settings()
+        self._runner = runner or BackgroundRunner()
+        self.session = PromptSession(
+            viewer,
+            self._runner,
+            load_predictor or predictor_loader(self._settings.weights_folder),
+            model=self._settings.model,
+            device=self._settings.device,
+            cache_bytes=self._settings.cache_bytes,
+        )
+        self._keys = KeyBindings(viewer, self.session)
+        self._links = EventLinks()
+        self._closed = False
+        self._build(viewer)
+        self._connect(viewer)
+        self.destroyed.connect(partial(_viewer_gone, self.session, self._keys))
+        active = viewer.layers.selection.active
+        if isinstance(active, Image):
+            self.image_combo.choose(active)
+        self._choose_image(self.image_combo.layer())
+        self._list_models()
+
+    # -------------------------------------------------------------------- layout
+
+    def _build(self, viewer: ViewerModel) -> None:
+        self.image_combo = LayerCombo(viewer, _is_image, "no image")
+        self.model_picker = ModelPicker(self.session.model)
+        self.device_combo = QComboBox()
+        self.device_combo.setToolTip("Where the model computes; auto takes a graphics card if there is one")
+        self.status_label = QLabel()
+        self.status_label.setWordWrap(True)
+        self.status_label.setMinimumHeight(3 * self.fontMetrics().lineSpacing())
+        self.status_label.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        self.progress_row = ProgressRow()
+        self.tool_row = ToolRow()
+        self.candidate_list = CandidateList()
+        self.object_picker = ObjectPicker(viewer)
+        self.overwrite_box = QCheckBox("Accepted masks may overwrite other objects")
+        self.overwrite_box.setToolTip("If not ticked, pixels that belong to an object already stay with it")
+
+        form = QFormLayout()
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setLabelAlignment(Qt.AlignmentFlag.AlignRight)
+        form.addRow("Image", self.image_combo)
+        form.addRow("Model", self.model_picker)
+        form.addRow("Device", self.device_combo)
+
+        body = QWidget()
+        column = QVBoxLayout(body)
+        column.addLayout(form)
+        column.addWidget(self.progress_row)
+        column.addWidget(_line())
+        column.addWidget(self.tool_row)
+        column.addWidget(self.object_picker)
+        column.addWidget(self.status_label)
+        column.addWidget(self.candidate_list)
+        column.addLayout(self._buttons())
+        column.addWidget(self.overwrite_box)
+        column.addWidget(_line())
+        column.addWidget(_shortcuts())
+        column.addStretch(1)
+
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(body)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.addWidget(scroll)
+        self.setMinimumWidth(300)
+
+    def _buttons(self) -> QGridLayout:
+        session = self.session
+        self.accept_button = _button("Accept  N", "Keep the shown mask in the layer objects", session.accept)
+        self.previous_button = _button("Previous  Shift-W", "Show the previous mask", session.previous_candidate)
+        self.next_button = _button("Next  W", "Show the next mask", session.next_candidate)
+        self.drop_button = _button("Drop prompts  U", "Remove clicks, boxes and masks", session.clear_prompts)
+        grid = QGridLayout()
+        grid.addWidget(self.previous_button, 0, 0)
+        grid.addWidget(self.next_button, 0, 1)
+        grid.addWidget(self.drop_button, 1, 0)
+        grid.addWidget(self.accept_button, 1, 1)
+        return grid
+
+    # --------------------------------------------------------------- connections
+
+    def _connect(self, viewer: ViewerModel) -> None:
+        session = self.session
+        self.image_combo.chosen.connect(self._choose_image)
+        self.model_picker.chosen.connect(session.choose_model)
+        self.model_picker.download_wanted.connect(self._download)
+        self.device_combo.textActivated.connect(session.choose_device)
+        self.progress_row.begun.connect(session.compute_embedding)
+        self.progress_row.cancelled.connect(session.cancel)
+        self.tool_row.tool_chosen.connect(session.choose_tool)
+        self.tool_row.polarity_toggled.connect(session.toggle_polarity)
+        self.candidate_list.chosen.connect(session.select_candidate)
+        self.object_picker.chosen.connect(self._use_object)
+        self.overwrite_box.toggled.connect(self._set_overwrite)
+
+        session.model_changed.connect(self.model_picker.show_model)
+        session.image_changed.connect(self._show_image)
+        session.embedding_changed.connect(self._show_embedding)
+        session.candidates_changed.connect(self._show_candidates)
+        session.selected_changed.connect(self.candidate_list.show_selected)
+        session.prompts_changed.connect(self._enable_buttons)
+        session.polarity_changed.connect(self.tool_row.show_polarity)
+        session.status_changed.connect(self._show_status)
+        self._links.add(viewer.layers.selection.events.active, self._show_tool)
+        self.status_label.setText(session.status)
+        self._show_catalogue(BUNDLED)
+        self._show_embedding()
+        self._enable_buttons()
+
+    def _choose_image(self, image: Image | None) -> None:
+        self.session.choose_image(image)
+        if image is not None:
+            self.session.choose_tool("points")
+
+    def _use_object(self, labels: Any) -> None:
+        try:
+            self.session.use_object(labels)
+        except ValueError as error:
+            self.status_label.setText(str(error))
+
+    def _set_overwrite(self, allowed: bool) -> None:
+        self.session.overwrite = allowed
+
+    # -------------------------------------------------------------------- models
+
+    def _list_models(self) -> None:
+        self._runner.start(
+            "Looking for models",
+            catalogue_steps(self._settings.weights_folder),
+            done=self._show_catalogue,
+            failed=lambda error: self.status_label.setText(f"The list of models could not be made: {error}"),
+        )
+
+    def _show_catalogue(self, catalogue: Catalogue) -> None:
+        self.model_picker.set_catalogue(catalogue)
+        self.device_combo.clear()
+        self.device_combo.addItems(list(catalogue.devices))
+        if self.device_combo.findText(self.session.device) < 0:
+            self.device_combo.addItem(self.session.device)
+        self.device_combo.setCurrentText(self.session.device)
+
+    def _download(self, name: str) -> None:
+        def downloaded() -> None:
+            self._list_models()
+            self.session.choose_model(name)
+
+        self.session.download(f"Downloading {name}", weights_steps(name, self._settings.weights_folder), downloaded)
+
+    # ------------------------------------------------------------ showing the state
+
+    def _show_image(self, image: Image | None) -> None:
+        self.image_combo.blockSignals(True)
+        self.image_combo.choose(image)
+        self.image_combo.blockSignals(False)
+        self._show_embedding()
+
+    def _show_status(self, text: str) -> None:
+        self.status_label.setText(text)
+
+    def _show_embedding(self, state: Any = None) -> None:
+        session = self.session
+        possible = session.image is not None and session.plane is not None
+        self.progress_row.show_state(session.embedding_state, stale=session.embedding_is_stale, possible=possible)
+
+    def _show_candidates(self, candidates: tuple[Any, ...]) -> None:
+        self.candidate_list.show_candidates(candidates)
+        self._enable_buttons()
+
+    def _enable_buttons(self, prompts: Any = None) -> None:
+        candidates = len(self.session.candidates)
+        self.accept_button.setEnabled(candidates > 0)
+        self.previous_button.setEnabled(candidates > 1)
+        self.next_button.setEnabled(candidates > 1)
+        self.drop_button.setEnabled(bool(self.session.prompts))
+
+    def _show_tool(self, event: Any = None) -> None:
+        layers = self.session.prompt_layers
+        active = self.session.viewer.layers.selection.active
+        tools = {id(layers.points): "points", id(layers.boxes): "boxes"}
+        self.tool_row.show_tool(tools.get(id(active)) if active is not None else None)
+
+    # ------------------------------------------------------------------- the end
+
+    def event(self, event: QEvent) -> bool:
+        """Tear down when napari takes the widget out of its dock: that is all it does to close one."""
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self._tear_down()
+        return bool(super().event(event))
+
+    def _tear_down(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._links.clear()
+        self._keys.clear()
+        self.image_combo.release()
+        self.object_picker.combo.release()
+        self.session.close()
+
+
+def _viewer_gone(session: PromptSession, keys: KeyBindings, _: object = None) -> None:
+    """Stop a session whose widgets Qt has destroyed with the window; it must not touch them any more."""
+    session.close(keep_layers=True)
+
+
+def _is_image(layer: Any) -> bool:
+    return isinstance(layer, Image)
+
+
+def _button(text: str, tip: str, action: Any) -> QPushButton:
+    button = QPushButton(text)
+    button.setToolTip(tip)
+    button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    button.clicked.connect(lambda: action())
+    return button
+
+
+def _line() -> QFrame:
+    line = QFrame()
+    line.setFrameShape(QFrame.Shape.HLine)
+    line.setFrameShadow(QFrame.Shadow.Sunken)
+    return line
+
+
+def _shortcuts() -> QLabel:
+    rows = "".join(f"<tr><td><b>{key.key}</b>&nbsp;&nbsp;</td><td>{key.text}</td></tr>" for key in KEYS)
+    label = QLabel(f"<table>{rows}</table>")
+    label.setToolTip("Keys of this widget; they work while the canvas or a prompt layer is active")
+    return label

@@ -1,0 +1,49 @@
+"""What people set for this plugin in napari's preferences, with defaults where it is not installed as a plugin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from napari.settings import get_plugin_settings
+
+PLUGIN = "napari-segany"
+_BYTES_PER_GB = 1024**3
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The preferences.
+
+    Attributes
+    ----------
+    model : str
+        Name of the model that a new widget begins with.
+    device : str
+        "auto", "cuda", "mps" or "cpu".
+    weights_folder : Path, optional
+        Where downloaded weights are; None for the default folder.
+    cache_bytes : int
+        Bytes of image embeddings to keep.
+    """
+
+    model: str = "light"
+    device: str = "auto"
+    weights_folder: Path | None = None
+    cache_bytes: int = 2 * _BYTES_PER_GB
+
+
+def read_settings() -> Settings:
+    """Return the preferences as they are now."""
+    try:
+        values: Any = get_plugin_settings(PLUGIN).segany
+    except KeyError:  # the plugin's manifest is not registered
+        return Settings()
+    folder = str(values.weights_dir).strip()
+    return Settings(
+        model=str(values.model),
+        device=str(values.device),
+        weights_folder=Path(folder).expanduser() if folder else None,
+        cache_bytes=int(values.cache_gb * _BYTES_PER_GB),
+    )
