@@ -132,7 +132,12 @@ def _stored(key: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
 
 def _stored_config(stored: StoredState) -> SamConfig | None:
     text = stored.metadata.get(CONFIG_KEY)
-    return None if text is None else SamConfig.from_dict(json.loads(text))
+    if text is None:
+        return None
+    values = json.loads(text)
+    if not isinstance(values, dict):
+        raise ValueError(f"its configuration is {text[:40]}; expected the settings of a SamConfig by name")
+    return SamConfig.from_dict(values)
 
 
 def _fit_positions(tensors: Mapping[str, Tensor], config: SamConfig) -> dict[str, Tensor]:

@@ -63,24 +63,24 @@ def _recognise(weights: Weights) -> SamConfig:
     return SamConfig(
         image_size=image_size,
         encoder=encoder,
-        embed_dim=weights["image_encoder.neck.0.weight"].shape[0],
+        embed_dim=_shape(weights, "image_encoder.neck.0.weight", 4)[0],
         decoder_depth=_count(weights, f"{decoder}transformer.layers."),
         decoder_num_heads=_DECODER_HEADS,
-        decoder_mlp_dim=weights[f"{decoder}transformer.layers.0.mlp.lin1.weight"].shape[0],
-        num_multimask_outputs=weights[f"{decoder}mask_tokens.weight"].shape[0] - 1,
+        decoder_mlp_dim=_shape(weights, f"{decoder}transformer.layers.0.mlp.lin1.weight", 2)[0],
+        num_multimask_outputs=_shape(weights, f"{decoder}mask_tokens.weight", 2)[0] - 1,
         iou_head_depth=_count(weights, f"{decoder}iou_prediction_head.layers."),
-        iou_head_hidden_dim=weights[f"{decoder}iou_prediction_head.layers.0.weight"].shape[0],
-        mask_in_chans=weights["prompt_encoder.mask_downscaling.3.weight"].shape[0],
+        iou_head_hidden_dim=_shape(weights, f"{decoder}iou_prediction_head.layers.0.weight", 2)[0],
+        mask_in_chans=_shape(weights, "prompt_encoder.mask_downscaling.3.weight", 4)[0],
         high_resolution_features=high_resolution,
     )
 
 
 def _vit(weights: Weights) -> tuple[ViTConfig, int]:
     """Return the encoder and the image size; tables of the length of the whole grid belong to global blocks."""
-    embed_dim, _, patch_size, _ = weights["image_encoder.patch_embed.proj.weight"].shape
-    grid = weights["image_encoder.pos_embed"].shape[1]
+    embed_dim, _, patch_size, _ = _shape(weights, "image_encoder.patch_embed.proj.weight", 4)
+    grid = _shape(weights, "image_encoder.pos_embed", 4)[1]
     depth = _count(weights, "image_encoder.blocks.")
-    tables = [weights[f"image_encoder.blocks.{block}.attn.rel_pos_h"].shape for block in range(depth)]
+    tables = [_shape(weights, f"image_encoder.blocks.{block}.attn.rel_pos_h", 2) for block in range(depth)]
     windows = {(length + 1) // 2 for length, _ in tables} - {grid}
     if len(windows) > 1:
         raise CheckpointError(
@@ -93,7 +93,7 @@ def _vit(weights: Weights) -> tuple[ViTConfig, int]:
         window_size=windows.pop() if windows else ViTConfig.window_size,
         global_attn_indexes=tuple(block for block, (length, _) in enumerate(tables) if length == 2 * grid - 1),
         patch_size=patch_size,
-        mlp_ratio=weights["image_encoder.blocks.0.mlp.lin1.weight"].shape[0] / embed_dim,
+        mlp_ratio=_shape(weights, "image_encoder.blocks.0.mlp.lin1.weight", 2)[0] / embed_dim,
     )
     return config, grid * patch_size
 
@@ -102,10 +102,10 @@ def _tiny_vit(weights: Weights) -> TinyViTConfig:
     """Return the encoder; heads and windows of the first, convolutional stage mean nothing and are the defaults."""
     prefix = "image_encoder."
     stages = range(1, 4)
-    biases = [weights[f"{prefix}layers.{stage}.blocks.0.attn.attention_biases"].shape for stage in stages]
-    dims = [weights[f"{prefix}layers.{stage}.blocks.0.attn.norm.weight"].shape[0] for stage in stages]
-    first = weights[f"{prefix}patch_embed.seq.2.c.weight"].shape[0]
-    hidden = weights[f"{prefix}layers.0.blocks.0.conv1.c.weight"].shape[0]
+    biases = [_shape(weights, f"{prefix}layers.{stage}.blocks.0.attn.attention_biases", 2) for stage in stages]
+    dims = [_shape(weights, f"{prefix}layers.{stage}.blocks.0.attn.norm.weight", 1)[0] for stage in stages]
+    first = _shape(weights, f"{prefix}patch_embed.seq.2.c.weight", 4)[0]
+    hidden = _shape(weights, f"{prefix}layers.0.blocks.0.conv1.c.weight", 4)[0]
     depths = [_count(weights, f"{prefix}layers.{stage}.blocks.") for stage in range(4)]
     heads = [heads for heads, _ in biases]
     windows = [round(offsets**0.5) for _, offsets in biases]
@@ -114,10 +114,20 @@ def _tiny_vit(weights: Weights) -> TinyViTConfig:
         depths=(depths[0], depths[1], depths[2], depths[3]),
         num_heads=(TinyViTConfig.num_heads[0], heads[0], heads[1], heads[2]),
         window_sizes=(TinyViTConfig.window_sizes[0], windows[0], windows[1], windows[2]),
-        mlp_ratio=weights[f"{prefix}layers.1.blocks.0.mlp.fc1.weight"].shape[0] / dims[0],
+        mlp_ratio=_shape(weights, f"{prefix}layers.1.blocks.0.mlp.fc1.weight", 2)[0] / dims[0],
         conv_expand_ratio=hidden / first,
         classifier=f"{prefix}head.weight" in weights,
     )
+
+
+def _shape(weights: Weights, key: str, axes: int) -> tuple[int, ...]:
+    """Return the shape of a weight that must have so many axes, none of them empty."""
+    shape = tuple(weights[key].shape)
+    if len(shape) != axes or not all(shape):
+        raise CheckpointError(
+            f"these weights are not those of a SAM: {key} has the shape {shape}; expected {axes} axes, none empty"
+        )
+    return shape
 
 
 def _count(weights: Weights, prefix: str) -> int:

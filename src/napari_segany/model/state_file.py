@@ -17,18 +17,24 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-# What a damaged file can make torch's readers raise, besides UnpicklingError.
+# What a damaged file can make the readers of zip archives and of torch raise, besides UnpicklingError.
 _DAMAGED = (
-    RuntimeError,
-    EOFError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
+    ArithmeticError,
+    AssertionError,
     AttributeError,
+    EOFError,
+    LookupError,
     OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
     struct.error,
+    zipfile.BadZipFile,
 )
+# In bytes; the safetensors format allows no longer one.
+_LONGEST_HEADER = 100_000_000
+# Words of torch's safe unpickler where a file asks for anything but tensors.
+_ASKS_FOR_CODE = ("GLOBAL", "unrecognized function", "allowlisted")
 # Present in every SAM, whatever its size: it shows where the names begin.
 _LANDMARK = "mask_decoder.mask_tokens.weight"
 # Where training programs put the model's weights among other things.
@@ -71,12 +77,13 @@ def read_state(path: Path) -> StoredState:
         raise CheckpointError(
             f"{path} cannot be read ({error.strerror}); expected a checkpoint file: check the path"
         ) from None
+    # First, since a safetensors file starts with the length of its header, which can be any bytes.
+    if head[8:] == b"{" and int.from_bytes(head[:8], "little") <= _LONGEST_HEADER:
+        return _read_safetensors(path)
     if head.startswith(b"PK"):
         return StoredState(_published_names(_read_zip(path), path))
     if head.startswith(b"\x80"):
         return StoredState(_published_names(_read_torch(path), path))
-    if head[8:] == b"{":
-        return _read_safetensors(path)
     found = f"{size} bytes that are neither" if size else "an empty file, neither"
     raise CheckpointError(
         f"{path.name} is {found} a PyTorch checkpoint nor a safetensors file; expected the weights of a SAM: "
@@ -115,10 +122,13 @@ def _read_safetensors(path: Path) -> StoredState:
 
 
 def _read_zip(path: Path) -> Any:
-    if not zipfile.is_zipfile(path):  # the table of contents is at the end of the file
-        raise _damaged(path, "PyTorch checkpoint", "its end is missing")
-    with zipfile.ZipFile(path) as archive:
-        names = {name.rpartition("/")[2] for name in archive.namelist()}
+    try:
+        if not zipfile.is_zipfile(path):  # the table of contents is at the end of the file
+            raise EOFError("its end is missing")
+        with zipfile.ZipFile(path) as archive:
+            names = {name.rpartition("/")[2] for name in archive.namelist()}
+    except _DAMAGED as error:
+        raise _damaged(path, "PyTorch checkpoint", error) from None
     if "data.pkl" not in names or "constants.pkl" in names:
         kind = "a TorchScript program" if "constants.pkl" in names else "a zip archive"
         raise CheckpointError(
@@ -129,12 +139,13 @@ def _read_zip(path: Path) -> Any:
 
 def _read_torch(path: Path) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as file:  # of a path, torch would judge by the suffix
+            return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "Unsupported" in str(error):
+        if any(words in str(error) for words in _ASKS_FOR_CODE):
             raise CheckpointError(
-                f"{path.name} was refused because reading it would run code from the file; expected tensors alone: "
-                "save the model's state dict with torch.save or as safetensors"
+                f"{path.name} was refused because reading it would run code that it names; expected a whole file of "
+                "tensors alone: download it again, or save the model's state dict with torch.save or as safetensors"
             ) from None
         raise _damaged(path, "PyTorch checkpoint", "its pickle cannot be read") from None
     except _DAMAGED as error:
