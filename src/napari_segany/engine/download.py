@@ -24,7 +24,7 @@ from napari_segany.formats.atomic import replacing
 
 _CHUNK_BYTES = 1 << 18
 _REPORT_SECONDS = 0.1
-# Seconds to wait for a connection, and for its next bytes: also how long closing waits for a server that says nothing.
+# Seconds to wait for a connection, and for its next bytes; also how long closing waits for a server that is silent.
 _TIMEOUTS = (10, 20)
 
 

@@ -6,7 +6,8 @@ Nothing here touches the network (`engine/download.py` does, when it is asked to
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -34,6 +35,7 @@ __all__ = [
     "resolve_steps",
     "size_text",
     "status_steps",
+    "verify_steps",
     "weights_folder",
 ]
 
@@ -175,12 +177,47 @@ def list_steps(
     """Do what `list_models` does, with progress (in bytes) while files are hashed."""
     place = weights_folder(folder)
     book = DigestBook(place)
-    entries = (*models.values(), *read_user_models(place).values())
-    statuses: tuple[ModelStatus, ...] = ()
+    statuses: list[ModelStatus] = []
+    for entry in (*models.values(), *read_user_models(place).values()):
+        statuses += [(yield from status_steps(entry, book, models))]
+    return tuple(statuses)
+
+
+def verify_steps(
+    names: Iterable[str] | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    models: Mapping[str, ModelEntry] = MODELS,
+) -> Steps[tuple[ModelStatus, ...]]:
+    """Hash files again, whatever is remembered of them, with progress in bytes.
+
+    Parameters
+    ----------
+    names : iterable of str, optional
+        Models that are expected to be there; by default all that are.
+    folder : path, optional
+        The folder of weights, see `weights_folder`.
+    models : mapping
+        The registry.
+
+    Raises
+    ------
+    UnknownModelError, WeightsNotFoundError
+        For a name that does not exist, and for a model that is not there.
+    """
+    place = weights_folder(folder)
+    book = DigestBook(place, trusting=False)
+    if names is None:
+        entries = [*models.values(), *read_user_models(place).values()]
+    else:
+        entries = [find_entry(name, place, models) for name in names]
+    statuses: list[ModelStatus] = []
     for entry in entries:
         status = yield from status_steps(entry, book, models)
-        statuses = (*statuses, status)
-    return statuses
+        if names is not None and status.path is None:
+            raise WeightsNotFoundError(_not_found(status, place))
+        if status.state != "not downloaded":
+            statuses.append(status)
+    return tuple(statuses)
 
 
 def register_user_model(
@@ -293,4 +330,4 @@ def _not_found(status: ModelStatus, folder: Path) -> str:
 
 def _folder_option(folder: Path) -> str:
     """Return what a command needs to mean the same folder: nothing where it is the one it takes by itself."""
-    return "" if folder == weights_folder() else f" --folder {folder}"
+    return "" if folder == weights_folder() else f" --folder {shlex.quote(str(folder))}"
