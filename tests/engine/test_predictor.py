@@ -15,7 +15,7 @@ from napari_segany.engine.image import model_input
 from napari_segany.engine.predictor import Predictor, stability_score
 from napari_segany.engine.progress import drain
 from napari_segany.formats.rle import RunLengths
-from napari_segany.model import SamConfig, ViTConfig, build_sam, save_sam
+from napari_segany.model import SamConfig, ViTConfig, build_sam
 
 QUESTIONS = [
     (name, mode)
@@ -227,18 +227,6 @@ class TestRefusals:
         with pytest.raises(ValueError, match="shape"):
             predictor.encode(np.zeros((2, 3, 4, 5)))
 
-    def test_unknown_names_and_missing_files(self, tmp_path):
-        with pytest.raises(ValueError, match="light"):
-            Predictor("no_such_model")
-        with pytest.raises(ValueError, match=r"missing\.pth"):
-            Predictor(tmp_path / "missing.pth")
-        with pytest.raises(ValueError, match=r"missing\.pth"):
-            Predictor(str(tmp_path / "missing.pth"))
-
-    def test_weights_that_are_not_there(self, tmp_path):
-        with pytest.raises(FileNotFoundError, match="vit_b"):
-            Predictor("vit_b", weights_folder=tmp_path)
-
     def test_unknown_devices(self, predictor):
         with pytest.raises(ValueError, match="available"):
             Predictor(predictor.sam, device="tpu")
@@ -246,15 +234,6 @@ class TestRefusals:
 
 class TestNames:
     """A model's name tells its weights."""
-
-    def test_a_checkpoint_is_named_after_its_file_and_weights(self, predictor, tmp_path):
-        path = tmp_path / "mine.safetensors"
-        save_sam(predictor.sam, path, dtype=None)
-        loaded = Predictor(path, device="cpu")
-        again = Predictor(str(path), device="cpu")
-        assert loaded.name == again.name
-        assert loaded.name.startswith("mine-")
-        assert loaded.name.removeprefix("mine-") == predictor.name.removeprefix("model-")
 
     def test_the_package_brings_light(self, noise):
         light = Predictor("light", device="cpu")
@@ -359,13 +338,6 @@ class TestMemory:
             torch.testing.assert_close(tensor, before.state_dict()[key])
             assert tensor.device.type == "cpu"
 
-    def test_the_copy_on_the_cpu_is_a_model_of_its_own(self, predictor):
-        with torch.inference_mode():
-            copied = module._on_cpu(predictor.sam)
-        assert copied.state_dict().keys() == predictor.sam.state_dict().keys()
-        assert all(parameter.requires_grad and not parameter.is_inference() for parameter in copied.parameters())
-        assert not set(map(id, copied.modules())) & set(map(id, predictor.sam.modules()))
-
     def test_the_cpu_too_may_have_too_little(self, on_a_gpu):
         errors = [MemoryError(), RuntimeError("CUDA out of memory")]
         with (
@@ -394,17 +366,6 @@ class TestMemory:
         monkeypatch.setattr(predictor.sam, "upscale", raising)
         with pytest.raises(NotEnoughMemoryError, match="answer this prompt"):
             predictor.predict(embedding, points=[(1, 2)])
-
-    def test_a_model_that_does_not_fit_stays_on_the_cpu(self, predictor, monkeypatch):
-        class Tight(type(predictor.sam)):
-            def to(self, device):
-                if device != "cpu":
-                    raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-                return super().to(device)
-
-        with pytest.warns(DeviceFallbackWarning, match="does not fit"):
-            sam = module._placed(Tight(predictor.sam.config), torch.device("cuda"))
-        assert sam.pixel_mean.device.type == "cpu"
 
 
 def test_stability_is_the_iou_of_two_thresholds():

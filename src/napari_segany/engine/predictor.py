@@ -6,9 +6,7 @@ predictor remembers nothing of the images it has seen and may be used from any t
 
 from __future__ import annotations
 
-import copy
 import warnings
-import zlib
 from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
@@ -26,19 +24,17 @@ from napari_segany.engine.device import (
 )
 from napari_segany.engine.embedding import ImageEmbedding
 from napari_segany.engine.image import ModelInput, model_input
+from napari_segany.engine.loaded_model import copy_on_cpu, load_model, placed, weights_checksum
 from napari_segany.engine.mask_prompt import mask_logits
-from napari_segany.engine.model_registry import UnknownModelError
 from napari_segany.engine.prediction import Prediction
 from napari_segany.engine.progress import Progress, Steps, drain
 from napari_segany.engine.prompts import Prompt
-from napari_segany.engine.weights import resolve
-from napari_segany.model import ImageFeatures, Sam, load_sam
+from napari_segany.model import ImageFeatures, Sam
 
 STABILITY_OFFSET = 1.0
 """Logits by which the threshold is raised and lowered for the stability score (SAM paper, appendix B)."""
 
 _PROMPTS_AT_A_TIME = 64
-_WEIGHT_FILES = (".pth", ".pt", ".safetensors")
 
 
 class Predictor:
@@ -79,10 +75,10 @@ class Predictor:
     ) -> None:
         target = choose_device(device)
         if isinstance(model, Sam):
-            self.name, sam = f"model-{_checksum(model)}", model
+            self.name, sam = f"model-{weights_checksum(model)}", model
         else:
-            self.name, sam = _load(model, None if weights_folder is None else Path(weights_folder))
-        self.sam = _placed(sam.eval(), target)
+            self.name, sam = load_model(model, None if weights_folder is None else Path(weights_folder))
+        self.sam = placed(sam.eval(), target)
 
     @property
     def device(self) -> torch.device:
@@ -217,7 +213,7 @@ class Predictor:
         # Outside of the except clause, where the error no longer keeps the device's tensors alive.
         note = f"{self.device.type.upper()} is out of memory: computing the image embedding on the CPU"
         warnings.warn(f"{note}, and so from now on", DeviceFallbackWarning, stacklevel=2)
-        self.sam = _on_cpu(self.sam)
+        self.sam = copy_on_cpu(self.sam)
         yield Progress(0, 0, note)
         try:
             return (yield from _encode(self.sam, prepared, note))
@@ -298,53 +294,6 @@ def stability_score(logits: Tensor, threshold: float = 0.0, offset: float = STAB
     inner = int((logits > threshold + offset).sum())
     outer = int((logits > threshold - offset).sum())
     return inner / outer if outer else 0.0
-
-
-def _load(model: str | PathLike[str], folder: Path | None) -> tuple[str, Sam]:
-    """Return the name and the model of a registered name or a checkpoint file; names of the registry go first."""
-    path = Path(model)
-    if isinstance(model, str):
-        try:
-            return model, load_sam(resolve(model, folder))
-        except UnknownModelError:
-            if not path.is_file() and path.suffix.lower() not in _WEIGHT_FILES:
-                raise
-    sam = load_sam(path)
-    return f"{path.stem}-{_checksum(sam)}", sam
-
-
-def _checksum(sam: Sam) -> str:
-    """Return eight characters that tell weights apart: a checksum over some values of every tensor."""
-    checksum = 0
-    for name, tensor in sam.state_dict().items():
-        flat = tensor.detach().reshape(-1)
-        values = flat[:: max(1, len(flat) // 256)].double().cpu().numpy()
-        checksum = zlib.crc32(values.tobytes(), zlib.crc32(name.encode(), checksum))
-    return f"{checksum:08x}"
-
-
-def _placed(sam: Sam, device: torch.device) -> Sam:
-    """Move a model to a device, or leave it on the CPU with a warning where it does not fit."""
-    try:
-        return sam.to(device)
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error) or device.type == "cpu":
-            raise
-    warnings.warn(
-        f"the model does not fit into the memory of {device.type.upper()}: it is used on the CPU",
-        DeviceFallbackWarning,
-        stacklevel=3,
-    )
-    return sam.to("cpu")
-
-
-def _on_cpu(sam: Sam) -> Sam:
-    """Copy a model to the CPU without taking memory of its device, and leave the original to whoever uses it."""
-    with torch.inference_mode(False):  # so that the copy can also be trained
-        memo: dict[int, object] = {id(buffer): buffer.cpu() for buffer in sam.buffers()}
-        for parameter in sam.parameters():
-            memo[id(parameter)] = torch.nn.Parameter(parameter.detach().cpu(), parameter.requires_grad)
-        return copy.deepcopy(sam, memo)
 
 
 def _encode(sam: Sam, prepared: ModelInput, note: str) -> Steps[ImageFeatures]:

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+
+from napari_segany.engine.progress import Progress, drain
+
+
+def work(steps: int, log: list[str]):
+    try:
+        for done in range(steps):
+            yield Progress(done + 1, steps, "counting")
+        return "result"
+    finally:
+        log.append("closed")
+
+
+def test_drain_returns_the_result_and_reports_every_step():
+    log, seen = [], []
+    assert drain(work(3, log), seen.append) == "result"
+    assert [progress.done for progress in seen] == [1, 2, 3]
+    assert log == ["closed"]
+    assert drain(work(0, log)) == "result"
+
+
+def test_an_exception_of_the_report_closes_the_work():
+    log = []
+
+    def cancel(progress: Progress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        drain(work(3, log), cancel)
+    assert log == ["closed"]
+
+
+def test_an_exception_of_the_work_goes_through():
+    def failing():
+        yield Progress(0, 0)
+        raise ValueError("defect")
+
+    with pytest.raises(ValueError, match="defect"):
+        drain(failing())
