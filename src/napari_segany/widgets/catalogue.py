@@ -70,7 +70,7 @@ def catalogue_steps(folder: Path | None) -> Steps[Catalogue]:
     choices = [
         ModelChoice(
             name=status.entry.name,
-            present=status.state in ("bundled", "present"),
+            present=status.usable,
             size_bytes=status.entry.size_bytes,
             note=f"{status.entry.description} Licence: {status.entry.licence}.",
             damaged=status.state == "damaged",

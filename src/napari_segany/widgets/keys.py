@@ -26,7 +26,7 @@ KEYS = (
     Key("W", "next_candidate", "next mask"),
     Key("Shift-W", "previous_candidate", "previous mask"),
     Key("U", "clear_prompts", "drop the prompts"),
-    Key("Q", "toggle_polarity", "swap foreground and background clicks"),
+    Key("Q", "toggle_polarity", "swap what a click means"),
 )
 
 

@@ -15,7 +15,6 @@ from qtpy.QtWidgets import (
     QGridLayout,
     QLabel,
     QPushButton,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
@@ -31,6 +30,7 @@ from napari_segany.widgets.progress_row import ProgressRow
 from napari_segany.widgets.session import PromptSession
 from napari_segany.widgets.settings import Settings, read_settings
 from napari_segany.widgets.tool_row import ToolRow
+from napari_segany.widgets.vertical_scroll import VerticalScroll
 from napari_segany.widgets.viewer_events import EventLinks
 from napari_segany.widgets.workers import BackgroundRunner
 
@@ -108,8 +108,10 @@ class PromptWidget(QWidget):
         self.tool_row = ToolRow()
         self.candidate_list = CandidateList()
         self.object_picker = ObjectPicker(viewer)
-        self.overwrite_box = QCheckBox("Accepted masks may overwrite other objects")
-        self.overwrite_box.setToolTip("If not ticked, pixels that belong to an object already stay with it")
+        self.overwrite_box = QCheckBox("Overwrite other objects")
+        self.overwrite_box.setToolTip(
+            "Let an accepted mask take pixels from objects that are there; otherwise they keep them"
+        )
 
         form = QFormLayout()
         form.setContentsMargins(0, 0, 0, 0)
@@ -133,15 +135,9 @@ class PromptWidget(QWidget):
         column.addWidget(_shortcuts())
         column.addStretch(1)
 
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(body)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
-        whole.addWidget(scroll)
-        self.setMinimumWidth(300)
+        whole.addWidget(VerticalScroll(body))
 
     def _buttons(self) -> QGridLayout:
         session = self.session

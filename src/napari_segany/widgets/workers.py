@@ -72,7 +72,7 @@ class BackgroundTask:
         ended: Callable[[BackgroundTask], None],
     ) -> None:
         self._done, self._failed, self._report, self._ended = done, failed, report, ended
-        self._cancelled = False
+        self._over = False
         self._bridge = _Bridge()
         self._bridge.progressed.connect(self._show)
         self._job = _Job(title, steps, self._bridge.progressed.emit)
@@ -89,23 +89,24 @@ class BackgroundTask:
 
     def cancel(self) -> None:
         """Stop before the next step; no callback is called any more."""
-        self._cancelled = True
+        self._over = True
         self._job.stopped = True
         self._worker.quit()
 
     def _show(self, progress: Progress) -> None:
-        if self._cancelled or self._report is None:
+        if self._over or self._report is None:
             return
+        self._report(progress)
         bar = self._worker.pbar
-        if bar is not None:
+        if bar is not None:  # last, for napari's bar handles waiting events, the end of this task perhaps among them
             if bar.total != progress.total:
                 bar.total = progress.total
             bar.update(progress.done - bar.n)
-        self._report(progress)
 
     def _returned(self, outcome: _Outcome) -> None:
-        if self._cancelled:
+        if self._over:
             return
+        self._over = True
         if outcome.error is not None:
             self._failed(outcome.error)
         else:
