@@ -1,4 +1,4 @@
-"""`segany models`: which models there are, where their weights are, and getting them. Knows no torch and no napari."""
+"""`segany models`: which models there are, where their weights are, and getting them. Knows no torch, no napari."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def write_user_model(
     checkpoint = Path(path).expanduser().absolute()
     if not checkpoint.is_file():
         raise FileNotFoundError(
-            f"there is no checkpoint {checkpoint}; give the path of a .safetensors, .pt or .pth file"
+            f"there is no file {checkpoint}; give the path of a .safetensors, .pt or .pth file"
         )
     folder.mkdir(parents=True, exist_ok=True)
     # A checkpoint within the folder moves with it.

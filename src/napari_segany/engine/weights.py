@@ -320,7 +320,12 @@ def _not_found(status: ModelStatus, folder: Path) -> str:
             return f"{entry.file_name} is missing from the package; install napari-segany again"
         return f"your model {entry.name!r} is not at {entry.file_name} any more; put it back or register it again"
     strangers = [name for name in entry.known_file_names if (folder / name).is_file()]
-    aside = f" ({strangers[0]} is there, but it is another file)" if strangers else ""
+    algorithm, expected = entry.hash or ("", "")
+    aside = (
+        f" ({strangers[0]} is there, but its {algorithm} is not {expected}: it is another file, or incomplete)"
+        if strangers
+        else ""
+    )
     return (
         f"the weights of {entry.name} ({entry.file_name}, {size_text(entry)}) are not in {folder}{aside}; "
         f"get them with `segany models download {entry.name}{_folder_option(folder)}`, "
