@@ -109,22 +109,12 @@ def plan(samples: Sequence[Sample], protocol: SinglePointProtocol) -> Steps[Plan
     """
     tasks: list[Task] = []
     skipped: list[str] = []
-    for done, sample in enumerate(samples):
-        yield Progress(done, len(samples), "Looking through the images")
+    for done, sample in enumerate(samples, start=1):
         try:
-            _, labels = sample.read()
+            tasks.append(_task(sample, protocol))
         except ValueError as error:
             skipped.append(str(error))
-            continue
-        ids = np.unique(labels)
-        ids = ids[ids > 0]
-        if not ids.size:
-            skipped.append(f"{sample.dataset}/{sample.name}: the label image has no objects")
-            continue
-        count = protocol.objects_per_image
-        if count is not None and count < ids.size:
-            ids = np.sort(object_rng(protocol.seed, sample).choice(ids, count, replace=False))
-        tasks.append(Task(sample, tuple(int(number) for number in ids)))
+        yield Progress(done, len(samples), "Looking through the images")
     return Plan(tuple(tasks), tuple(skipped))
 
 
@@ -141,3 +131,15 @@ def object_rng(seed: int, sample: Sample, object_id: int = 0) -> np.random.Gener
         The object; 0 for the image as a whole.
     """
     return np.random.default_rng([seed, zlib.crc32(f"{sample.dataset}/{sample.name}".encode()), object_id])
+
+
+def _task(sample: Sample, protocol: SinglePointProtocol) -> Task:
+    _, labels = sample.read()
+    ids = np.unique(labels)
+    ids = ids[ids > 0]
+    if not ids.size:
+        raise ValueError(f"{sample.dataset}/{sample.name}: the label image has no objects")
+    count = protocol.objects_per_image
+    if count is not None and count < ids.size:
+        ids = np.sort(object_rng(protocol.seed, sample).choice(ids, count, replace=False))
+    return Task(sample, tuple(int(number) for number in ids))
