@@ -1,0 +1,94 @@
+"""Make the pictures of the documentation, each from a real session on an image that scikit-image bundles.
+
+    make docs                              # or: xvfb-run -a python scripts/make_pictures.py
+
+Pictures are written to docs/images, and refused when they show nothing: a black screenshot never goes unnoticed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from napari import Viewer
+from PIL import Image
+
+from napari_segany.widgets.demo import open_demo, settle, wait_for_masks
+
+FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images"
+_LEAST_SPREAD = 20.0  # standard deviation of grey levels below which a picture shows nothing
+
+
+def main() -> None:
+    """Make all pictures."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name, take in PICTURES.items():
+        path = FOLDER / name
+        take(path)
+        spread = float(np.asarray(Image.open(path).convert("L")).std())
+        if spread < _LEAST_SPREAD:
+            raise SystemExit(f"{name} shows nothing (grey levels spread by {spread:.1f})")
+        print(path.relative_to(FOLDER.parents[1]))
+
+
+def prompt_widget(path: Path) -> None:
+    """Show the window after one click: three ranked masks, the best one on the image."""
+    viewer, session = open_demo()
+    try:
+        wait_for_masks(session)
+        _zoom(viewer, session.prompts.points[0], 4.0)
+        settle(1.0)
+        viewer.window.screenshot(str(path), flash=False)
+    finally:
+        viewer.close()
+
+
+def candidates(path: Path) -> None:
+    """Show the three masks of one click side by side, best first."""
+    viewer, session = open_demo()
+    try:
+        wait_for_masks(session)
+        _zoom(viewer, session.prompts.points[0], 6.0)
+        views = []
+        for index in range(len(session.candidates)):
+            session.select_candidate(index)
+            settle(0.3)
+            views.append(viewer.screenshot(canvas_only=True, flash=False)[..., :3])
+        Image.fromarray(np.concatenate(views, axis=1)).save(path)
+    finally:
+        viewer.close()
+
+
+def accepted(path: Path) -> None:
+    """Show several accepted objects in the layer `objects`."""
+    viewer, session = open_demo()
+    try:
+        wait_for_masks(session)
+        session.accept()
+        for point in MORE_CLICKS:
+            session.add_point(point)
+            wait_for_masks(session)
+            session.accept()
+        _zoom(viewer, (365.0, 325.0), 4.0)
+        settle(1.0)
+        viewer.window.screenshot(str(path), flash=False)
+    finally:
+        viewer.close()
+
+
+def _zoom(viewer: Viewer, center: tuple[float, float], zoom: float) -> None:
+    viewer.scene.camera.center = center
+    viewer.scene.camera.zoom = zoom
+
+
+MORE_CLICKS = ((367.0, 308.0), (358.0, 327.0), (346.0, 335.0), (375.0, 330.0))
+
+PICTURES: dict[str, Callable[[Path], None]] = {
+    "prompt_widget.png": prompt_widget,
+    "candidates.png": candidates,
+    "accepted.png": accepted,
+}
+
+if __name__ == "__main__":
+    main()
