@@ -12,6 +12,7 @@ from psygnal import Signal
 from napari_segany.engine.prediction import Prediction
 from napari_segany.engine.progress import Progress, Steps
 from napari_segany.widgets.embedding_cache import EmbeddingCache, EmbeddingKey
+from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.progress_runner import Runner, Task
 
 if TYPE_CHECKING:  # the engine's embedding brings torch, which takes seconds to import
@@ -79,11 +80,16 @@ class Embedder:
         Makes a predictor for a model's and a device's name.
     cache_bytes : int
         Bytes of embeddings to keep.
+    model, device : str
+        Which model to load, and where it computes. Both may be changed; the next `want` regards it.
     """
 
     state_changed = Signal(EmbeddingState)
 
-    def __init__(self, runner: Runner, load_predictor: LoadPredictor, cache_bytes: int) -> None:
+    def __init__(
+        self, runner: Runner, load_predictor: LoadPredictor, cache_bytes: int, *, model: str, device: str
+    ) -> None:
+        self.model, self.device = model, device
         self.state = EmbeddingState()
         self.predictor: AnyPredictor | None = None
         self.cache = EmbeddingCache(cache_bytes)
@@ -94,6 +100,10 @@ class Embedder:
         self._encoding: EmbeddingKey | None = None
         self._loaded: tuple[str, str] | None = None
         self._wanted: tuple[EmbeddingKey, Callable[[], ArrayLike]] | None = None
+
+    def key(self, image: str, plane: Plane, contrast_limits: tuple[float, float] | None) -> EmbeddingKey:
+        """Return the key of a plane's embedding with the present model and device."""
+        return EmbeddingKey(image, plane, contrast_limits, self.model, self.device)
 
     def want(self, key: EmbeddingKey, read: Callable[[], ArrayLike]) -> None:
         """Make the embedding of a plane available; `state` says when it is.

@@ -47,8 +47,7 @@ class KeyBindings:
             except ValueError:
                 continue  # taken by the user or another plugin
             self._on_viewer.append(key.key)
-        session.prompt_layers.when_made(self.bind_layer)
-        session.candidate_layers.when_made(self.bind_layer)
+        session.when_layer_made(self.bind_layer)
 
     def bind_layer(self, layer: Layer) -> None:
         """Bind the keys on a layer of ours."""

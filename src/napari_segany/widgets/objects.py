@@ -17,6 +17,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 from numpy.typing import NDArray
 
+from napari_segany.widgets.drafts import Candidate, Prompts
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.layers import follow, insert_below, placement, spatial_shape
 
@@ -36,6 +37,10 @@ class Added:
     label: int
     pixels: int
     kept: int
+
+    def __str__(self) -> str:
+        kept = f"; {self.kept:,} px stay with other objects" if self.kept else ""
+        return f"Object {self.label} accepted, {self.pixels:,} px{kept}."
 
 
 class ObjectsLayer:
@@ -58,43 +63,44 @@ class ObjectsLayer:
     def add(
         self,
         plane: Plane,
-        mask: NDArray[np.bool_],
-        features: Mapping[str, float],
-        prompts: Mapping[str, Any],
+        candidate: Candidate,
+        prompts: Prompts,
         *,
-        overwrite: bool,
-        below: Layer | None,
-        replaces: int | None = None,
+        model: str,
+        overwrite: bool = False,
+        below: Layer | None = None,
     ) -> Added:
-        """Write a mask with the next free label, or in place of an object; Ctrl-Z in the layer undoes it.
+        """Write a candidate with the next free label; Ctrl-Z in the layer undoes it.
+
+        If the prompts began with an object of this very layer, the candidate is a better version of that: on this
+        plane it takes its place, with its label.
 
         Parameters
         ----------
         plane : Plane
             Where the mask lies.
-        mask : numpy.ndarray
-            (H, W) bool.
-        features : mapping
-            The scores.
-        prompts : mapping
+        candidate : Candidate
+            The mask with its scores.
+        prompts : Prompts
             What the object came from; kept as JSON text.
+        model : str
+            What made it; kept with the prompts.
         overwrite : bool
             Take pixels from objects that are there already. Otherwise only background is written.
         below : Layer, optional
             Under which layer a new `objects` layer goes.
-        replaces : int, optional
-            Label of the object that this one is a better version of: on this plane its pixels are given up, and the
-            new ones get its label.
 
         Raises
         ------
         NothingToAddError
             If the mask is empty, or wholly covered by other objects and these may not be overwritten.
         """
+        mask = candidate.mask
         if not mask.any():
             raise NothingToAddError("The mask is empty: there is nothing to accept.")
         layer = self._ready(below)
         present = np.asarray(layer.data[plane.slicer()])
+        replaces = prompts.mask.label if prompts.mask is not None and prompts.mask.layer == layer.name else 0
         old = present == replaces if replaces else np.zeros_like(mask)
         writable = mask if overwrite else mask & ((present == 0) | old)
         if not writable.any():
@@ -105,7 +111,13 @@ class ObjectsLayer:
             _set(layer, plane, old & ~writable, 0)
             _set(layer, plane, writable, label)
         self._highest = max(self._highest, label)
-        layer.features = with_row(layer.features, label, {**features, "prompts": json.dumps(dict(prompts))})
+        origin = {"model": model, "plane": list(plane.index), **prompts.to_dict()}
+        row = {
+            "predicted_iou": candidate.predicted_iou,
+            "stability_score": candidate.stability_score,
+            "prompts": json.dumps(origin),
+        }
+        layer.features = with_row(layer.features, label, row)
         return Added(label, int(writable.sum()), int((mask & ~writable).sum()))
 
     def forget(self, layer: object) -> bool:

@@ -121,19 +121,20 @@ class PromptLayers:
 
     # ------------------------------------------------------------------- tools
 
-    def use_points(self) -> None:
-        """Make a click on the canvas add a point."""
+    def use(self, tool: str) -> None:
+        """Make a click on the canvas add a point ("points"), or a drag draw a box ("boxes")."""
+        if tool not in ("points", "boxes"):
+            raise ValueError(f'there is no tool {tool!r}; choose "points" or "boxes"')
         self.ensure()
-        if self.points is not None:
-            self._viewer.layers.selection.active = self.points
-            self.points.mode = "add"
+        layer, mode = (self.points, "add") if tool == "points" else (self.boxes, "add_rectangle")
+        if layer is not None:
+            self._viewer.layers.selection.active = layer
+            layer.mode = mode
 
-    def use_boxes(self) -> None:
-        """Make a drag on the canvas draw a box."""
-        self.ensure()
-        if self.boxes is not None:
-            self._viewer.layers.selection.active = self.boxes
-            self.boxes.mode = "add_rectangle"
+    def toggle_polarity(self) -> None:
+        """Swap what a plain click means."""
+        self.polarity = _other(self.polarity)
+        self._next_is(self.polarity)
 
     def pause(self) -> None:
         """Give the mouse back to panning and zooming, where there is no plane to prompt on."""
@@ -184,6 +185,9 @@ class PromptLayers:
 
     def add_points(self, plane: Plane, positions: ArrayLike, labels: Sequence[int]) -> None:
         """Add points at rows and columns of a plane; label 1 is foreground, 0 background."""
+        wrong = [label for label in labels if label not in (0, 1)]
+        if wrong:
+            raise ValueError(f"label is {wrong[0]!r}; 1 is foreground and 0 is background")
         self.ensure()
         if self.points is None:
             return
@@ -197,6 +201,8 @@ class PromptLayers:
 
     def set_box(self, plane: Plane, box: Sequence[float]) -> None:
         """Draw the box (row_min, col_min, row_max, col_max) in place of the plane's present one."""
+        if len(box) != 4 or not (box[0] < box[2] and box[1] < box[3]):
+            raise ValueError(f"box is {tuple(box)}; give (row_min, col_min, row_max, col_max) with min below max")
         self.ensure()
         if self.boxes is None:
             return
@@ -235,8 +241,7 @@ class PromptLayers:
         """Decide the polarity of the point that this press may become: napari adds it on release."""
         if self.points is not None and viewer.layers.selection.active is self.points and self.points.mode == "add":
             swap = event.button == 2 or "Control" in event.modifiers
-            other = BACKGROUND if self.polarity == FOREGROUND else FOREGROUND
-            self._next_is(other if swap else self.polarity)
+            self._next_is(_other(self.polarity) if swap else self.polarity)
 
     def _next_is(self, name: str) -> None:
         if self.points is not None:
@@ -293,6 +298,10 @@ class PromptLayers:
                 stale = [boxes.nshapes - 1]
             self._drop_boxes(stale)
         self.changed.emit()
+
+
+def _other(polarity: str) -> str:
+    return BACKGROUND if polarity == FOREGROUND else FOREGROUND
 
 
 def _same_plane(one: ArrayLike, other: ArrayLike) -> bool:

@@ -109,9 +109,7 @@ class PromptWidget(QWidget):
         self.candidate_list = CandidateList()
         self.object_picker = ObjectPicker(viewer)
         self.overwrite_box = QCheckBox("Overwrite other objects")
-        self.overwrite_box.setToolTip(
-            "Let an accepted mask take pixels from objects that are there; otherwise they keep them"
-        )
+        self.overwrite_box.setToolTip("Let an accepted mask take pixels from other objects; otherwise they keep them")
 
         form = QFormLayout()
         form.setContentsMargins(0, 0, 0, 0)

@@ -12,39 +12,25 @@ napari's console is this object::
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from napari.components import ViewerModel
-from napari.layers import Image, Labels
-from numpy.typing import ArrayLike
+from napari.layers import Image, Labels, Layer
 from psygnal import Signal
 
 from napari_segany.engine.progress import Steps
 from napari_segany.widgets.advice import advice
-from napari_segany.widgets.asker import Asker, Question
-from napari_segany.widgets.candidate_layers import CandidateLayers
-from napari_segany.widgets.drafts import Candidate, Draft, ObjectPrompt, Prompts
+from napari_segany.widgets.conversation import Conversation
+from napari_segany.widgets.drafts import Candidate, ObjectPrompt, Prompts
 from napari_segany.widgets.embedder import Embedder, EmbeddingState, LoadPredictor
-from napari_segany.widgets.embedding_cache import EmbeddingKey
 from napari_segany.widgets.geometry import NoPlaneError, Plane
-from napari_segany.widgets.layers import (
-    full_resolution,
-    intensity_limits,
-    object_on_plane,
-    read_plane,
-    shown_plane,
-    unwrap,
-)
+from napari_segany.widgets.layers import object_on_plane, shown_plane, unwrap
 from napari_segany.widgets.objects import NothingToAddError, ObjectsLayer
 from napari_segany.widgets.progress_runner import Runner
-from napari_segany.widgets.prompt_layers import BACKGROUND, FOREGROUND, PromptLayers
+from napari_segany.widgets.prompt_layers import FOREGROUND, PromptLayers
 from napari_segany.widgets.viewer_events import EventLinks, image_links, viewer_links
 
 DEFAULT_CACHE_BYTES = 2 * 1024**3
-_SETTLE_MS = 150
-"""How long a new slice must stay before its embedding is begun: a slider passes many."""
 
 
 class PromptSession:
@@ -62,6 +48,17 @@ class PromptSession:
         What to begin with.
     cache_bytes : int
         Bytes of image embeddings to keep, so that going back to a slice costs nothing.
+
+    Attributes
+    ----------
+    image : Image or None
+        The image that is worked on.
+    prompt_layers, objects : PromptLayers, ObjectsLayer or None
+        Its layers of prompts, and of accepted objects (`objects.layer`).
+    overwrite : bool
+        Whether an accepted mask takes pixels from other objects.
+    status : str
+        What is the matter, and what to do next, in one sentence.
     """
 
     image_changed = Signal(object)
@@ -86,25 +83,39 @@ class PromptSession:
     ) -> None:
         self.viewer: ViewerModel = unwrap(viewer)
         self.image: Image | None = None
-        self.model, self.device = model, device
+        self.objects: ObjectsLayer | None = None
         self.overwrite = False
         self.status = ""
-        self.objects: ObjectsLayer | None = None
         self.prompt_layers = PromptLayers(self.viewer, runner.later)
-        self.candidate_layers = CandidateLayers(self.viewer)
-        self.plane: Plane | None = None
         self._runner = runner
-        self._drafts: dict[Plane, Draft] = {}
-        self._settling = 0
-        self._embedder = Embedder(runner, load_predictor, cache_bytes)
-        self._asker = Asker(runner, self._answered, self._ask_failed)
-        self._embedder.state_changed.connect(self._embedding_moved)
-        self.prompt_layers.changed.connect(self._prompts_edited)
+        self._embedder = Embedder(runner, load_predictor, cache_bytes, model=model, device=device)
+        self._conversation = Conversation(self.viewer, runner, self._embedder, self.prompt_layers)
         self._viewer_links = viewer_links(self.viewer, self._view_moved, self._layer_removed)
         self._image_links = EventLinks()
+        self._embedder.state_changed.connect(self._embedding_moved)
+        self.prompt_layers.changed.connect(self._prompts_edited)
+        self._conversation.candidates_changed.connect(self.candidates_changed.emit)
+        self._conversation.selected_changed.connect(self.selected_changed.emit)
+        self._conversation.settled.connect(self._say_what_next)
+        self._conversation.failed.connect(self._say)
         self._say_what_next()
 
     # -------------------------------------------------------------- what is used
+
+    @property
+    def model(self) -> str:
+        """Name (or checkpoint file) of the model that answers."""
+        return self._embedder.model
+
+    @property
+    def device(self) -> str:
+        """Where it computes: "auto", "cuda", "mps" or "cpu"."""
+        return self._embedder.device
+
+    @property
+    def plane(self) -> Plane | None:
+        """The shown plane of the image; None while none can be prompted on (`status` says why)."""
+        return self._conversation.plane
 
     def choose_image(self, image: Image | None) -> None:
         """Work on another image: prompts that were not accepted are dropped, accepted objects stay."""
@@ -120,20 +131,19 @@ class PromptSession:
             self.objects = ObjectsLayer(self.viewer, image)
             self.prompt_layers.attach(image)
         self.image_changed.emit(image)
-        self.plane = None
         self._view_moved()
 
     def choose_model(self, name: str) -> None:
         """Answer with another model; the prompts stay and are asked again."""
         if name != self.model:
-            self.model = name
+            self._embedder.model = name
             self._start_over()
         self.model_changed.emit(name)
 
     def choose_device(self, device: str) -> None:
         """Compute on another device: "auto", "cuda", "mps" or "cpu"."""
         if device != self.device:
-            self.device = device
+            self._embedder.device = device
             self._start_over()
 
     def download(self, title: str, steps: Steps[Any], done: Callable[[], None]) -> None:
@@ -142,12 +152,11 @@ class PromptSession:
 
     def compute_embedding(self) -> None:
         """Compute the embedding of the shown plane with the present contrast, unless it is there."""
-        if self.image is not None and self.plane is not None:
-            self._embedder.want(self._key(self.image, self.plane), self._reader(self.image, self.plane))
+        self._conversation.prepare()
 
     def cancel(self) -> None:
         """Stop what runs in the background; the next prompt begins it anew."""
-        self._asker.invalidate()
+        self._conversation.hold()
         self._embedder.cancel()
 
     @property
@@ -157,19 +166,15 @@ class PromptSession:
 
     @property
     def embedding_is_stale(self) -> bool:
-        """Whether image or contrast changed since; the next prompt computes the embedding again."""
-        if self.image is None or self.plane is None or self.embedding_state.phase != "ready":
-            return False
-        return self._embedder.get(self._key(self.image, self.plane)) is None
+        """Whether the contrast has changed since; the next prompt computes the embedding again."""
+        return self._conversation.is_stale
 
     # ------------------------------------------------------------------- prompts
 
     @property
     def prompts(self) -> Prompts:
         """The prompts of the object under work on the shown plane."""
-        if self.plane is None:
-            return Prompts()
-        return replace(self.prompt_layers.read(self.plane), mask=self._draft.mask_prompt)
+        return self._conversation.prompts
 
     @property
     def polarity(self) -> str:
@@ -178,28 +183,20 @@ class PromptSession:
 
     def toggle_polarity(self) -> None:
         """Swap what plain click and right click mean (key Q)."""
-        self.prompt_layers.polarity = BACKGROUND if self.polarity == FOREGROUND else FOREGROUND
+        self.prompt_layers.toggle_polarity()
         self.polarity_changed.emit(self.polarity)
 
     def choose_tool(self, name: str) -> None:
         """Make the mouse give "points" or "boxes"; layers that the user deleted are made again."""
-        tools = {"points": self.prompt_layers.use_points, "boxes": self.prompt_layers.use_boxes}
-        if name not in tools:
-            raise ValueError(f"there is no tool {name!r}; choose one of {', '.join(tools)}")
-        tools[name]()
+        self.prompt_layers.use(name)
 
     def add_point(self, position: Sequence[float], label: int | None = None) -> None:
         """Click at (row, col) of the shown plane; label 1 is foreground, 0 background, None the present polarity."""
-        if label not in (None, 0, 1):
-            raise ValueError(f"label is {label!r}; 1 is foreground and 0 is background")
-        if label is None:
-            label = int(self.polarity == FOREGROUND)
+        label = int(self.polarity == FOREGROUND) if label is None else label
         self.prompt_layers.add_points(self._needed_plane(), [position], [label])
 
     def add_box(self, box: Sequence[float]) -> None:
         """Draw the box (row_min, col_min, row_max, col_max) in place of the present one."""
-        if len(box) != 4 or not (box[0] < box[2] and box[1] < box[3]):
-            raise ValueError(f"box is {tuple(box)}; give (row_min, col_min, row_max, col_max) with min below max")
         self.prompt_layers.set_box(self._needed_plane(), box)
 
     def use_object(self, labels: Labels, label: int | None = None) -> None:
@@ -216,13 +213,13 @@ class PromptSession:
             raise ValueError(f"got {type(labels).__name__}; choose a Labels layer whose object serves as prompt")
         label = int(labels.selected_label) if label is None else int(label)
         mask = object_on_plane(labels, label, image, plane)
-        self._drafts[plane] = Draft(mask_prompt=ObjectPrompt(mask, labels.name, label))
-        self._prompts_edited()
+        self._conversation.begin_with(ObjectPrompt(mask, labels.name, label))
+        self.prompts_changed.emit(self.prompts)
 
     def clear_prompts(self) -> None:
         """Drop the prompts and candidates of the shown plane (key U)."""
         if self.plane is not None:
-            self._drafts.pop(self.plane, None)
+            self._conversation.drop_draft()
             self.prompt_layers.clear(self.plane)
 
     # ---------------------------------------------------------------- candidates
@@ -230,33 +227,32 @@ class PromptSession:
     @property
     def candidates(self) -> tuple[Candidate, ...]:
         """What the model offers for the prompts, best first."""
-        return self._draft.candidates
+        return self._conversation.candidates
 
     @property
     def selected(self) -> int:
         """Which candidate is shown, counted from 0."""
-        return self._draft.selected
+        return self._conversation.selected
 
     def select_candidate(self, index: int) -> None:
         """Show one of the candidates."""
-        if self.plane is None or not 0 <= index < len(self.candidates):
-            raise ValueError(f"there is no candidate {index}; there are {len(self.candidates)}, counted from 0")
-        self._drafts[self.plane] = replace(self._draft, selected=index)
-        self.candidate_layers.select(index)
-        self.selected_changed.emit(index)
+        self._conversation.select(index)
 
     def next_candidate(self) -> None:
         """Show the next candidate, after the last one the first (key W)."""
-        self._step_candidate(1)
+        if self.candidates:
+            self.select_candidate((self.selected + 1) % len(self.candidates))
 
     def previous_candidate(self) -> None:
         """Show the previous candidate (key Shift-W)."""
-        self._step_candidate(-1)
+        if self.candidates:
+            self.select_candidate((self.selected - 1) % len(self.candidates))
 
     def accept(self) -> int | None:
         """Keep the shown candidate as the next object (key N).
 
-        Pixels of other objects stay theirs unless `overwrite` is set.
+        Pixels of other objects stay theirs unless `overwrite` is set. If an object of the layer `objects` was the
+        mask prompt, the candidate takes its place.
 
         Returns
         -------
@@ -266,34 +262,29 @@ class PromptSession:
         if self.plane is None or self.objects is None or not self.candidates:
             self._say("There is no mask to accept yet: click on an object first.")
             return None
-        chosen = self.candidates[self.selected]
-        scores = {"predicted_iou": chosen.predicted_iou, "stability_score": chosen.stability_score}
-        origin = {
-            "model": self.model,
-            "plane": list(self.plane.index),
-            **(self._draft.answered or Prompts()).to_dict(),
-        }
-        below = self.candidate_layers.lowest() or self.prompt_layers.lowest()
         try:
             added = self.objects.add(
                 self.plane,
-                chosen.mask,
-                scores,
-                origin,
+                self.candidates[self.selected],
+                self._conversation.answered,
+                model=self.model,
                 overwrite=self.overwrite,
-                below=below,
-                replaces=self._refined_object(),
+                below=self._conversation.layers.lowest() or self.prompt_layers.lowest(),
             )
         except NothingToAddError as error:
             self._say(str(error))
             return None
         self.clear_prompts()
-        kept = f"; {added.kept:,} px stay with other objects" if added.kept else ""
-        self._say(f"Object {added.label} added, {added.pixels:,} px{kept}. Click on the next one.")
+        self._say(f"{added} Click on the next one.")
         self.accepted.emit(added.label)
         return added.label
 
     # ------------------------------------------------------------------- the end
+
+    def when_layer_made(self, callback: Callable[[Layer], None]) -> None:
+        """Call back with every prompt and preview layer that is made, so that keys can be bound to it."""
+        self.prompt_layers.when_made(callback)
+        self._conversation.layers.when_made(callback)
 
     def close(self, *, keep_layers: bool = False) -> None:
         """Stop all work, let go of the viewer and remove the prompt and preview layers; `objects` stays.
@@ -304,7 +295,7 @@ class PromptSession:
             Leave the layers alone, because the viewer itself is going.
         """
         self._runner.close()
-        self._asker.close()
+        self._conversation.close()
         self._viewer_links.clear()
         self._image_links.clear()
         if not keep_layers:
@@ -321,32 +312,13 @@ class PromptSession:
         try:
             plane = shown_plane(self.viewer, self.image)
         except NoPlaneError as error:
-            self._enter_plane(None)
+            self._conversation.turn_to(self.image, None)
             self.prompt_layers.pause()
             self._say(str(error))
             return
         if plane != self.plane:
             self.prompt_layers.resume()
-            self._enter_plane(plane)
-
-    def _enter_plane(self, plane: Plane | None) -> None:
-        """Put one plane's draft aside and take up another's; its embedding is begun once the slider rests."""
-        self._asker.invalidate()
-        self._settling += 1
-        self.plane = plane
-        self._show_draft()
-        if plane is None or self.image is None:
-            self._embedder.leave_plane()
-        elif self._key(self.image, plane) in self._embedder.cache:
-            self.compute_embedding()
-        else:
-            self._embedder.leave_plane()
-            self._runner.later(partial(self._settled, self._settling), _SETTLE_MS)
-            self._say_what_next()
-
-    def _settled(self, ticket: int) -> None:
-        if ticket == self._settling:
-            self.compute_embedding()
+            self._conversation.turn_to(self.image, plane)
 
     def _layer_removed(self, event: Any) -> None:
         layer = event.value
@@ -354,20 +326,16 @@ class PromptSession:
             self.cancel()
             self._embedder.cache.forget_image(self.image.unique_id)
             # Later, for napari may be in the middle of removing several selected layers, ours among them.
-            self._runner.later(partial(self._image_gone, layer))
+            self._runner.later(lambda: self.choose_image(None) if layer is self.image else None)
         elif self.prompt_layers.forget(layer):
-            self._say("A prompt layer was removed; choose the point or box tool for a new one.")
+            self._say("A prompt layer was removed; choose the click or box tool for a new one.")
         elif self.objects is not None and self.objects.forget(layer):
             self._say("The objects layer was removed; the next accepted mask begins a new one.")
         else:
-            self.candidate_layers.forget(layer)
-
-    def _image_gone(self, image: Image) -> None:
-        if image is self.image and image not in self.viewer.layers:
-            self.choose_image(None)
+            self._conversation.layers.forget(layer)
 
     def _image_moved(self, event: Any) -> None:
-        for ours in (self.prompt_layers, self.candidate_layers, self.objects):
+        for ours in (self.prompt_layers, self._conversation.layers, self.objects):
             if ours is not None:
                 ours.follow()
         self._view_moved()
@@ -384,26 +352,6 @@ class PromptSession:
             self._leave_image()
             self.choose_image(image)
 
-    def _leave_image(self) -> None:
-        self.cancel()
-        self._settling += 1
-        self._image_links.clear()
-        self.prompt_layers.detach()
-        self.candidate_layers.clear()
-        self._drafts.clear()
-        if self.objects is not None:
-            self.objects.close()
-        self.image = self.objects = self.plane = None
-
-    def _start_over(self) -> None:
-        """Answer all prompts again, for another model or device."""
-        self.cancel()
-        self._drafts = {plane: draft.unanswered() for plane, draft in self._drafts.items()}
-        self._show_draft()
-        self.compute_embedding()
-
-    # --------------------------------------------------------- questions and answers
-
     def _embedding_moved(self, state: EmbeddingState) -> None:
         self.embedding_changed.emit(state)
         if state.phase == "failed":
@@ -411,56 +359,28 @@ class PromptSession:
         elif state.phase != "working":
             self._say_what_next()
         if state.phase == "ready":
-            self._ask()
+            self._conversation.ask()
 
     def _prompts_edited(self) -> None:
         self.prompts_changed.emit(self.prompts)
-        self._ask()
-
-    def _ask(self) -> None:
-        """Ask about the prompts of the shown plane, unless they are answered; get the embedding first."""
-        image, plane, draft, prompts = self.image, self.plane, self._draft, self.prompts
-        if image is None or plane is None or (prompts and prompts == draft.answered):
-            return
-        self._asker.invalidate()
-        if not prompts:
-            self._drafts.pop(plane, None)
-            self._show_draft()
-            self._say_what_next()
-            return
-        key, read = self._key(image, plane), self._reader(image, plane)
-        embedding, predictor = self._embedder.get(key), self._embedder.predictor
-        if embedding is None or predictor is None:
-            self._embedder.want(key, read)
-            return
-        refine = draft.candidates[draft.selected].logits if prompts.extends(draft.answered) else None
-        self._asker.ask(Question(plane, prompts, refine, predictor, embedding, read, key.contrast_limits))
-
-    def _answered(self, question: Question, candidates: tuple[Candidate, ...]) -> None:
-        self._drafts[question.plane] = replace(
-            self._draft, answered=question.prompts, candidates=candidates, selected=0
-        )
-        self._show_draft()
-        self._say_what_next()
-
-    def _ask_failed(self, error: Exception) -> None:
-        self._say(str(error) or type(error).__name__)
-
-    def _show_draft(self) -> None:
-        candidates, selected = self.candidates, self.selected
-        if self.image is not None and self.plane is not None and candidates:
-            top = self.prompt_layers.lowest()
-            self.candidate_layers.show(self.image, self.plane, candidates, selected, top)
-        else:
-            self.candidate_layers.hide()
-        self.candidates_changed.emit(candidates)
-        self.selected_changed.emit(selected)
+        self._conversation.ask()
 
     # ------------------------------------------------------------------ internal
 
-    @property
-    def _draft(self) -> Draft:
-        return self._drafts.get(self.plane, Draft()) if self.plane is not None else Draft()
+    def _leave_image(self) -> None:
+        self.cancel()
+        self._image_links.clear()
+        self._conversation.turn_to(None, None)
+        self.prompt_layers.detach()
+        if self.objects is not None:
+            self.objects.close()
+        self.image = self.objects = None
+
+    def _start_over(self) -> None:
+        """Answer all prompts again, for another model or device."""
+        self.cancel()
+        self._conversation.forget_answers()
+        self.compute_embedding()
 
     def _needed_plane(self) -> Plane:
         if self.image is None:
@@ -468,24 +388,6 @@ class PromptSession:
         if self.plane is None:
             raise ValueError(self.status)
         return self.plane
-
-    def _key(self, image: Image, plane: Plane) -> EmbeddingKey:
-        return EmbeddingKey(image.unique_id, plane, intensity_limits(image), self.model, self.device)
-
-    @staticmethod
-    def _reader(image: Image, plane: Plane) -> Callable[[], ArrayLike]:
-        return partial(read_plane, full_resolution(image), plane)
-
-    def _refined_object(self) -> int | None:
-        """Return the label of the accepted object that serves as mask prompt, if one does."""
-        source, objects = self._draft.mask_prompt, self.objects
-        if source is None or objects is None or objects.layer is None or source.layer != objects.layer.name:
-            return None
-        return source.label
-
-    def _step_candidate(self, step: int) -> None:
-        if self.candidates:
-            self.select_candidate((self.selected + step) % len(self.candidates))
 
     def _say_what_next(self) -> None:
         self._say(advice(self.image is not None, self.embedding_state.phase, self.prompts, len(self.candidates)))

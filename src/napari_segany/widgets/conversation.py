@@ -1,0 +1,211 @@
+"""Questions and answers about the planes of one image: which prompts there are, which masks answer them. No Qt.
+
+Every plane has a draft of its own, so that nothing of one object or slice reaches another; the low-resolution logits
+of an answer refine the next one for the same object only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+from napari.components import ViewerModel
+from napari.layers import Image
+from numpy.typing import ArrayLike
+from psygnal import Signal
+
+from napari_segany.widgets.asker import Asker, Question
+from napari_segany.widgets.candidate_layers import CandidateLayers
+from napari_segany.widgets.drafts import Candidate, Draft, ObjectPrompt, Prompts
+from napari_segany.widgets.embedder import Embedder
+from napari_segany.widgets.embedding_cache import EmbeddingKey
+from napari_segany.widgets.geometry import Plane
+from napari_segany.widgets.layers import full_resolution, intensity_limits, read_plane
+from napari_segany.widgets.progress_runner import Runner
+from napari_segany.widgets.prompt_layers import PromptLayers
+
+_SETTLE_MS = 150
+"""How long a plane must stay before its embedding is begun: a slider passes many."""
+
+
+class Conversation:
+    """Asks about the prompts of the shown plane and shows the answers.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Where the candidates are shown.
+    runner : Runner
+        Runs the questions.
+    embedder : Embedder
+        Has the model, and makes embeddings.
+    prompt_layers : PromptLayers
+        Have the points and boxes.
+    """
+
+    candidates_changed = Signal(tuple)
+    selected_changed = Signal(int)
+    settled = Signal()
+    failed = Signal(str)
+
+    def __init__(self, viewer: ViewerModel, runner: Runner, embedder: Embedder, prompt_layers: PromptLayers) -> None:
+        self.image: Image | None = None
+        self.plane: Plane | None = None
+        self.layers = CandidateLayers(viewer)
+        self._drafts: dict[Plane, Draft] = {}
+        self._visits = 0
+        self._runner = runner
+        self._embedder = embedder
+        self._prompt_layers = prompt_layers
+        self._asker = Asker(runner, self._answered, self._could_not_answer)
+
+    # ------------------------------------------------------------ what it is about
+
+    def turn_to(self, image: Image | None, plane: Plane | None) -> None:
+        """Put the present draft aside and take up that of another plane; of another image, nothing is kept.
+
+        The embedding of the plane is begun once the view rests.
+        """
+        self._asker.invalidate()
+        if image is not self.image:
+            self._drafts.clear()
+            self.layers.clear()
+        self.image, self.plane = image, plane
+        self._show()
+        self._embedder.leave_plane()
+        self._visits += 1
+        key = self.key
+        if key is not None and key in self._embedder.cache:
+            self.prepare()
+        elif key is not None:
+            self._runner.later(partial(self._prepare_if_still_here, self._visits), _SETTLE_MS)
+
+    def forget_answers(self) -> None:
+        """Drop all candidates and keep the prompts, because another model is to answer them."""
+        self._asker.invalidate()
+        self._drafts = {plane: draft.unanswered() for plane, draft in self._drafts.items()}
+        self._show()
+
+    def hold(self) -> None:
+        """Drop the answer that is under way."""
+        self._asker.invalidate()
+
+    def close(self) -> None:
+        """Stop for good."""
+        self._asker.close()
+
+    @property
+    def key(self) -> EmbeddingKey | None:
+        """What the embedding of the shown plane depends on, as things are now."""
+        if self.image is None or self.plane is None:
+            return None
+        return self._embedder.key(self.image.unique_id, self.plane, intensity_limits(self.image))
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether there is an embedding, but of other contrast than is shown now."""
+        key = self.key
+        return self._embedder.state.phase == "ready" and key is not None and self._embedder.get(key) is None
+
+    def prepare(self) -> None:
+        """Make the embedding of the shown plane, unless it is there."""
+        key = self.key
+        if key is not None:
+            self._embedder.want(key, self._reader(key.plane))
+
+    def _prepare_if_still_here(self, visit: int) -> None:
+        if visit == self._visits:
+            self.prepare()
+
+    # ------------------------------------------------------------------- questions
+
+    @property
+    def prompts(self) -> Prompts:
+        """The prompts of the object under work on the shown plane."""
+        if self.plane is None:
+            return Prompts()
+        return replace(self._prompt_layers.read(self.plane), mask=self._draft.mask_prompt)
+
+    def begin_with(self, mask_prompt: ObjectPrompt) -> None:
+        """Take an existing object as mask prompt."""
+        if self.plane is not None:
+            self._drafts[self.plane] = Draft(mask_prompt=mask_prompt)
+            self.ask()
+
+    def drop_draft(self) -> None:
+        """Forget what was asked and answered on the shown plane."""
+        if self.plane is not None:
+            self._drafts.pop(self.plane, None)
+
+    def ask(self) -> None:
+        """Ask about the prompts of the shown plane, unless they are answered; get the embedding first."""
+        plane, key, draft, prompts = self.plane, self.key, self._draft, self.prompts
+        if plane is None or key is None or (prompts and prompts == draft.answered):
+            return
+        self._asker.invalidate()
+        if not prompts:
+            self.drop_draft()
+            self._show()
+            self.settled.emit()
+            return
+        embedding, predictor = self._embedder.get(key), self._embedder.predictor
+        if embedding is None or predictor is None:
+            self._embedder.want(key, self._reader(plane))
+            return
+        refine = draft.candidates[draft.selected].logits if prompts.extends(draft.answered) else None
+        read, limits = self._reader(plane), key.contrast_limits
+        self._asker.ask(Question(plane, prompts, refine, predictor, embedding, read, limits))
+
+    # --------------------------------------------------------------------- answers
+
+    @property
+    def answered(self) -> Prompts:
+        """The prompts that the candidates answer."""
+        return self._draft.answered or Prompts()
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """The masks on offer, best first."""
+        return self._draft.candidates
+
+    @property
+    def selected(self) -> int:
+        """Which of them is shown, counted from 0."""
+        return self._draft.selected
+
+    def select(self, index: int) -> None:
+        """Show another one."""
+        if self.plane is None or not 0 <= index < len(self.candidates):
+            raise ValueError(f"there is no candidate {index}; there are {len(self.candidates)}, counted from 0")
+        self._drafts[self.plane] = replace(self._draft, selected=index)
+        self.layers.select(index)
+        self.selected_changed.emit(index)
+
+    # -------------------------------------------------------------------- internal
+
+    @property
+    def _draft(self) -> Draft:
+        return self._drafts.get(self.plane, Draft()) if self.plane is not None else Draft()
+
+    def _reader(self, plane: Plane) -> Callable[[], ArrayLike]:
+        return partial(read_plane, full_resolution(self.image), plane)
+
+    def _answered(self, question: Question, candidates: tuple[Candidate, ...]) -> None:
+        self._drafts[question.plane] = replace(
+            self._draft, answered=question.prompts, candidates=candidates, selected=0
+        )
+        self._show()
+        self.settled.emit()
+
+    def _could_not_answer(self, error: Exception) -> None:
+        self.failed.emit(str(error) or type(error).__name__)
+
+    def _show(self) -> None:
+        if self.image is not None and self.plane is not None and self.candidates:
+            below = self._prompt_layers.lowest()
+            self.layers.show(self.image, self.plane, self.candidates, self.selected, below)
+        else:
+            self.layers.hide()
+        self.candidates_changed.emit(self.candidates)
+        self.selected_changed.emit(self.selected)
