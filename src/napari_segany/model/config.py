@@ -166,7 +166,7 @@ LIGHT = SamConfig(
     encoder=TinyViTConfig(
         embed_dims=(48, 96, 160, 256),
         num_heads=(2, 3, 5, 8),
-        window_sizes=(8, 8, 16, 8),
+        window_sizes=(8, 8, 8, 8),
         classifier=False,
     ),
     decoder_mlp_dim=512,
