@@ -39,7 +39,7 @@ class SinglePointProtocol:
     seed: int = 0
     objects_per_image: int | None = None
     boxes: bool = True
-    batch_size: int = 16
+    batch_size: int = 8
 
     def __post_init__(self) -> None:
         if not self.points or list(self.points) != sorted(set(self.points)) or self.points[0] < 1:

@@ -42,7 +42,8 @@ def plot_iou(rows: Sequence[Row], path: Path) -> None:
         cells = [row.cells[points_key(count)] for count in counts]
         means = np.array([cell.mean for cell in cells])
         reach = np.abs(np.array([[cell.low for cell in cells], [cell.high for cell in cells]]) - means)
-        axes.errorbar(counts, means, reach, label=row.name, color=f"C{index % 10}", marker="o", capsize=2)
+        marker = "os^vD"[index // 10 % 5]  # there are ten colours
+        axes.errorbar(counts, means, reach, label=row.name, color=f"C{index % 10}", marker=marker, capsize=2)
     axes.set(xlabel="points", ylabel="mean IoU (bars: 95 % interval)", xticks=counts, ylim=(0, 1))
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize="small")
     figure.savefig(path, dpi=120)
