@@ -95,7 +95,9 @@ def test_a_file_that_was_just_written_is_not_remembered(tmp_path: Path) -> None:
     assert not (tmp_path / MEMORY_NAME).exists()
 
 
-@pytest.mark.parametrize("memory", [b"", b"{", b"[]", b'{"weights.pt": 3}', b'{"weights.pt": {"stamp": []}}', b"\xff"])
+@pytest.mark.parametrize(
+    "memory", [b"", b"{", b"[]", b'{"weights.pt": 3}', b'{"weights.pt": {"stamp": []}}', b"\xff"]
+)
 def test_a_damaged_memory_remembers_nothing_and_is_replaced(file: Path, memory: bytes) -> None:
     (file.parent / MEMORY_NAME).write_bytes(memory)
     assert digest(DigestBook(file.parent), file)[0] == hashlib.sha256(b"some weights").hexdigest()

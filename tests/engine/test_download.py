@@ -219,7 +219,9 @@ def test_without_a_network_the_host_is_named(tmp_path: Path) -> None:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/model.pt"
         models = {"model": ModelEntry("model", "vit_b", "model.pt", url, sha256="0" * 64)}
-        with pytest.raises(DownloadError, match=r"no connection to 127\.0\.0\.1; try again, or download http.* by hand"):
+        with pytest.raises(
+            DownloadError, match=r"no connection to 127\.0\.0\.1; try again, or download http.* by hand"
+        ):
             drain(download_steps("model", tmp_path, models))
     assert left(tmp_path) == []
 

@@ -39,7 +39,11 @@ BASE_ENTRY = ModelEntry(
 REGISTRY = {
     "base": BASE_ENTRY,
     "base_lm": ModelEntry(
-        "base_lm", "vit_b", "base_lm.pt", "https://x.org/lm/base.pt", xxh128=xxhash.xxh128(LIGHT_MICROSCOPY).hexdigest()
+        "base_lm",
+        "vit_b",
+        "base_lm.pt",
+        "https://x.org/lm/base.pt",
+        xxh128=xxhash.xxh128(LIGHT_MICROSCOPY).hexdigest(),
     ),
     "base_em": ModelEntry(
         "base_em", "vit_b", "base_em.pt", "https://x.org/em/base.pt", xxh128=xxhash.xxh128(ELECTRONS).hexdigest()
@@ -173,7 +177,9 @@ class TestResolve:
         drain(resolve_steps("base", tmp_path, REGISTRY), reports.append)
         assert not reports
 
-    def test_a_file_of_another_size_need_not_be_hashed(self, put: Callable[[str, bytes], Path], tmp_path: Path) -> None:
+    def test_a_file_of_another_size_need_not_be_hashed(
+        self, put: Callable[[str, bytes], Path], tmp_path: Path
+    ) -> None:
         put("base_01.pth", BASE + b"!")
         steps = resolve_steps("base", tmp_path, REGISTRY)
         with pytest.raises(DamagedWeightsError):
@@ -231,7 +237,7 @@ class TestVerify:
         assert states(drain(verify_steps(None, tmp_path, REGISTRY))) == {"base": "damaged"}
 
     def test_named_models_must_be_there(self, tmp_path: Path) -> None:
-        with pytest.raises(WeightsNotFoundError, match="base_01.pth"):
+        with pytest.raises(WeightsNotFoundError, match="base_01"):
             drain(verify_steps(["base"], tmp_path, REGISTRY))
         with pytest.raises(UnknownModelError):
             drain(verify_steps(["nobody"], tmp_path, REGISTRY))

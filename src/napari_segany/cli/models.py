@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Never, TypeVar
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
     from napari_segany.engine.progress import Progress, Steps
-    from napari_segany.engine.weights import ModelStatus
+    from napari_segany.engine.weights import ModelEntry, ModelStatus
 
 NAME = "models"
 HELP = "List the models, download their weights, say where they are, or check them."
@@ -39,15 +39,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         _add_folder(action, default=argparse.SUPPRESS)
 
 
-def run(args: argparse.Namespace) -> int:
-    """List, download, locate or check, and return the exit status."""
-    if args.action == "download":
-        return _download(args.names, args.folder)
-    if args.action == "where":
-        return _where(args.names, args.folder)
-    if args.action == "verify":
-        return _verify(args.names, args.folder)
-    return _list(args.folder)
+def run(args: argparse.Namespace, models: Mapping[str, ModelEntry] | None = None) -> int:
+    """List, download, locate or check, and return the exit status.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        The arguments.
+    models : mapping, optional
+        The registry; that of the published models by default.
+    """
+    from napari_segany.engine.weights import MODELS
+
+    actions = {"list": _list, "download": _download, "where": _where, "verify": _verify}
+    return actions[args.action](args.names, args.folder, MODELS if models is None else models)
 
 
 def _add_folder(parser: argparse.ArgumentParser, default: str | None) -> None:
@@ -57,40 +62,41 @@ def _add_folder(parser: argparse.ArgumentParser, default: str | None) -> None:
     )  # fmt: skip
 
 
-def _list(folder: str | None) -> int:
+def _list(names: Sequence[str], folder: str | None, models: Mapping[str, ModelEntry]) -> int:
     from napari_segany.engine.weights import list_steps, weights_folder
 
-    statuses = _watched(list_steps(folder))
+    statuses = _watched(list_steps(folder, models))
     print(_table([_row(status) for status in statuses]))
     print(f"\nWeights are kept in {weights_folder(folder)}")
     return 0
 
 
-def _download(names: Sequence[str], folder: str | None) -> int:
+def _download(names: Sequence[str], folder: str | None, models: Mapping[str, ModelEntry]) -> int:
     from napari_segany.engine.download import download_steps
     from napari_segany.engine.weights import find_entry
 
+    # A slip in the last name should not show after gigabytes of the first.
     for name in names:
-        find_entry(name, folder)
+        find_entry(name, folder, models)
     for name in names:
-        print(_watched(download_steps(name, folder)))
+        print(_watched(download_steps(name, folder, models)))
     return 0
 
 
-def _where(names: Sequence[str], folder: str | None) -> int:
+def _where(names: Sequence[str], folder: str | None, models: Mapping[str, ModelEntry]) -> int:
     from napari_segany.engine.weights import resolve_steps, weights_folder
 
     if not names:
         print(weights_folder(folder))
     for name in names:
-        print(_watched(resolve_steps(name, folder)))
+        print(_watched(resolve_steps(name, folder, models)))
     return 0
 
 
-def _verify(names: Sequence[str], folder: str | None) -> int:
+def _verify(names: Sequence[str], folder: str | None, models: Mapping[str, ModelEntry]) -> int:
     from napari_segany.engine.weights import verify_steps
 
-    statuses = _watched(verify_steps(names or None, folder))
+    statuses = _watched(verify_steps(names or None, folder, models))
     for status in statuses:
         print(f"{status.entry.name}: {_verdict(status)}{f' ({status.path})' if status.path else ''}")
     return 0 if all(status.usable for status in statuses) else 1

@@ -115,14 +115,18 @@ class _Transfer:
             headers={"Accept-Encoding": "identity"},
             hooks={"response": self._on_response},
         )
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="segany-download") as pool:
-            future = pool.submit(downloader, url, self, None)
-            try:
-                while not future.done():
-                    yield Progress(self.done, self.total, f"Downloading {self.entry.name}")
-                    wait([future], timeout=_REPORT_SECONDS)
-            finally:
-                self._abort()
+        try:
+            with ThreadPoolExecutor(max_workers=1, thread_name_prefix="segany-download") as pool:
+                future = pool.submit(downloader, url, self, None)
+                try:
+                    while not future.done():
+                        yield Progress(self.done, self.total, f"Downloading {self.entry.name}")
+                        wait([future], timeout=_REPORT_SECONDS)
+                finally:
+                    self._abort()
+        finally:
+            if self._response is not None:
+                self._response.close()
         try:
             future.result()
         except DownloadError:

@@ -35,7 +35,6 @@ def write_user_model(
     *,
     architecture: str,
     description: str,
-    models: Mapping[str, ModelEntry] = MODELS,
 ) -> ModelEntry:
     """Write one model into the JSON of the folder; a model of that name gives way. See `register_user_model`."""
     if _NAMES.fullmatch(name) is None:
@@ -43,13 +42,11 @@ def write_user_model(
             f"{name!r} cannot be the name of a model; "
             f"take up to 64 letters, digits, '_', '-' and '.', a letter or digit first"
         )
-    if name in models:
+    if name in MODELS:
         raise ValueError(f"{name!r} is the name of a published model; choose another for {Path(path).name}")
     checkpoint = Path(path).expanduser().absolute()
     if not checkpoint.is_file():
-        raise FileNotFoundError(
-            f"there is no file {checkpoint}; give the path of a .safetensors, .pt or .pth file"
-        )
+        raise FileNotFoundError(f"there is no file {checkpoint}; give the path of a .safetensors, .pt or .pth file")
     folder.mkdir(parents=True, exist_ok=True)
     # A checkpoint within the folder moves with it.
     inside = checkpoint.is_relative_to(folder)

@@ -248,9 +248,7 @@ def register_user_model(
     FileNotFoundError
         Where there is no such checkpoint.
     """
-    return write_user_model(
-        name, path, weights_folder(folder), architecture=architecture, description=description, models=MODELS
-    )
+    return write_user_model(name, path, weights_folder(folder), architecture=architecture, description=description)
 
 
 def status_steps(
