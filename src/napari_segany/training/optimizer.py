@@ -1,0 +1,103 @@
+"""How weights move: AdamW with groups of parameters, the learning rate over the run, and the moving average."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import torch
+from torch import Tensor, nn
+
+from napari_segany.model.sam import Sam
+from napari_segany.training.config import TrainingConfig
+
+_BLOCK = re.compile(r"image_encoder\.(?:blocks\.(\d+)|layers\.(\d+)\.blocks\.(\d+))\.")
+
+
+def build_optimizer(sam: Sam, config: TrainingConfig) -> torch.optim.AdamW:
+    """Return AdamW over the parameters that learn.
+
+    Weight decay leaves out biases, normalisations, embeddings and position tables, whose scale means something; the
+    learning rate of encoder blocks falls from the last to the first by `layer_decay`.
+    """
+    depths = _block_depths(sam)
+    deepest = max(depths.values(), default=0)
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in sam.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        decay = config.weight_decay if parameter.ndim > 1 and not _is_embedding(name) else 0.0
+        scale = 1.0
+        if name.startswith("image_encoder."):
+            # The patch embedding lies below the first block, the neck above the last.
+            depth = deepest + 1 if ".neck." in name else depths.get(name, 0)
+            scale = config.layer_decay ** (deepest + 1 - depth)
+        groups.setdefault((decay, scale), []).append(parameter)
+    return torch.optim.AdamW(
+        [
+            {"params": members, "weight_decay": decay, "lr": config.learning_rate * scale, "scale": scale}
+            for (decay, scale), members in sorted(groups.items(), key=lambda item: item[0])
+        ],
+        lr=config.learning_rate,
+        betas=config.betas,
+    )
+
+
+def learning_rate(step: int, config: TrainingConfig) -> float:
+    """Return the learning rate of step `step` (from 0), before any layer's own factor."""
+    if step < config.warmup_steps:
+        return config.learning_rate * (step + 1) / config.warmup_steps
+    done = step / config.steps
+    if config.schedule == "cosine":
+        span = max(config.steps - config.warmup_steps, 1)
+        fraction = min(max((step - config.warmup_steps) / span, 0.0), 1.0)
+        return config.learning_rate * (
+            config.final_rate + (1 - config.final_rate) * (1 + math.cos(math.pi * fraction)) / 2
+        )
+    if config.schedule == "step":
+        return config.learning_rate * config.decay_factor ** sum(done >= at for at in config.decay_at)
+    return config.learning_rate
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Give every group its share of the rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["scale"]
+
+
+def follow(average: dict[str, Tensor], sam: Sam, decay: float, step: int) -> None:
+    """Move an exponential average of the model's state towards the model; quickly at first.
+
+    Parameters
+    ----------
+    average : dict of str to Tensor
+        Changed in place; keys of the model's `state_dict`.
+    sam : Sam
+        The model.
+    decay : float
+        Weight of the old average once the run is old.
+    step : int
+        Steps done.
+    """
+    weight = min(decay, (1 + step) / (10 + step))
+    with torch.no_grad():
+        for key, tensor in sam.state_dict().items():
+            if tensor.is_floating_point():
+                average[key].lerp_(tensor, 1 - weight)
+            else:
+                average[key].copy_(tensor)
+
+
+def _is_embedding(name: str) -> bool:
+    return any(part in name for part in ("embed.weight", "embeddings.", "token", "pos_embed", "rel_pos", "biases"))
+
+
+def _block_depths(sam: Sam) -> dict[str, int]:
+    """Return the number, from 1, of the encoder block that each of its parameters belongs to."""
+    places = {
+        name: tuple(int(part) for part in match.groups() if part is not None)
+        for name, _ in sam.named_parameters()
+        if (match := _BLOCK.match(name))
+    }
+    order = {place: depth for depth, place in enumerate(sorted(set(places.values())), start=1)}
+    return {name: order[place] for name, place in places.items()}

@@ -1,0 +1,197 @@
+"""One image's lesson: prompt, answer, compare, correct, prompt again, and the gradients of it all.
+
+SAM paper, appendix A. Every round's gradients are computed as soon as its loss is known and end in the image's
+features, so that memory holds one round at a time; the caller passes them on to the encoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from napari_segany.evaluation.points import center_point
+from napari_segany.model.sam import ImageFeatures, Sam
+from napari_segany.training.config import TrainingConfig
+from napari_segany.training.losses import dice_loss, focal_loss, mask_iou
+from napari_segany.training.prompts import (
+    correction_points,
+    noisy_boxes,
+    rounds_without_points,
+    sample_points,
+    to_pixels,
+)
+
+
+@dataclass(frozen=True)
+class LessonResult:
+    """What happened to the N objects of one image.
+
+    Attributes
+    ----------
+    loss, focal, dice, iou_error : float
+        Means over objects and rounds, `loss` with the factors of the configuration.
+    first_iou, first_best, last_iou : float
+        Mean IoU of the highest-ranked of three masks after the first prompt, of the best of the three, and of the
+        mask after the last.
+    wins : tuple of float
+        How often each of the three masks was the one with the lowest loss: one token that wins all has collapsed
+        the ambiguity.
+    """
+
+    loss: float
+    focal: float
+    dice: float
+    iou_error: float
+    first_iou: float
+    first_best: float
+    last_iou: float
+    wins: tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Prompt:
+    points: Tensor | None  # (N, P, 2) in pixels
+    labels: Tensor | None
+    boxes: Tensor | None
+    masks: Tensor | None
+
+    def clicked(self, points: Tensor, labels: Tensor) -> _Prompt:
+        """Return the prompt with one more point (N, 2) and its label (N,) for every object."""
+        points, labels = points[:, None], labels[:, None]
+        if self.points is not None and self.labels is not None:
+            points, labels = torch.cat([self.points, points], dim=1), torch.cat([self.labels, labels], dim=1)
+        return _Prompt(points, labels, self.boxes, self.masks)
+
+
+def teach(
+    sam: Sam,
+    features: ImageFeatures,
+    masks: Tensor,
+    config: TrainingConfig,
+    generator: torch.Generator,
+    *,
+    origin: tuple[int, int] = (0, 0),
+    backward: Callable[[Tensor], None] | None = Tensor.backward,
+) -> LessonResult:
+    """Run all rounds on the objects of one image and accumulate gradients.
+
+    Parameters
+    ----------
+    sam : Sam
+        The model; its prompt encoder and mask decoder receive gradients.
+    features : ImageFeatures
+        Of this image (batch of 1); leaves, which receive gradients.
+    masks : Tensor
+        (N, S, S) bool, the objects, none of them empty.
+    config : TrainingConfig
+        Rounds, losses and their factors.
+    generator : torch.Generator
+        Source of all chance, on the CPU.
+    origin : tuple of int
+        (x, y) of the crop in the model's canvas.
+    backward : callable, optional
+        What to do with a round's loss; None computes no gradients.
+    """
+    stride = config.loss_stride
+    targets = F.avg_pool2d(masks[:, None].float(), stride).ge(0.5)  # (N, 1, S / stride, S / stride)
+    # An object too thin for the grid keeps the cells that it touches.
+    empty = ~targets.flatten(1).any(dim=1)
+    targets[empty] = F.max_pool2d(masks[empty, None].float(), stride).bool()
+    truth = targets.float()
+    prompt = _first_prompt(masks, targets[:, 0], config, generator)
+    without_points = rounds_without_points(config.rounds, generator)
+    focal, dice, iou_error, loss_sum = 0.0, 0.0, 0.0, 0.0
+    wins: tuple[float, ...] = ()
+    first_iou = first_best = last_iou = 0.0
+    for number in range(config.rounds):
+        logits, predicted = sam.decode_all(
+            features,
+            points=prompt.points,
+            labels=prompt.labels,
+            boxes=prompt.boxes,
+            masks=prompt.masks,
+            origin=origin,
+        )
+        chosen = _taught_masks(number, prompt)
+        low, guesses = logits[:, chosen].float(), predicted[:, chosen].float()
+        fine = F.interpolate(low, truth.shape[-2:], mode="bilinear", align_corners=False)
+        focal_all, dice_all = focal_loss(fine, truth), dice_loss(fine, truth)  # (N, C)
+        iou = mask_iou(fine.detach(), truth)
+        shape_loss = config.focal_weight * focal_all + config.dice_weight * dice_all
+        winner = _lowest(shape_loss.detach(), number == 0)
+        iou_loss = (guesses - iou).square().mean(dim=1)
+        taught = shape_loss.gather(1, winner) if number else _first_loss(shape_loss, winner, prompt)
+        loss = (taught.mean(dim=1) + config.iou_weight * iou_loss).mean() / config.rounds
+        if backward is not None:
+            backward(loss)
+        focal += float(focal_all.detach().gather(1, winner).mean()) / config.rounds
+        dice += float(dice_all.detach().gather(1, winner).mean()) / config.rounds
+        iou_error += float(iou_loss.detach().mean()) / config.rounds
+        loss_sum += float(loss.detach())
+        carried = _carried(guesses.detach(), number == 0)
+        if number == 0:
+            ambiguous = iou[:, -3:]
+            first_iou = float(ambiguous.gather(1, guesses.detach()[:, -3:].argmax(1, keepdim=True)).mean())
+            first_best = float(ambiguous.amax(dim=1).mean())
+            counts = torch.bincount(winner.flatten() - (fine.shape[1] - 3), minlength=3)
+            wins = tuple((counts / counts.sum()).tolist())
+        last_iou = float(iou.gather(1, carried).mean())
+        if number + 1 < config.rounds:
+            answer = low.detach().gather(1, carried[..., None, None].expand(-1, -1, *low.shape[-2:]))
+            prompt = _Prompt(prompt.points, prompt.labels, prompt.boxes, answer)
+            if number + 1 not in without_points:
+                shown = fine.detach().gather(1, carried[..., None, None].expand(-1, -1, *fine.shape[-2:]))
+                positions, labels = correction_points(shown[:, 0] > 0, targets[:, 0], generator)
+                prompt = prompt.clicked(to_pixels(positions, stride), labels)
+    return LessonResult(loss_sum, focal, dice, iou_error, first_iou, first_best, last_iou, wins)
+
+
+def _first_prompt(masks: Tensor, targets: Tensor, config: TrainingConfig, generator: torch.Generator) -> _Prompt:
+    if float(torch.rand((), generator=generator)) < config.box_share:
+        boxes = noisy_boxes(masks, generator, config.box_noise, config.box_noise_limit)
+        return _Prompt(None, None, boxes, None)
+    if float(torch.rand((), generator=generator)) < config.center_share:
+        centers = [center_point(target)[::-1] for target in targets.cpu().numpy()]
+        positions = torch.from_numpy(np.array(centers)).to(targets.device)
+    else:
+        positions = sample_points(targets, generator)
+    none = _Prompt(None, None, None, None)
+    return none.clicked(to_pixels(positions, config.loss_stride), positions.new_ones(len(positions)))
+
+
+def _taught_masks(number: int, prompt: _Prompt) -> slice:
+    """Return which of the four masks learn: three from one point, the first from several prompts, all from a box.
+
+    A box alone is answered by three masks in training, as in the paper, and by the single mask at inference, so
+    that it learns from boxes too.
+    """
+    if number:
+        return slice(0, 1)
+    return slice(1, 4) if prompt.boxes is None else slice(0, 4)
+
+
+def _lowest(losses: Tensor, first: bool) -> Tensor:
+    """Return (N, 1), the mask with the lowest loss; in the first round among the three for ambiguous prompts."""
+    if not first:
+        return losses.new_zeros(len(losses), 1, dtype=torch.long)
+    offset = losses.shape[1] - 3
+    return losses[:, offset:].argmin(dim=1, keepdim=True) + offset
+
+
+def _first_loss(losses: Tensor, winner: Tensor, prompt: _Prompt) -> Tensor:
+    """Return (N, 1) or (N, 2): the lowest of the three losses, and that of the single mask for a box."""
+    lowest = losses.gather(1, winner)
+    return lowest if prompt.boxes is None else torch.cat([losses[:, :1], lowest], dim=1)
+
+
+def _carried(guesses: Tensor, first: bool) -> Tensor:
+    """Return (N, 1), the mask of the highest predicted IoU, which the next round corrects."""
+    if not first:
+        return guesses.new_zeros(len(guesses), 1, dtype=torch.long)
+    offset = guesses.shape[1] - 3
+    return guesses[:, offset:].argmax(dim=1, keepdim=True) + offset
