@@ -7,7 +7,7 @@ from typing import Any
 
 from napari.components import ViewerModel
 from napari.layers import Layer
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QComboBox, QSizePolicy, QWidget
 
 from napari_segany.widgets.viewer_events import EventLinks
@@ -36,13 +36,16 @@ class LayerCombo(QComboBox):
         self._offers = offers
         self._layers: list[Layer] = []
         self._links = EventLinks()
+        self._teller = QTimer(self)
+        self._teller.setSingleShot(True)
+        self._teller.timeout.connect(self._tell)
         self.setPlaceholderText(empty)
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(8)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         for name in ("inserted", "removed", "reordered", "renamed"):
             self._links.add(getattr(viewer.layers.events, name), self.refresh)
-        self.currentIndexChanged.connect(self._index_changed)
+        self.currentIndexChanged.connect(self._tell)
         self.refresh()
 
     def layer(self) -> Layer | None:
@@ -55,7 +58,10 @@ class LayerCombo(QComboBox):
         self.setCurrentIndex(self._layers.index(layer) if layer in self._layers else -1)
 
     def refresh(self, event: Any = None) -> None:
-        """List the layers anew and keep the choice; if it is gone, choose the topmost of the others."""
+        """List the layers anew and keep the choice; if it is gone, choose the topmost of the others.
+
+        If that changes the choice it is emitted, after a removal once the present event is over.
+        """
         before = self.layer()
         self.blockSignals(True)
         self.clear()
@@ -64,12 +70,18 @@ class LayerCombo(QComboBox):
         self.choose(before if before in self._layers else next(iter(self._layers), None))
         self.blockSignals(False)
         self.setEnabled(bool(self._layers))
-        if self.layer() is not before:
-            self.chosen.emit(self.layer())
+        if self.layer() is before:
+            return
+        if before is None:
+            self._tell()
+        else:
+            # Later, for napari may be in the middle of removing several selected layers.
+            self._teller.start()
 
     def release(self) -> None:
         """Stop listening to the viewer."""
+        self._teller.stop()
         self._links.clear()
 
-    def _index_changed(self, index: int) -> None:
+    def _tell(self) -> None:
         self.chosen.emit(self.layer())

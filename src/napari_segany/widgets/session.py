@@ -86,6 +86,7 @@ class PromptSession:
         self.objects: ObjectsLayer | None = None
         self.overwrite = False
         self.status = ""
+        self._phase = "none"
         self.prompt_layers = PromptLayers(self.viewer, runner.later)
         self._runner = runner
         self._embedder = Embedder(runner, load_predictor, cache_bytes, model=model, device=device)
@@ -354,10 +355,9 @@ class PromptSession:
 
     def _embedding_moved(self, state: EmbeddingState) -> None:
         self.embedding_changed.emit(state)
-        if state.phase == "failed":
-            self._say(state.message)
-        elif state.phase != "working":
-            self._say_what_next()
+        if state.phase != self._phase:
+            self._phase = state.phase
+            self._say(state.message) if state.phase == "failed" else self._say_what_next()
         if state.phase == "ready":
             self._conversation.ask()
 
