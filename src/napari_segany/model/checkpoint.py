@@ -12,6 +12,7 @@ from torch import Tensor
 
 from napari_segany.model.config import PRESETS, SamConfig, ViTConfig
 from napari_segany.model.image_encoder import resize_grid, resize_table
+from napari_segany.model.initialisation import start_localised
 from napari_segany.model.recognition import recognise
 from napari_segany.model.sam import Sam
 from napari_segany.model.state_file import CheckpointError, StoredState, read_state, write_state
@@ -43,7 +44,9 @@ def build_sam(config: SamConfig | str, checkpoint: str | os.PathLike[str] | None
             raise ValueError(f"there is no model {config!r}; known are {', '.join(PRESETS)}, or pass a SamConfig")
         config = PRESETS[config]
     if checkpoint is None:
-        return Sam(config).eval()
+        sam = Sam(config)
+        on_meta_device = next(sam.parameters()).is_meta
+        return (sam if on_meta_device else start_localised(sam)).eval()
     return load_sam(checkpoint, config)
 
 

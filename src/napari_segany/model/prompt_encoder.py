@@ -28,7 +28,9 @@ class PositionEmbeddingRandom(nn.Module):
 
     def forward(self, positions: Tensor) -> Tensor:
         """Return (..., 2 * features) of positions (..., 2) in x, y order, each in 0..1."""
-        phases = 2 * math.pi * ((2 * positions - 1) @ self.positional_encoding_gaussian_matrix)
+        # Not a matrix product: mixed precision would round the coordinates to whole pixels.
+        products = (2 * positions - 1)[..., None] * self.positional_encoding_gaussian_matrix  # (..., 2, features)
+        phases = 2 * math.pi * products.sum(dim=-2)
         return torch.cat([phases.sin(), phases.cos()], dim=-1)
 
 

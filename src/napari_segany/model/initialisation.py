@@ -1,0 +1,58 @@
+"""How a SAM starts when it is trained from random weights: able to tell near from far. Knows no data and no files.
+
+With torch's ordinary initialisation the attention of the mask decoder is flat at first, and a model learns nothing of
+where the prompt is for hundreds of steps (docs/experiments.md). Three changes of the start, none of the network:
+
+- queries and keys of the cross-attentions begin with the same orthogonal projection, so that a token attends most to
+  image positions whose encoding resembles its own;
+- values pass the attention undiminished, and what the image and the labels add begins small beside the positions;
+- the random frequencies of the positional encoding cover scales from the whole image to a few pixels.
+
+Checkpoints overwrite all of it.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from napari_segany.model.sam import Sam
+from napari_segany.model.two_way_transformer import Attention
+
+SHARPNESS = 1.4
+"""Gain of the common projection of queries and keys: with 256 channels and 8 heads, a match stands out by 4 nats."""
+
+FREQUENCIES = (0.7, 8.0)
+"""Lowest and highest factor on the frequencies of the positional encoding, spaced evenly in their logarithm."""
+
+CONTENT = 0.3
+"""Scale of the image embedding, and of the embeddings of point labels, beside the positional encoding."""
+
+
+@torch.no_grad()
+def start_localised(sam: Sam) -> Sam:
+    """Prepare a newly built model for training from scratch, in place, and return it.
+
+    Parameters
+    ----------
+    sam : Sam
+        The model, with parameters that hold values (not on the meta device).
+    """
+    transformer = sam.mask_decoder.transformer
+    for name, module in transformer.named_modules():
+        if not isinstance(module, Attention):
+            continue
+        nn.init.orthogonal_(module.v_proj.weight)
+        nn.init.orthogonal_(module.out_proj.weight)
+        if not name.endswith("self_attn"):
+            nn.init.orthogonal_(module.q_proj.weight, gain=SHARPNESS)
+            module.k_proj.weight.copy_(module.q_proj.weight)
+    matrix = sam.prompt_encoder.pe_layer.positional_encoding_gaussian_matrix
+    low, high = (math.log(factor) for factor in FREQUENCIES)
+    matrix.mul_(torch.linspace(low, high, matrix.shape[1], device=matrix.device).exp())
+    for embedding in sam.prompt_encoder.point_embeddings.parameters():
+        embedding.mul_(CONTENT)
+    sam.image_encoder.neck[-1].get_parameter("weight").fill_(CONTENT)
+    return sam
