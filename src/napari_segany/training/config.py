@@ -38,7 +38,7 @@ class TrainingConfig:
     masks_per_image : int
         Objects per image, chosen at random where there are more.
     rounds : int
-        Prompts per object: the first one, then clicks into the error and, from three rounds on, two without
+        Prompts per object: the first one, then clicks into the error and, from six rounds on, two rounds without
         a new point.
     box_share : float
         Share of images whose first prompt is a noisy box instead of a point.

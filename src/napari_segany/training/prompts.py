@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+FEWEST_WITH_REFINEMENT = 6
+
 
 def sample_points(regions: Tensor, generator: torch.Generator) -> Tensor:
     """Choose one position of every region, each with the same chance.
@@ -92,8 +94,11 @@ def correction_points(predicted: Tensor, truth: Tensor, generator: torch.Generat
 
 
 def rounds_without_points(rounds: int, generator: torch.Generator) -> frozenset[int]:
-    """Return the rounds that only refine the mask: the last one and one before it by chance; none below three."""
-    if rounds < 3:
+    """Return the rounds that only refine the mask: the last one, and one before it by chance.
+
+    Runs of fewer than `FEWEST_WITH_REFINEMENT` rounds have none, lest there be no clicks left.
+    """
+    if rounds < FEWEST_WITH_REFINEMENT:
         return frozenset()
     chosen = int(torch.randint(1, rounds - 1, (1,), generator=generator))
     return frozenset({chosen, rounds - 1})

@@ -1,0 +1,86 @@
+"""Where crops come from: weights of kinds, groups that stay together, the same crops for any number of workers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from napari_segany.evaluation.data import Sample, find_samples
+from napari_segany.training.config import TrainingConfig
+from napari_segany.training.data import CropSource, crop_batches, read_scene, sample_chances, split_by_group
+from napari_segany.training.distributed import World
+
+
+def sample(dataset: str, name: str, group: str = "") -> Sample:
+    return Sample(dataset, name, Path("none"), Path("none"), {"group": group} if group else {})
+
+
+def test_kinds_are_weighted_and_images_alike_within_a_kind() -> None:
+    samples = [sample("a", "x_1"), sample("a", "x_2"), sample("a", "y_1"), sample("b", "z")]
+    config = TrainingConfig(sources={"a/x_*": 2.0, "a/*": 1.0})
+    # Weights 2, 1 and, for the image that fits none, 1.
+    assert sample_chances(samples, config).tolist() == pytest.approx([0.25, 0.25, 0.25, 0.25])
+    config = replace(config, sources={"a/x_*": 6.0, "a/*": 1.0})
+    assert sample_chances(samples, config).tolist() == pytest.approx([3 / 8, 3 / 8, 1 / 8, 1 / 8])
+
+
+def test_weights_that_leave_nothing_are_refused() -> None:
+    with pytest.raises(ValueError, match="a weight of 0"):
+        sample_chances([sample("a", "x")], TrainingConfig(sources={"*": 0.0}))
+
+
+def test_groups_stay_together() -> None:
+    samples = [sample("a", f"{group}_{i}", group=f"g{group}") for group in range(20) for i in range(1 + group % 3)]
+    training, measuring = split_by_group(samples, 0.2, seed=3)
+    assert {s.name for s in training}.isdisjoint(s.name for s in measuring)
+    assert len(training) + len(measuring) == len(samples)
+    assert {s.metadata["group"] for s in training}.isdisjoint(s.metadata["group"] for s in measuring)
+    assert 0 < len(measuring) <= 0.2 * len(samples)
+    assert split_by_group(samples, 0.2, seed=3) == (training, measuring)
+
+
+def test_a_data_set_of_one_image_is_for_training() -> None:
+    assert split_by_group([sample("a", "x")], 0.5, seed=0) == ([sample("a", "x")], [])
+
+
+def test_nothing_is_kept_when_nothing_is_to_be_measured() -> None:
+    samples = [sample("a", str(i)) for i in range(10)]
+    training, measuring = split_by_group(samples, 0.0, seed=0)
+    assert sorted(s.name for s in training) == sorted(s.name for s in samples)
+    assert measuring == []
+
+
+def test_no_images_and_no_drawn_scenes_is_refused() -> None:
+    with pytest.raises(ValueError, match="give a folder of images and labels, or set procedural_share to 1"):
+        CropSource([], TrainingConfig(), 512)
+
+
+def test_images_of_more_than_eight_bits_are_stretched(tmp_path: Path) -> None:
+    for folder, values in (("images", np.array([[100, 300], [500, 900]])), ("labels", np.array([[0, 1], [1, 1]]))):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(values.astype(np.uint16)).save(tmp_path / folder / "a.png")
+    scene = read_scene(find_samples(tmp_path)[0])
+    assert scene.image.min() == 0
+    assert scene.image.max() == 255
+    assert scene.image[0, 1] == pytest.approx(255 * 200 / 800, abs=1)
+
+
+def test_the_number_of_workers_changes_nothing(tiny_training: TrainingConfig) -> None:
+    source = CropSource([], tiny_training, 64)
+    runs = [
+        [crop for batch in crop_batches(source, 4, 12, 2, World(), workers) for crop in batch] for workers in (0, 2)
+    ]
+    assert len(runs[0]) == len(runs[1]) == 8
+    for first, second in zip(*runs, strict=True):
+        np.testing.assert_array_equal(first.image, second.image)
+        np.testing.assert_array_equal(first.masks, second.masks)
+
+
+def test_processes_share_the_numbers(tiny_training: TrainingConfig) -> None:
+    source = CropSource([], tiny_training, 64)
+    numbers = [list(crop_batches(source, 0, 12, 2, World(rank, 3), 0).sampler) for rank in range(3)]
+    assert numbers == [[0, 1, 6, 7], [2, 3, 8, 9], [4, 5, 10, 11]]
