@@ -1,0 +1,80 @@
+"""Two processes on the CPU give the gradients of one."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from napari_segany.training.distributed import World, join_world
+
+# What both processes and the single one do; a script, since a started process cannot import a test module.
+COMMON = """
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
+x, y = torch.randn(6, 4), torch.randn(6, 1)
+"""
+
+HALF = (
+    COMMON
+    + """
+import sys
+from napari_segany.training.distributed import join_world
+
+torch.set_num_threads(1)
+world = join_world("gloo")
+unused = nn.Parameter(torch.ones(3))
+if world.rank:  # a parameter without a gradient in one process counts as 0 there
+    (unused * 2).sum().backward()
+part = slice(3 * world.rank, 3 * world.rank + 3)
+(net(x[part]) - y[part]).square().mean().backward()
+world.average_gradients([*net.parameters(), unused])
+statistics = nn.BatchNorm1d(1)
+statistics.running_mean = torch.full((1,), float(world.rank))
+world.average_buffers(statistics)
+gradients = [p.grad for p in (*net.parameters(), unused)]
+torch.save({"gradients": gradients, "mean": statistics.running_mean}, f"{sys.argv[1]}/{world.rank}.pt")
+torch.distributed.destroy_process_group()
+"""
+)
+
+
+def test_two_processes_give_the_gradients_of_one(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        place = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    processes = [
+        subprocess.Popen([sys.executable, "-c", HALF, str(tmp_path)], env={**os.environ, **place, "RANK": str(rank)})
+        for rank in range(2)
+    ]
+    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    with torch.random.fork_rng():
+        single: dict[str, Any] = {}
+        exec(COMMON, single)
+    net, x, y = single["net"], single["x"], single["y"]
+    (net(x) - y).square().mean().backward()
+    for rank in range(2):
+        found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        *of_network, of_unused = found["gradients"]
+        for gradient, parameter in zip(of_network, net.parameters(), strict=True):
+            torch.testing.assert_close(gradient, parameter.grad)
+        assert of_unused.tolist() == [1, 1, 1]
+        assert found["mean"].tolist() == [0.5]
+
+
+def test_one_process_is_a_world_of_one() -> None:
+    assert join_world() == World(0, 1)
+    parameter = nn.Parameter(torch.ones(2))
+    (parameter * 3).sum().backward()
+    World().average_gradients([parameter])
+    assert parameter.grad is not None
+    assert parameter.grad.tolist() == [3, 3]
