@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from tqdm import tqdm
@@ -45,6 +46,8 @@ def run(args: argparse.Namespace) -> int:
     )
     with tqdm(total=config.steps, unit="step", disable=None) as bar:
         result = drain(steps, lambda progress: _show(bar, progress.done, progress.total, progress.note, config.steps))
+    if result.skipped:
+        print(f"left out {len(result.skipped)} images, the first: {result.skipped[0]}", file=sys.stderr)
     print(result.weights)
     if result.validation is not None:
         print(f"one click {result.validation.click:.3f}, box {result.validation.box:.3f} (IoU on images kept apart)")
@@ -52,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(bar: tqdm, done: int, total: int, note: str, steps: int) -> None:
+    # Looking through the images and measuring count in units of their own.
     if total == steps:
         bar.n = done
     bar.set_description_str(note, refresh=False)

@@ -32,9 +32,11 @@ from napari_segany.training.export import WEIGHTS_NAME, export
 from napari_segany.training.optimizer import build_optimizer, follow, learning_rate, set_learning_rate
 from napari_segany.training.rounds import LessonResult, teach
 from napari_segany.training.scene import Crop
+from napari_segany.training.screening import screen
 from napari_segany.training.validation import ValidationResult, validate
 
 STRIDE = 16
+SKIPPED_NAME = "skipped.txt"
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,13 @@ class TrainingResult:
         The averaged weights after the last step.
     validation : ValidationResult or None
         Their quality on the images kept from training; None where none were kept.
+    skipped : tuple of str
+        Images that could not be used, and why.
     """
 
     weights: Path
     validation: ValidationResult | None
+    skipped: tuple[str, ...]
 
 
 def train(
@@ -72,7 +77,7 @@ def train(
     samples : sequence of Sample
         Annotated images; part of them is kept to measure on. There may be none with `procedural_share` 1.
     output : pathlib.Path
-        Folder for `config.json`, `metrics.csv`, `last.pt` and `weights.safetensors`.
+        Folder for `config.json`, `metrics.csv`, `skipped.txt`, `last.pt` and `weights.safetensors`.
     init : pathlib.Path, optional
         Weights to start from.
     resume : bool
@@ -102,7 +107,8 @@ def train(
     world = join_world()
     output.mkdir(parents=True, exist_ok=True)
     sam = _start(config, init).to(choose_device(device))
-    kept, measured = split_by_group(samples, config.validation_share, config.seed)
+    screening = yield from screen(samples)
+    kept, measured = split_by_group(screening.samples, config.validation_share, config.seed)
     source = CropSource(kept, config, sam.config.image_size)
     measured = _spread(measured, config)
     average = {key: tensor.clone() for key, tensor in sam.state_dict().items()}
@@ -112,6 +118,7 @@ def train(
         step, best = load_checkpoint(output / CHECKPOINT_NAME, sam, average, optimizer)
     if world.rank == 0:
         write_config(output / "config.json", config)
+        (output / SKIPPED_NAME).write_text("".join(f"{line}\n" for line in screening.skipped), encoding="utf-8")
         log = _Log(output / "metrics.csv", config.log_every, step)
     batch = config.batch_size * world.size
     part = config.batch_size
@@ -136,7 +143,7 @@ def train(
         yield Progress(step, config.steps, note)
     if world.rank == 0:
         export(sam, average, output / WEIGHTS_NAME, config, provenance)
-    return TrainingResult(output / WEIGHTS_NAME, result)
+    return TrainingResult(output / WEIGHTS_NAME, result, screening.skipped)
 
 
 def train_step(
