@@ -39,7 +39,7 @@ class CandidateLayers:
     """
 
     def __init__(self, viewer: ViewerModel) -> None:
-        self.layers: list[Labels] = []
+        self._layers: dict[int, Labels] = {}
         self._viewer = viewer
         self._image: Image | None = None
         self._plane: Plane | None = None
@@ -69,13 +69,13 @@ class CandidateLayers:
         """
         shape = plane.thin_shape(spatial_shape(image))
         self._image, self._plane = image, plane
-        for rank in range(len(self.layers), len(candidates)):
-            layer = _new_layer(image, plane, shape, rank)
-            insert_below(self._viewer, layer, below)
-            self.layers.append(layer)
-            for callback in self._on_made:
-                callback(layer)
-        for rank, layer in enumerate(self.layers):
+        for rank in range(len(candidates)):
+            if rank not in self._layers:
+                self._layers[rank] = layer = _new_layer(image, plane, shape, rank)
+                insert_below(self._viewer, layer, below)
+                for callback in self._on_made:
+                    callback(layer)
+        for rank, layer in self._layers.items():
             if rank < len(candidates):
                 _write(layer, candidates[rank], shape)
                 follow(layer, image, plane)
@@ -83,36 +83,37 @@ class CandidateLayers:
 
     def lowest(self) -> Layer | None:
         """Return which of the layers lies undermost."""
-        return lowest_of(self._viewer, self.layers)
+        return lowest_of(self._viewer, tuple(self._layers.values()))
 
     def select(self, selected: int) -> None:
         """Make one candidate the visible one."""
-        for rank, layer in enumerate(self.layers):
+        for rank, layer in self._layers.items():
             layer.visible = rank == selected
 
     def hide(self) -> None:
         """Show none; the layers stay for the next answer, for making them anew costs time."""
-        for layer in self.layers:
+        for layer in self._layers.values():
             if layer.visible:
                 layer.visible = False
 
     def follow(self) -> None:
         """Move the layers to where the image lies now."""
         if self._image is not None and self._plane is not None:
-            for layer in self.layers:
+            for layer in self._layers.values():
                 follow(layer, self._image, self._plane)
 
     def forget(self, layer: object) -> bool:
         """Take note that a layer is gone from the viewer; return whether it was one of these."""
-        if layer not in self.layers:
-            return False
-        self.layers.remove(layer)
-        return True
+        for rank, ours in self._layers.items():
+            if layer is ours:
+                del self._layers[rank]
+                return True
+        return False
 
     def clear(self) -> None:
         """Remove the layers."""
-        layers, self.layers = self.layers, []
-        for layer in layers:
+        layers, self._layers = self._layers, {}
+        for layer in layers.values():
             remove(self._viewer, layer)
         self._image = self._plane = None
 

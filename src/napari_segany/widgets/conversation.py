@@ -152,7 +152,8 @@ class Conversation:
         embedding, predictor = self._embedder.get(key), self._embedder.predictor
         if embedding is None or predictor is None:
             self._embedder.want(key, self._reader(plane))
-            self.settled.emit()
+            if self._embedder.state.phase == "working":
+                self.settled.emit()
             return
         refine = draft.candidates[draft.selected].logits if prompts.extends(draft.answered) else None
         read, limits = self._reader(plane), key.contrast_limits

@@ -150,7 +150,12 @@ class Embedder:
         """Fetch weights as the one piece of work, with the same progress and the same way to cancel it."""
         self._stop()
         self._wanted = None
-        self._run(title, steps, lambda _: done())
+
+        def downloaded(_: object) -> None:
+            self._become(EmbeddingState("none"))
+            done()
+
+        self._run(title, steps, downloaded)
 
     def _begin_loading(self, model: tuple[str, str]) -> None:
         if self._loading == model:

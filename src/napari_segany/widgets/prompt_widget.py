@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 
 from napari_segany.widgets.candidate_list import CandidateList
 from napari_segany.widgets.catalogue import BUNDLED, Catalogue, catalogue_steps, predictor_loader, weights_steps
+from napari_segany.widgets.farewell import Farewell
 from napari_segany.widgets.keys import KEYS, KeyBindings
 from napari_segany.widgets.layer_combo import LayerCombo
 from napari_segany.widgets.layers import unwrap
@@ -86,7 +87,7 @@ class PromptWidget(QWidget):
         self._closed = False
         self._build(viewer)
         self._connect(viewer)
-        self.destroyed.connect(partial(_viewer_gone, self.session, self._keys))
+        self._farewell = Farewell(self, partial(self.session.close, keep_layers=True))
         active = viewer.layers.selection.active
         if isinstance(active, Image):
             self.image_combo.choose(active)
@@ -160,7 +161,7 @@ class PromptWidget(QWidget):
         self.device_combo.textActivated.connect(session.choose_device)
         self.progress_row.begun.connect(session.compute_embedding)
         self.progress_row.cancelled.connect(session.cancel)
-        self.tool_row.tool_chosen.connect(session.choose_tool)
+        self.tool_row.tool_chosen.connect(self._choose_tool)
         self.tool_row.polarity_toggled.connect(session.toggle_polarity)
         self.candidate_list.chosen.connect(session.select_candidate)
         self.object_picker.chosen.connect(self._use_object)
@@ -183,7 +184,11 @@ class PromptWidget(QWidget):
     def _choose_image(self, image: Image | None) -> None:
         self.session.choose_image(image)
         if image is not None:
-            self.session.choose_tool("points")
+            self._choose_tool("points")
+
+    def _choose_tool(self, name: str) -> None:
+        self.session.choose_tool(name)
+        self._show_tool()
 
     def _use_object(self, labels: Any) -> None:
         try:
@@ -269,11 +274,6 @@ class PromptWidget(QWidget):
         self.image_combo.release()
         self.object_picker.combo.release()
         self.session.close()
-
-
-def _viewer_gone(session: PromptSession, keys: KeyBindings, _: object = None) -> None:
-    """Stop a session whose widgets Qt has destroyed with the window; it must not touch them any more."""
-    session.close(keep_layers=True)
 
 
 def _is_image(layer: Any) -> bool:

@@ -136,7 +136,7 @@ class PromptSession:
 
     def choose_model(self, name: str) -> None:
         """Answer with another model; the prompts stay and are asked again."""
-        if name != self.model:
+        if name != self.model or self.embedding_state.phase in ("none", "failed"):
             self._embedder.model = name
             self._start_over()
         self.model_changed.emit(name)

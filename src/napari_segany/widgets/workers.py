@@ -17,9 +17,17 @@ from napari_segany.engine.progress import Progress, Steps
 
 
 class _Bridge(QObject):
-    """Carries progress from the worker's thread to the one that owns the widgets."""
+    """Carries progress from the workers' threads to the one that owns the widgets."""
 
-    progressed = Signal(object)
+    progressed = Signal(object, object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.progressed.connect(_show)
+
+
+def _show(task: BackgroundTask, progress: Progress) -> None:
+    task.show(progress)
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,11 +41,11 @@ class _Outcome:
 class _Job:
     """The function that a worker runs; napari shows its name when the viewer is closed while it runs."""
 
-    def __init__(self, title: str, steps: Steps[Any], progressed: Callable[[Progress], None]) -> None:
+    def __init__(self, title: str, steps: Steps[Any], report: Callable[[Progress], None]) -> None:
         self.title = title
-        self.stopped = False
+        self.is_stopped: Callable[[], bool] = lambda: False
         self._steps = steps
-        self._progressed = progressed
+        self._report = report
 
     @property
     def __name__(self) -> str:
@@ -48,8 +56,8 @@ class _Job:
 
     def __call__(self) -> _Outcome:
         try:
-            while not self.stopped:
-                self._progressed(next(self._steps))
+            while not self.is_stopped():
+                self._report(next(self._steps))
         except StopIteration as end:
             return _Outcome(result=end.value)
         except Exception as error:  # noqa: BLE001 - handed over as a value: a worker's own error paths lose it
@@ -66,22 +74,23 @@ class BackgroundTask:
         self,
         title: str,
         steps: Steps[Any],
+        bridge: _Bridge,
         done: Callable[[Any], None],
         failed: Callable[[Exception], None],
         report: Callable[[Progress], None] | None,
-        ended: Callable[[BackgroundTask], None],
     ) -> None:
-        self._done, self._failed, self._report, self._ended = done, failed, report, ended
+        self.ended = False
+        self._done, self._failed, self._report = done, failed, report
         self._over = False
-        self._bridge = _Bridge()
-        self._bridge.progressed.connect(self._show)
-        self._job = _Job(title, steps, self._bridge.progressed.emit)
+        self._job = _Job(title, steps, lambda progress: bridge.progressed.emit(self, progress))
         self._worker = create_worker(
             self._job,
             _start_thread=False,
             _connect={"returned": self._returned, "finished": self._finished},
             _progress={"desc": title, "total": 0} if report is not None else False,
         )
+        # Also set by napari itself, when it is closed while work is under way.
+        self._job.is_stopped = lambda: self._over or self._worker.abort_requested
 
     def start(self) -> None:
         """Hand the work to the thread pool."""
@@ -90,10 +99,10 @@ class BackgroundTask:
     def cancel(self) -> None:
         """Stop before the next step; no callback is called any more."""
         self._over = True
-        self._job.stopped = True
         self._worker.quit()
 
-    def _show(self, progress: Progress) -> None:
+    def show(self, progress: Progress) -> None:
+        """Pass a step on, in the thread that owns the widgets."""
         if self._over or self._report is None:
             return
         self._report(progress)
@@ -113,15 +122,21 @@ class BackgroundTask:
             self._done(outcome.result)
 
     def _finished(self) -> None:
-        self._ended(self)
+        self.ended = True
 
 
 class BackgroundRunner:
     """Runs work in threads and calls back in the thread that made the runner."""
 
     def __init__(self) -> None:
-        self._tasks: set[BackgroundTask] = set()
+        self._tasks: list[BackgroundTask] = []
+        self._bridge = _Bridge()
         self._closed = False
+
+    @property
+    def running(self) -> int:
+        """How many tasks have not ended yet; a cancelled one ends with its current step."""
+        return sum(not task.ended for task in self._tasks)
 
     def start(
         self,
@@ -133,8 +148,11 @@ class BackgroundRunner:
         report: Callable[[Progress], None] | None = None,
     ) -> BackgroundTask:
         """Begin the work in a thread; with `report`, napari's activity panel shows it too."""
-        task = BackgroundTask(title, steps, done, failed, report, self._tasks.discard)
-        self._tasks.add(task)
+        # Tasks are let go of here, not when they end: their thread may still be leaving the worker then, and would be
+        # the one to destroy its Qt objects.
+        self._tasks = [task for task in self._tasks if not task.ended]
+        task = BackgroundTask(title, steps, self._bridge, done, failed, report)
+        self._tasks.append(task)
         task.start()
         return task
 
@@ -145,5 +163,5 @@ class BackgroundRunner:
     def close(self) -> None:
         """Cancel all tasks; each ends with its current step."""
         self._closed = True
-        for task in tuple(self._tasks):
+        for task in self._tasks:
             task.cancel()

@@ -1,0 +1,69 @@
+"""The window stays usable: the GUI thread is never blocked for more than 100 ms while `vit_b` encodes."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+import torch
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtTest import QTest
+
+from napari_segany.engine.predictor import Predictor
+from napari_segany.model import build_sam
+
+LONGEST_BLOCK_S = 0.1
+TICK_MS = 5
+
+
+class Pulse:
+    """Notes each time that the event loop of the GUI thread comes round."""
+
+    def __init__(self) -> None:
+        self.wall: list[float] = []
+        self._timer = QTimer()
+        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
+        self._timer.timeout.connect(lambda: self.wall.append(time.perf_counter()))
+        self._timer.start(TICK_MS)
+
+    def stop(self) -> np.ndarray:
+        """Return the gaps between ticks, in seconds."""
+        self._timer.stop()
+        return np.diff(self.wall)
+
+
+@pytest.fixture
+def one_thread():
+    """Leave one of two cores to the window: the test is about our threads, not about the scheduler's."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.slow
+def test_the_gui_thread_is_never_blocked_while_vit_b_encodes(drive, one_thread):
+    torch.manual_seed(0)
+    predictor = Predictor(build_sam("vit_b"), device="cpu")
+    image = np.random.default_rng(0).integers(0, 255, (300, 400), dtype=np.uint8)
+    person = drive(image, predictor=predictor)
+    person.wait_ready()  # window, layers and library caches are warm now
+
+    person.viewer.layers[0].contrast_limits = (10, 200)
+    person.session.compute_embedding()
+    assert person.session.embedding_state.phase == "working"
+    pulse = Pulse()
+    steps = set()
+    person.session.embedding_changed.connect(lambda state: steps.add(state.progress.done))
+    clicks = 0
+    while person.session.embedding_state.phase == "working":
+        QTest.mouseMove(person.canvas.native, person.on_canvas(person.session.image, (50 + clicks % 100, 80)))
+        person.qtbot.wait(20)
+        clicks += 1
+    gaps = pulse.stop()
+
+    assert person.session.embedding_state.phase == "ready"
+    assert len(steps) > 10, "the progress of every transformer block is shown"
+    assert len(gaps) > 100, "the encoder was over before anything could be measured"
+    assert gaps.max() < LONGEST_BLOCK_S, f"the GUI thread was blocked for {1000 * gaps.max():.0f} ms"

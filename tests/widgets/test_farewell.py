@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import gc
+
+from qtpy.QtCore import QCoreApplication, QEvent
+from qtpy.QtWidgets import QWidget
+
+from napari_segany.widgets.farewell import Farewell
+
+
+def delete_now() -> None:
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+
+
+class Mourned(QWidget):
+    """In a reference cycle with its farewell and with itself, as real widgets are."""
+
+    def __init__(self, called, parent=None):
+        super().__init__(parent)
+        self.me = self
+        self.farewell = Farewell(self, lambda: called.append("gone"))
+
+
+def test_it_is_called_once_when_qt_destroys_the_widget(qapp):
+    called, parent = [], QWidget()
+    child = Mourned(called, parent)
+    assert called == []
+    parent.deleteLater()
+    delete_now()
+    assert called == ["gone"]
+    del child
+
+
+def test_the_garbage_collector_may_come_first(qapp):
+    called = []
+    for _ in range(20):
+        widget = Mourned(called)
+        widget.deleteLater()
+        del widget
+        gc.collect()
+        delete_now()
+    assert len(called) <= 20

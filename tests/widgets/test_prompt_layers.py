@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from napari_segany.widgets.geometry import Plane
+from napari_segany.widgets.prompt_layers import PromptLayers
+
+PLANE = Plane((1, 2), (2,))
+
+
+@pytest.fixture
+def layers(viewer):
+    layers = PromptLayers(viewer, lambda callback: callback())
+    layers.attach(viewer.add_image(np.zeros((5, 40, 50)), scale=(2.0, 1.0, 1.0), name="image"))
+    return layers
+
+
+def press(viewer, button=1, modifiers=()):
+    """Tell the viewer's own callbacks of a mouse press, as napari does before it tells the layer."""
+    event = SimpleNamespace(button=button, modifiers=modifiers)
+    for callback in viewer.mouse_drag_callbacks:
+        if getattr(callback, "__self__", None).__class__ is PromptLayers:
+            callback(viewer, event)
+
+
+def test_points_have_colour_and_symbol_by_label(layers):
+    layers.add_points(PLANE, [(1, 2), (3, 4), (5, 6)], [0, 1, 0])
+    assert [str(symbol) for symbol in layers.points.symbol] == ["cross", "disc", "cross"]
+    np.testing.assert_allclose(layers.points.face_color[:, :3], [[1, 0, 0], [0, 1, 0], [1, 0, 0]])
+    np.testing.assert_array_equal(layers.points.data[:, 0], 2)
+
+
+@pytest.mark.parametrize(
+    ("polarity", "button", "modifiers", "label"),
+    [
+        ("foreground", 1, (), 1),
+        ("foreground", 2, (), 0),
+        ("foreground", 1, ("Control",), 0),
+        ("background", 1, (), 0),
+        ("background", 2, (), 1),
+    ],
+)
+def test_the_press_decides_the_label(layers, viewer, polarity, button, modifiers, label):
+    if layers.polarity != polarity:
+        layers.toggle_polarity()
+    layers.use("points")
+    press(viewer, button, modifiers)
+    layers.points.add((2, 5, 6))
+    assert layers.read(PLANE).labels == (label,)
+
+
+def test_a_press_into_another_layer_changes_nothing(layers, viewer):
+    layers.use("points")
+    viewer.layers.selection.active = viewer.layers["image"]
+    press(viewer, 2)
+    assert layers.points.feature_defaults["label"][0] == "foreground"
+
+
+def test_only_prompts_of_the_plane_and_in_the_image_are_read(layers):
+    layers.points.add([(2, 5, 6), (3, 5, 6), (2, 39.4, 49.4), (2, 39.6, 6), (2, -0.6, 6)])
+    assert layers.read(PLANE).points == ((5, 6), (39.4, 49.4))
+    assert layers.read(Plane((1, 2), (3,))).points == ((5, 6),)
+    assert layers.read(Plane((0, 2), (5,))).points == ((2, 6), (3, 6))
+
+
+def test_boxes_are_upright_inside_and_one_for_a_plane(layers):
+    changes = []
+    layers.changed.connect(lambda: changes.append(True))
+    layers.boxes.add_rectangles([[2, 30, 40], [2, 30, 10], [2, 10, 10], [2, 10, 40]])
+    assert layers.read(PLANE).box == (10, 10, 30, 40)
+    layers.boxes.add_rectangles([[3, 1, 1], [3, 1, 9], [3, 9, 9], [3, 9, 1]])
+    assert layers.boxes.nshapes == 2
+    layers.boxes.add_rectangles([[2, 35, 45], [2, 35, 80], [2, 80, 80], [2, 80, 45]])
+    assert layers.boxes.nshapes == 2
+    assert layers.read(PLANE).box == (35, 45, 39.5, 49.5)
+    assert layers.read(Plane((1, 2), (3,))).box == (1, 1, 9, 9)
+    assert len(changes) == 3
+
+
+def test_a_slip_of_the_hand_is_no_box(layers):
+    layers.boxes.add_rectangles([[2, 5, 5], [2, 5, 6], [2, 6, 6], [2, 6, 5]])
+    assert layers.boxes.nshapes == 0
+    assert layers.read(PLANE).box is None
+
+
+def test_clearing_a_plane_leaves_the_others(layers):
+    layers.add_points(PLANE, [(1, 2)], [1])
+    layers.add_points(Plane((1, 2), (3,)), [(5, 6)], [0])
+    layers.set_box(PLANE, (5, 5, 20, 20))
+    layers.clear(PLANE)
+    assert not layers.read(PLANE)
+    assert layers.read(Plane((1, 2), (3,))).labels == (0,)
+
+
+def test_layers_lie_on_the_image_and_follow_it(layers, viewer):
+    image = viewer.layers["image"]
+    np.testing.assert_array_equal(layers.points.scale, image.scale)
+    image.scale = (1.0, 5.0, 5.0)
+    layers.follow()
+    np.testing.assert_array_equal(layers.boxes.scale, (1.0, 5.0, 5.0))
+
+
+def test_pause_and_resume_give_the_tool_back(layers):
+    layers.use("boxes")
+    layers.pause()
+    layers.pause()
+    assert layers.boxes.mode == "pan_zoom"
+    layers.resume()
+    assert layers.boxes.mode == "add_rectangle"
+    assert layers.points.mode == "pan_zoom"
+
+
+def test_closing_takes_layers_and_callback_away(layers, viewer):
+    before = len(viewer.mouse_drag_callbacks)
+    layers.close()
+    layers.close()
+    assert [layer.name for layer in viewer.layers] == ["image"]
+    assert len(viewer.mouse_drag_callbacks) == before - 1

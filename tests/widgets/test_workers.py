@@ -1,0 +1,134 @@
+"""Work in threads: nothing is lost, nothing leaks out of the thread, everything can be stopped."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from qtpy.QtCore import QThread
+
+from napari_segany.engine.progress import Progress
+from napari_segany.widgets.workers import BackgroundRunner
+
+
+@pytest.fixture
+def runner(qtbot):
+    runner = BackgroundRunner()
+    yield runner
+    runner.close()
+    qtbot.waitUntil(lambda: runner.running == 0)
+
+
+class Heard:
+    """Notes what a task tells, and in which thread."""
+
+    def __init__(self):
+        self.results, self.errors, self.progress, self.threads = [], [], [], set()
+
+    def callbacks(self, report=True):
+        def note(kept):
+            def callback(value):
+                kept.append(value)
+                self.threads.add(QThread.currentThread())
+
+            return callback
+
+        chosen = {"done": note(self.results), "failed": note(self.errors)}
+        return {**chosen, "report": note(self.progress)} if report else chosen
+
+
+def count_to(number, threads=None):
+    for done in range(1, number + 1):
+        if threads is not None:
+            threads.add(threading.get_ident())
+        yield Progress(done, number, "counting")
+    return number
+
+
+def test_result_and_progress_arrive_in_order_in_the_gui_thread(runner, qtbot):
+    heard, threads = Heard(), set()
+    runner.start("Counting", count_to(5, threads), **heard.callbacks())
+    qtbot.waitUntil(lambda: heard.results == [5])
+    assert [progress.done for progress in heard.progress] == [1, 2, 3, 4, 5]
+    assert heard.threads == {QThread.currentThread()}
+    assert threading.get_ident() not in threads
+
+
+def test_without_report_there_is_no_progress(runner, qtbot):
+    heard = Heard()
+    runner.start("Counting", count_to(3), **heard.callbacks(report=False))
+    qtbot.waitUntil(lambda: heard.results == [3])
+    assert heard.progress == []
+
+
+@pytest.mark.parametrize("error", [RuntimeError("CUDA out of memory"), ValueError("wrong"), MemoryError("full")])
+def test_every_exception_arrives_as_a_value(runner, qtbot, error):
+    def fail():
+        yield Progress(0, 1)
+        raise error
+
+    heard = Heard()
+    runner.start("Failing", fail(), **heard.callbacks())
+    qtbot.waitUntil(lambda: heard.errors == [error])
+    assert heard.results == []
+
+
+def test_cancel_closes_the_generator_and_silences_the_task(runner, qtbot):
+    closed = threading.Event()
+
+    def endless():
+        try:
+            while True:
+                time.sleep(0.002)
+                yield Progress(0, 0)
+        finally:
+            closed.set()
+
+    heard = Heard()
+    task = runner.start("Endless", endless(), **heard.callbacks())
+    qtbot.waitUntil(lambda: len(heard.progress) > 2)
+    task.cancel()
+    told = len(heard.progress)
+    assert closed.wait(2)
+    qtbot.wait(50)
+    assert (heard.results, heard.errors, len(heard.progress)) == ([], [], told)
+
+
+def test_a_result_that_was_on_its_way_when_cancelled_is_dropped(runner, qtbot):
+    heard = Heard()
+    task = runner.start("Counting", count_to(1), **heard.callbacks())
+    time.sleep(0.2)  # the worker is over; its result waits in the queue of this thread
+    task.cancel()
+    qtbot.wait(50)
+    assert heard.results == []
+
+
+def test_close_stops_everything_and_forgets_what_waits(qtbot):
+    def endless():
+        while True:
+            time.sleep(0.002)
+            yield Progress(0, 0)
+
+    runner, called = BackgroundRunner(), []
+    for _ in range(2):
+        runner.start("Endless", endless(), done=called.append, failed=called.append)
+    runner.later(lambda: called.append("later"))
+    runner.close()
+    qtbot.waitUntil(lambda: runner.running == 0)
+    qtbot.wait(20)
+    assert called == []
+
+
+def test_later_is_after_the_present_event(qtbot):
+    runner, order = BackgroundRunner(), []
+    runner.later(lambda: order.append("later"))
+    order.append("now")
+    qtbot.waitUntil(lambda: order == ["now", "later"])
+
+
+def test_napari_shows_the_title_when_it_is_closed_meanwhile(runner, qtbot):
+    heard = Heard()
+    task = runner.start("Computing the image embedding", count_to(1), **heard.callbacks())
+    assert str(task._job) == "Computing the image embedding"
+    qtbot.waitUntil(lambda: heard.results == [1])
