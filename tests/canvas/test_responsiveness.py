@@ -48,9 +48,11 @@ def test_the_gui_thread_is_never_blocked_while_vit_b_encodes(drive, one_thread):
     predictor = Predictor(build_sam("vit_b"), device="cpu")
     image = np.random.default_rng(0).integers(0, 255, (300, 400), dtype=np.uint8)
     person = drive(image, predictor=predictor)
-    person.wait_ready()  # window, layers and library caches are warm now
+    person.session.compute_embedding()
+    person.qtbot.waitUntil(lambda: person.session.embedding_state.progress.total > 0, timeout=60_000)
+    person.session.cancel()
+    person.qtbot.wait(500)  # window and layers have been drawn, the libraries are loaded, the first block is over
 
-    person.viewer.layers[0].contrast_limits = (10, 200)
     person.session.compute_embedding()
     assert person.session.embedding_state.phase == "working"
     pulse = Pulse()

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-import gc
+import os
+import subprocess
+import sys
 
 from qtpy.QtCore import QCoreApplication, QEvent
 from qtpy.QtWidgets import QWidget
@@ -31,12 +33,30 @@ def test_it_is_called_once_when_qt_destroys_the_widget(qapp):
     del child
 
 
-def test_the_garbage_collector_may_come_first(qapp):
-    called = []
-    for _ in range(20):
-        widget = Mourned(called)
-        widget.deleteLater()
-        del widget
-        gc.collect()
-        delete_now()
-    assert len(called) <= 20
+COLLECTED_FIRST = """
+import gc
+from qtpy.QtCore import QCoreApplication, QEvent
+from qtpy.QtWidgets import QApplication, QWidget
+from napari_segany.widgets.farewell import Farewell
+
+class Mourned(QWidget):
+    def __init__(self):
+        super().__init__()
+        self.me = self
+        self.farewell = Farewell(self, lambda: None)
+
+application = QApplication([])
+for _ in range(20):
+    widget = Mourned()
+    widget.deleteLater()
+    del widget
+    gc.collect()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+"""
+
+
+def test_the_garbage_collector_may_come_first():
+    """In a process of its own, because what went wrong here once was a crash."""
+    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
+    finished = subprocess.run([sys.executable, "-c", COLLECTED_FIRST], env=environment, check=False)
+    assert finished.returncode == 0
