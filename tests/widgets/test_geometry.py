@@ -45,6 +45,16 @@ def test_a_pixel_of_the_cut_is_the_voxel_at_its_data_position(case, data):
     assert np.prod(plane.thin_shape(shape)) == cut.size
 
 
+@given(planes(), st.integers(0, 2**31))
+def test_voxels_write_the_mask_into_its_plane_alone(case, seed):
+    plane, shape = case
+    mask = np.random.default_rng(seed).random(plane.shape_in(shape)) < 0.5
+    volume = np.zeros(shape, bool)
+    volume[plane.voxels(mask)] = True
+    np.testing.assert_array_equal(volume[plane.slicer()], mask)
+    assert volume.sum() == mask.sum()
+
+
 @given(planes())
 def test_the_neighbouring_plane_is_another_one(case):
     plane, _ = case
@@ -110,3 +120,15 @@ def test_sample_plane_of_a_volume_at_the_planes_index():
     found = sample_plane(labels, np.eye(4), Plane((1, 2), (2,)), (4, 5))
     assert found[1, 3] == 6
     assert found.sum() == 6
+
+
+def test_sample_plane_on_the_same_grid_is_the_cut():
+    labels = np.arange(60).reshape(3, 4, 5)
+    plane = Plane((0, 2), (1,))
+    np.testing.assert_array_equal(sample_plane(labels, np.eye(4), plane, (3, 5)), labels[:, 1, :])
+
+
+def test_sample_plane_of_a_smaller_grid_in_place_is_zero_beyond_it():
+    found = sample_plane(np.ones((2, 3), int), np.eye(3), Plane((0, 1), ()), (4, 4))
+    assert found.sum() == 6
+    assert found[:2, :3].all()

@@ -79,6 +79,8 @@ class CandidateLayers:
             if rank < len(candidates):
                 _write(layer, candidates[rank], shape)
                 follow(layer, image, plane)
+            else:
+                _empty(layer)
             layer.visible = rank == selected and rank < len(candidates)
 
     def lowest(self) -> Layer | None:
@@ -91,10 +93,10 @@ class CandidateLayers:
             layer.visible = rank == selected
 
     def hide(self) -> None:
-        """Show none; the layers stay for the next answer, for making them anew costs time."""
+        """Empty and hide them; the layers stay for the next answer, for making them anew costs time."""
         for layer in self._layers.values():
-            if layer.visible:
-                layer.visible = False
+            _empty(layer)
+            layer.visible = False
 
     def follow(self) -> None:
         """Move the layers to where the image lies now."""
@@ -131,10 +133,18 @@ def _new_layer(image: Image, plane: Plane, shape: tuple[int, ...], rank: int) ->
     )
 
 
+def _empty(layer: Labels) -> None:
+    """Leave no mask and no scores of an earlier question behind."""
+    if layer.data.any():
+        layer.data[...] = 0
+        layer.refresh(extent=False, highlight=False)
+        layer.features = pd.DataFrame({"index": [0]})
+
+
 def _write(layer: Labels, candidate: Candidate, shape: tuple[int, ...]) -> None:
     if layer.data.shape == shape:
         layer.data[...] = candidate.mask.reshape(shape)
-        layer.refresh(extent=False, thumbnail=False, highlight=False)
+        layer.refresh(extent=False, highlight=False)
     else:
         layer.data = candidate.mask.reshape(shape).astype(np.uint8)
     layer.features = pd.DataFrame(

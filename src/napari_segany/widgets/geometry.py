@@ -77,6 +77,13 @@ class Plane:
         data[:, list(self.axes)] = pairs
         return data
 
+    def voxels(self, mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], ...]:
+        """Return the data indices, one array for each axis, of the pixels that are set in an (H, W) mask."""
+        rows, cols = np.nonzero(mask)
+        place = dict(zip(self.axes, (rows, cols), strict=True))
+        fixed = dict(zip(self.hidden, self.index, strict=True))
+        return tuple(place[axis] if axis in place else np.full_like(rows, fixed[axis]) for axis in range(self.ndim))
+
     def contains(self, positions: ArrayLike) -> NDArray[np.bool_]:
         """Return (N,) bool: which of the data positions (N, ndim) lie on this plane."""
         data = np.asarray(positions, dtype=float).reshape(-1, self.ndim)
@@ -168,6 +175,10 @@ def sample_plane(
     numpy.ndarray
         (H, W), of the labels' dtype.
     """
+    identity = np.eye(plane.ndim + 1)
+    same_grid = labels_from_image.shape == identity.shape and np.allclose(labels_from_image, identity)
+    if same_grid and plane.shape_in(labels.shape) == plane_shape:
+        return np.asarray(labels[plane.slicer()])
     rows, cols = np.meshgrid(*(np.arange(size) for size in plane_shape), indexing="ij")
     positions = plane.to_data(np.column_stack([rows.ravel(), cols.ravel()]))
     ndim = labels_from_image.shape[0] - 1

@@ -193,7 +193,7 @@ class ObjectsLayer:
 
 def _set(layer: Labels, plane: Plane, where: NDArray[np.bool_], label: int) -> None:
     if where.any():
-        layer.data_setitem(tuple(plane.to_data(np.argwhere(where)).astype(np.intp).T), label)
+        layer.data_setitem(plane.voxels(where), label)
 
 
 def with_row(features: pd.DataFrame, label: int, values: Mapping[str, Any]) -> pd.DataFrame:

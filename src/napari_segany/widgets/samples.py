@@ -15,7 +15,7 @@ def micrograph() -> list[LayerData]:
 
 
 def cell() -> list[LayerData]:
-    """Return one cell in phase contrast: (660, 550) uint8."""
+    """Return one floating cell, its phase retrieved from a hologram: (660, 550) uint8."""
     from skimage import data
 
     return [(data.cell(), {"name": "cell"}, "image")]

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_segany.widgets.candidate_layers import CandidateLayers
+from napari_segany.widgets.drafts import Candidate
+from napari_segany.widgets.geometry import Plane
+
+PLANE = Plane((1, 2), (2,))
+
+
+def candidate(value: int) -> Candidate:
+    mask = np.zeros((20, 30), bool)
+    mask[value, :] = True
+    picture = np.zeros((2, 2, 3), np.uint8)
+    return Candidate(mask, value / 10, value / 20, np.zeros((4, 4), np.float32), picture, picture[..., 0] > 0)
+
+
+@pytest.fixture
+def image(viewer):
+    return viewer.add_image(np.zeros((5, 20, 30)), name="image")
+
+
+@pytest.fixture
+def layers(viewer):
+    return CandidateLayers(viewer)
+
+
+def names(viewer):
+    return [layer.name for layer in viewer.layers]
+
+
+def test_masks_scores_and_places(layers, viewer, image):
+    layers.show(image, PLANE, [candidate(9), candidate(8), candidate(7)], 1, None)
+    assert names(viewer) == ["image", "mask 1", "mask 2", "mask 3"]
+    second = viewer.layers["mask 2"]
+    np.testing.assert_array_equal(second.data[0], candidate(8).mask)
+    assert second.features["predicted_iou"][1] == pytest.approx(0.8)
+    assert second.features["stability_score"][1] == pytest.approx(0.4)
+    assert [layer.visible for layer in viewer.layers[1:]] == [False, True, False]
+    assert viewer.layers.selection.active is image
+
+
+def test_fewer_candidates_leave_no_old_mask_behind(layers, viewer, image):
+    layers.show(image, PLANE, [candidate(9), candidate(8), candidate(7)], 2, None)
+    layers.show(image, PLANE, [candidate(5)], 0, None)
+    assert viewer.layers["mask 1"].data[0, 5].all()
+    assert not viewer.layers["mask 1"].data[0, 9].any()
+    for name in ("mask 2", "mask 3"):
+        assert not viewer.layers[name].data.any()
+        assert not viewer.layers[name].visible
+        assert "predicted_iou" not in viewer.layers[name].features
+    layers.hide()
+    assert not viewer.layers["mask 1"].data.any()
+
+
+def test_another_plane_moves_and_reshapes_the_same_layers(layers, viewer, image):
+    layers.show(image, PLANE, [candidate(9)], 0, None)
+    first = viewer.layers["mask 1"]
+    other = Plane((0, 2), (7,))
+    sideways = candidate(3)
+    sideways = Candidate(sideways.mask[:5], 0.5, 0.5, sideways.logits, sideways.thumbnail, sideways.outline)
+    layers.show(image, other, [sideways], 0, None)
+    assert viewer.layers["mask 1"] is first
+    assert first.data.shape == (5, 1, 30)
+    np.testing.assert_allclose(first.data_to_world((3, 0, 4)), image.data_to_world((3, 7, 4)))
+
+
+def test_a_deleted_layer_is_made_again_in_its_own_rank(layers, viewer, image):
+    layers.show(image, PLANE, [candidate(9), candidate(8), candidate(7)], 0, None)
+    gone = viewer.layers["mask 2"]
+    viewer.layers.remove(gone)
+    assert layers.forget(gone)
+    assert not layers.forget(image)
+    layers.show(image, PLANE, [candidate(9), candidate(8), candidate(7)], 1, None)
+    assert viewer.layers["mask 2"].data[0, 8].all()
+    assert viewer.layers["mask 3"].data[0, 7].all()
+
+
+def test_clearing_removes_them(layers, viewer, image):
+    layers.show(image, PLANE, [candidate(9)], 0, None)
+    layers.clear()
+    layers.clear()
+    assert names(viewer) == ["image"]
