@@ -126,6 +126,7 @@ def test_sample_plane_on_the_same_grid_is_the_cut():
     labels = np.arange(60).reshape(3, 4, 5)
     plane = Plane((0, 2), (1,))
     np.testing.assert_array_equal(sample_plane(labels, np.eye(4), plane, (3, 5)), labels[:, 1, :])
+    assert not sample_plane(labels, np.eye(4), Plane((0, 2), (9,)), (3, 5)).any(), "the labels end before this plane"
 
 
 def test_sample_plane_of_a_smaller_grid_in_place_is_zero_beyond_it():

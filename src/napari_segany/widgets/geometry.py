@@ -178,7 +178,8 @@ def sample_plane(
     identity = np.eye(plane.ndim + 1)
     same_grid = labels_from_image.shape == identity.shape and np.allclose(labels_from_image, identity)
     if same_grid and plane.shape_in(labels.shape) == plane_shape:
-        return np.asarray(labels[plane.slicer()])
+        covered = all(place < labels.shape[axis] for axis, place in zip(plane.hidden, plane.index, strict=True))
+        return np.asarray(labels[plane.slicer()]) if covered else np.zeros(plane_shape, labels.dtype)
     rows, cols = np.meshgrid(*(np.arange(size) for size in plane_shape), indexing="ij")
     positions = plane.to_data(np.column_stack([rows.ravel(), cols.ravel()]))
     ndim = labels_from_image.shape[0] - 1
