@@ -117,5 +117,7 @@ def _finite(value: Any, key: str) -> float:
 def _shown(value: Any) -> str:
     if value is None:
         return "missing"
-    written = repr(value) if not isinstance(value, int) or abs(value) < 10**30 else "an endless integer"
+    if isinstance(value, (list, dict)):
+        return "a list" if isinstance(value, list) else "an object"
+    written = repr(value)
     return written if len(written) <= 40 else f"{written[:40]}..."

@@ -42,9 +42,11 @@ class RunLengths:
     def __post_init__(self) -> None:
         """Check the counts against the size and bring them to their one form."""
         size = _checked_size(self.size)
-        counts = np.asarray(self.counts)
-        if counts.ndim != 1 or (counts.size and counts.dtype.kind not in "ui") or (counts.astype(np.int64) < 0).any():
+        counts = _array(self.counts)
+        if counts.ndim != 1 or (counts.size and counts.dtype.kind not in "ui"):
             raise ValueError("the counts of run lengths are non-negative integers in one list")
+        if counts.size and (int(counts.min()) < 0 or int(counts.max()) > _LARGEST):
+            raise ValueError("the counts of run lengths are non-negative integers of 32 bits")
         total = int(counts.sum(dtype=np.int64))
         if total != size[0] * size[1]:
             raise ValueError(
@@ -105,7 +107,7 @@ class RunLengths:
             counts = counts.decode("ascii", errors="replace")
         if isinstance(counts, str):
             counts = decompress(counts)
-        return cls(np.asarray(counts if len(counts) else np.zeros(0, np.uint32)), values["size"])
+        return cls(counts if len(counts) else np.zeros(0, np.uint32), values["size"])
 
     def to_dict(self) -> dict[str, Any]:
         """Return {"size": [H, W], "counts": compressed string}, as COCO and SA-1B files hold it."""
@@ -157,8 +159,16 @@ class RunLengths:
         return row_min, int(starts[0] // rows), row_max, int(last[-1] // rows) + 1
 
 
+def _array(values: ArrayLike) -> NDArray[Any]:
+    """Return an array of integers, or of something else that is to be refused."""
+    try:
+        return np.asarray(values)
+    except ValueError:  # lists of unequal lengths
+        return np.array([None])
+
+
 def _checked_size(size: Sequence[int]) -> tuple[int, int]:
-    values = np.asarray(size)
+    values = _array(size)
     if values.shape != (2,) or values.dtype.kind not in "ui" or (values.astype(np.int64) < 0).any():
         raise ValueError(f"the size of run lengths is {size!r}; give two non-negative integers (H, W)")
     rows, cols = (int(side) for side in values)

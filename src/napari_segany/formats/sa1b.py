@@ -1,0 +1,164 @@
+"""SA-1B's files: one JSON of masks for each image. Knows numpy and files only.
+
+The format is that of the data set of Kirillov et al. 2023 (doi:10.1109/ICCV51070.2023.00371): a folder holds sa_1.jpg
+beside sa_1.json, ..., and a JSON file holds "image" and "annotations", masks as COCO's compressed run lengths.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_segany.formats.annotation import annotation_name, read_record, scores_of, xywh_of
+from napari_segany.formats.atomic import replacing
+from napari_segany.formats.image_file import read_image
+from napari_segany.formats.json_fields import a_mapping, image_size, integer, objects, read_json_object, reading, text
+from napari_segany.formats.record import MaskRecord
+
+
+@dataclass(frozen=True)
+class SA1BImage:
+    """The masks of one image.
+
+    Attributes
+    ----------
+    file_name : str
+        The image's file name.
+    size : tuple of int
+        (H, W) of the image, in pixels.
+    records : tuple of MaskRecord
+        Its masks, each of that size.
+    image_id : int
+        The image's number in its data set.
+    """
+
+    file_name: str
+    size: tuple[int, int]
+    records: tuple[MaskRecord, ...]
+    image_id: int = 0
+
+
+@dataclass(frozen=True)
+class SA1BSample:
+    """An image of a folder with its masks, neither of them read yet."""
+
+    image_path: Path
+    annotation_path: Path
+
+    def image(self) -> NDArray[np.generic]:
+        """Read the image; errors are those of `read_image`."""
+        return read_image(self.image_path)
+
+    def records(self) -> tuple[MaskRecord, ...]:
+        """Read the masks; errors are those of `read_sa1b`."""
+        return read_sa1b(self.annotation_path).records
+
+
+def write_sa1b(
+    path: str | os.PathLike[str],
+    records: Sequence[MaskRecord],
+    *,
+    file_name: str,
+    size: tuple[int, int],
+    image_id: int = 0,
+) -> None:
+    """Write the masks of one image, whole or not at all.
+
+    Of the prompts the format keeps the foreground points. A mask that no model made has null for its scores.
+
+    Parameters
+    ----------
+    path : path
+        The JSON file; it replaces one that is there.
+    records : sequence of MaskRecord
+        The masks, each of the size of the image.
+    file_name : str
+        The image's file name.
+    size : (int, int)
+        (H, W) of the image, in pixels.
+    image_id : int
+        The image's number in its data set.
+
+    Raises
+    ------
+    ValueError
+        For a record of another size.
+    OSError
+        Where the file cannot be written.
+    """
+    height, width = (int(side) for side in size)
+    values = {
+        "image": {"image_id": int(image_id), "width": width, "height": height, "file_name": file_name},
+        "annotations": [_annotation(record, number, (height, width)) for number, record in enumerate(records, 1)],
+    }
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(values), encoding="utf-8")
+
+
+def read_sa1b(path: str | os.PathLike[str]) -> SA1BImage:
+    """Read the masks of one image.
+
+    Raises
+    ------
+    OSError
+        Where the file cannot be read.
+    ValueError
+        For a file that is damaged or of another kind; one sentence that names the file and the annotation.
+    """
+    values = read_json_object(path, "SA-1B")
+    with reading(Path(path).name):
+        image = a_mapping(values, "image")
+        size = image_size(image)
+        records = []
+        for position, annotation in enumerate(objects(values, "annotations")):
+            with reading(annotation_name(annotation, position)):
+                records.append(read_record(annotation, size))
+        return SA1BImage(text(image, "file_name"), size, tuple(records), integer(image, "image_id"))
+
+
+def iterate_sa1b(folder: str | os.PathLike[str]) -> Iterator[SA1BSample]:
+    """Go through a folder as the data set is published, by name; nothing is read before it is asked for.
+
+    Folders within it (sa_000000, sa_000001, ...) are gone through too. Images whose masks are missing are left out,
+    and so are masks whose image is missing: a copy of some of the files is a data set too.
+
+    Raises
+    ------
+    OSError
+        Where the folder does not exist or cannot be read.
+    """
+    entries = sorted(Path(folder).iterdir())
+    names = {entry.name for entry in entries}
+    for entry in entries:
+        if entry.is_dir():
+            yield from iterate_sa1b(entry)
+        elif entry.match("sa_*.jpg") and f"{entry.stem}.json" in names:
+            yield SA1BSample(entry, entry.with_suffix(".json"))
+
+
+def _annotation(record: MaskRecord, number: int, size: tuple[int, int]) -> dict[str, Any]:
+    if record.rle.size != size:
+        raise ValueError(f"record {number} has the size {record.rle.size}; its image has {size}")
+    return {
+        "id": number,
+        "segmentation": record.rle.to_dict(),
+        "bbox": xywh_of(record.bbox),
+        "area": record.area,
+        **scores_of(record),
+        "crop_box": xywh_of(record.crop_box),
+        "point_coords": _foreground_points(record),
+    }
+
+
+def _foreground_points(record: MaskRecord) -> list[list[float]]:
+    """Return the points [x, y] that the prompt has on the object."""
+    points = record.prompt.get("points") or []
+    labels = record.prompt.get("labels") or [1] * len(points)
+    return [[float(col), float(row)] for (row, col), label in zip(points, labels, strict=True) if label == 1]
