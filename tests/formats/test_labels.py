@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_segany.formats.labels import to_labels, write_label_tiff
+from napari_segany.formats.labels import read_label_tiff, to_labels, write_label_tiff
 from napari_segany.formats.record import MaskRecord
 
 SHAPE = (20, 30)
@@ -78,3 +78,22 @@ def test_floats_are_no_labels(tmp_path):
 def test_a_missing_folder_is_an_os_error(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"labels\.tif"):
         write_label_tiff(tmp_path / "missing" / "labels.tif", np.zeros(SHAPE, int))
+
+
+@pytest.mark.parametrize("shape", [(20, 30), (4, 20, 30), (2, 20, 3), (5, 20, 4)])
+@pytest.mark.parametrize("dtype", [np.uint16, np.uint32])
+def test_label_files_go_both_ways(tmp_path, shape, dtype):
+    labels = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, shape, dtype)
+    write_label_tiff(tmp_path / "labels.tif", labels)
+    back = read_label_tiff(tmp_path / "labels.tif")
+    np.testing.assert_array_equal(back, labels)
+    assert back.dtype == dtype
+
+
+def test_other_tiff_files_hold_no_labels(tmp_path):
+    tifffile.imwrite(tmp_path / "float.tif", np.zeros(SHAPE, np.float32))
+    with pytest.raises(ValueError, match="float32"):
+        read_label_tiff(tmp_path / "float.tif")
+    (tmp_path / "damaged.tif").write_bytes(b"no labels")
+    with pytest.raises(ValueError, match="damaged"):
+        read_label_tiff(tmp_path / "damaged.tif")

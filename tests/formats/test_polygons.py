@@ -60,7 +60,7 @@ def test_rings_are_filled_to_the_very_mask(mask):
 @settings(max_examples=100, deadline=None)
 @given(MASKS)
 def test_holes_are_what_filling_fills(mask):
-    filled = ndimage.binary_fill_holes(mask)
+    filled = ndimage.binary_fill_holes(mask, structure=np.ones((3, 3)))  # background goes on over corners
     assert has_holes(mask) == bool((filled != mask).any())
 
 

@@ -72,3 +72,26 @@ def test_other_files_are_refused(tmp_path, text):
 def test_a_missing_folder_names_the_file(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"masks\.json'"):
         write_records(tmp_path / "missing" / "masks.json", [])
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("crop_box", 5),
+        ("crop_box", [1, 2]),
+        ("predicted_iou", "good"),
+        ("stability_score", []),
+        ("prompt", 3),
+        ("rle", {"size": [2, 3], "counts": None}),
+        ("rle", {"size": None, "counts": [6]}),
+        ("rle", {"size": [2, 3], "counts": 5}),
+    ],
+)
+def test_a_damaged_record_gives_one_sentence(tmp_path, key, value):
+    path = tmp_path / "masks.json"
+    write_records(path, [MaskRecord.from_mask(np.eye(3, dtype=bool))])
+    values = json.loads(path.read_text())
+    values["masks"][0][key] = value
+    path.write_text(json.dumps(values))
+    with pytest.raises(ValueError, match=r"^masks\.json is no sound file[^\n]*$"):
+        read_records(path)

@@ -6,6 +6,7 @@ polygons.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,13 +20,14 @@ from napari_segany.formats.rle import RunLengths
 
 def xywh_of(box: Box) -> list[int]:
     """Return (row_min, col_min, row_max, col_max) as [x, y, width, height]."""
-    row_min, col_min, row_max, col_max = box
+    row_min, col_min, row_max, col_max = (int(edge) for edge in box)
     return [col_min, row_min, col_max - col_min, row_max - row_min]
 
 
 def scores_of(record: MaskRecord) -> dict[str, float | None]:
-    """Return the scores under the names of SA-1B."""
-    return {"predicted_iou": record.predicted_iou, "stability_score": record.stability_score}
+    """Return the scores under the names of SA-1B; None for those that are missing or no numbers, which JSON lacks."""
+    scores = {"predicted_iou": record.predicted_iou, "stability_score": record.stability_score}
+    return {name: score if score is not None and math.isfinite(score) else None for name, score in scores.items()}
 
 
 def read_record(values: Mapping[str, Any], size: tuple[int, int]) -> MaskRecord:

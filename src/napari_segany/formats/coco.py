@@ -125,7 +125,7 @@ class CocoWriter:
 
     def begin(self) -> None:
         """Write what comes before the objects."""
-        categories = [{"id": number, "name": name} for number, name in self._categories.items()]
+        categories = [{"id": int(number), "name": name} for number, name in self._categories.items()]
         self._file.write(f'{{"categories": {json.dumps(categories)},\n"annotations": [\n')
 
     def end(self) -> None:
@@ -140,7 +140,7 @@ class CocoWriter:
         segmentation, rle = self._segmentation(item.record.rle)
         scores = {name: score for name, score in scores_of(item.record).items() if score is not None}
         return {
-            "category_id": item.category_id,
+            "category_id": int(item.category_id),
             "segmentation": segmentation,
             "bbox": xywh_of(rle.bbox),
             "area": rle.area,

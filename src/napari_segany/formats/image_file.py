@@ -57,6 +57,24 @@ def read_image(path: str | os.PathLike[str], *, plane: int | None = None) -> NDA
     ValueError
         For a file that is no image or damaged, a stack without `plane`, or a plane that it does not have.
     """
+    return _plane(read_array(path), plane, Path(path))
+
+
+def read_array(path: str | os.PathLike[str]) -> NDArray[np.generic]:
+    """Read all that an image file holds, a stack as a whole.
+
+    Returns
+    -------
+    numpy.ndarray
+        The axes of the file, colours last, in the file's own type.
+
+    Raises
+    ------
+    OSError
+        For a file that is missing or cannot be opened.
+    ValueError
+        For a file that is no image or damaged.
+    """
     path = Path(path)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; give an image file")
@@ -67,10 +85,9 @@ def read_image(path: str | os.PathLike[str], *, plane: int | None = None) -> NDA
             # Pillow's, of damaged metadata, and that an image is large: large images are our daily bread.
             warnings.simplefilter("ignore", UserWarning)
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = _read(path)
+            return _read(path)
     except _DAMAGED as error:
         raise ValueError(f"{path} is damaged or no image file ({_first_line(error)})") from None
-    return _plane(image, plane, path)
 
 
 def _read(path: Path) -> NDArray[np.generic]:

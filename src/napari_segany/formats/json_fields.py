@@ -58,8 +58,11 @@ def a_mapping(values: Mapping[str, Any], key: str) -> dict[str, Any]:
 def objects(values: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
     """Return the list of objects under `key`; a ValueError where it is missing or something else."""
     value = values.get(key)
-    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+    if not isinstance(value, list):
         raise ValueError(f"{key!r} is {_shown(value)}; expected a list of objects")
+    others = [item for item in value if not isinstance(item, dict)]
+    if others:
+        raise ValueError(f"{key!r} holds {_shown(others[0])}; expected objects")
     return value
 
 
@@ -116,7 +119,7 @@ def _finite(value: Any, key: str) -> float:
 
 def _shown(value: Any) -> str:
     if value is None:
-        return "missing"
+        return "nothing"
     if isinstance(value, (list, dict)):
         return "a list" if isinstance(value, list) else "an object"
     written = repr(value)

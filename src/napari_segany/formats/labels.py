@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -11,6 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from napari_segany.formats.atomic import replacing
+from napari_segany.formats.image_file import read_array
+from napari_segany.formats.pixel_size import PixelSize
 from napari_segany.formats.record import MaskRecord
 
 
@@ -51,7 +54,7 @@ def to_labels(
     return labels
 
 
-def write_label_tiff(path: str | os.PathLike[str], labels: ArrayLike) -> None:
+def write_label_tiff(path: str | os.PathLike[str], labels: ArrayLike, *, pixel_size: PixelSize | None = None) -> None:
     """Write a label image as a losslessly compressed TIFF file, whole or not at all.
 
     Parameters
@@ -60,6 +63,8 @@ def write_label_tiff(path: str | os.PathLike[str], labels: ArrayLike) -> None:
         The file; it replaces one that is there.
     labels : array_like
         Unsigned or signed integers, or bool.
+    pixel_size : PixelSize, optional
+        Goes into the file as its resolution per centimetre.
 
     Raises
     ------
@@ -72,8 +77,32 @@ def write_label_tiff(path: str | os.PathLike[str], labels: ArrayLike) -> None:
     if array.dtype.kind not in "bui":
         raise ValueError(f"labels are integers or bool; these are {array.dtype}")
     array = array.astype(np.uint8) if array.dtype == np.bool_ else array
+    resolution = (
+        {} if pixel_size is None else {"resolution": pixel_size.tiff_resolution(), "resolutionunit": "CENTIMETER"}
+    )
     with replacing(path) as temporary:
-        tifffile.imwrite(temporary, array, compression="zlib", photometric="minisblack")
+        tifffile.imwrite(temporary, array, compression="zlib", photometric="minisblack", **resolution)
+
+
+def read_label_tiff(path: str | os.PathLike[str]) -> NDArray[Any]:
+    """Read a label image from a TIFF file; `read_pixel_size` reads its resolution.
+
+    Returns
+    -------
+    numpy.ndarray
+        (H, W), or with further axes before them, in the file's own type of integer.
+
+    Raises
+    ------
+    OSError
+        Where the file cannot be read.
+    ValueError
+        For a file that is damaged, or whose pixels are no integers.
+    """
+    labels = read_array(path)
+    if labels.dtype.kind not in "ui":
+        raise ValueError(f"{path} holds no labels: its pixels are {labels.dtype}, not integers")
+    return labels
 
 
 def write_mask_png(path: str | os.PathLike[str], mask: NDArray[np.bool_]) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_segany.formats.atomic import replacing
+from napari_segany.formats.json_fields import numbers, objects, optional_number, read_json_object, reading
 from napari_segany.formats.rle import RunLengths
 
 Box = tuple[int, int, int, int]
@@ -100,13 +101,15 @@ class MaskRecord:
         """
         if not isinstance(values, Mapping) or not isinstance(values.get("rle"), Mapping):
             raise ValueError("this is no mask record: its 'rle' with 'size' and 'counts' is missing")
-        crop_box = values.get("crop_box")
+        prompt = values.get("prompt") or {}
+        if not isinstance(prompt, Mapping):
+            raise ValueError("the 'prompt' of a mask record is no object")
         return cls.from_mask(
             RunLengths.from_dict(values["rle"]),
-            predicted_iou=values.get("predicted_iou"),
-            stability_score=values.get("stability_score"),
-            prompt=values.get("prompt"),
-            crop_box=None if crop_box is None else tuple(crop_box),
+            predicted_iou=optional_number(values, "predicted_iou"),
+            stability_score=optional_number(values, "stability_score"),
+            prompt=prompt,
+            crop_box=_read_crop_box(values),
         )
 
 
@@ -133,11 +136,13 @@ def read_records(path: str | os.PathLike[str]) -> list[MaskRecord]:
     ValueError
         For a file that holds something else.
     """
-    name = Path(path).name
-    try:
-        values = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError:
-        raise ValueError(f"{name} is no JSON file of mask records") from None
-    if not isinstance(values, dict) or not isinstance(values.get("masks"), list):
-        raise ValueError(f"{name} holds no mask records; expected {{'masks': [...]}}")
-    return [MaskRecord.from_dict(record) for record in values["masks"]]
+    values = read_json_object(path, "mask record")
+    with reading(f"{Path(path).name} is no sound file of mask records"):
+        return [MaskRecord.from_dict(record) for record in objects(values, "masks")]
+
+
+def _read_crop_box(values: Mapping[str, Any]) -> Box | None:
+    if values.get("crop_box") is None:
+        return None
+    row_min, col_min, row_max, col_max = (int(edge) for edge in numbers(values, "crop_box", 4))
+    return row_min, col_min, row_max, col_max

@@ -107,7 +107,7 @@ class RunLengths:
             counts = counts.decode("ascii", errors="replace")
         if isinstance(counts, str):
             counts = decompress(counts)
-        return cls(counts if len(counts) else np.zeros(0, np.uint32), values["size"])
+        return cls(counts, values["size"])
 
     def to_dict(self) -> dict[str, Any]:
         """Return {"size": [H, W], "counts": compressed string}, as COCO and SA-1B files hold it."""
