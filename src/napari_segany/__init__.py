@@ -10,6 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from napari_segany.engine.automatic import AutomaticMaskGenerator
+    from napari_segany.engine.automatic_settings import AutomaticSettings
     from napari_segany.engine.embedding import ImageEmbedding
     from napari_segany.engine.prediction import Prediction
     from napari_segany.engine.predictor import Predictor
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME_OF = {
+    "AutomaticMaskGenerator": "napari_segany.engine.automatic",
+    "AutomaticSettings": "napari_segany.engine.automatic_settings",
     "ImageEmbedding": "napari_segany.engine.embedding",
     "MaskRecord": "napari_segany.formats.record",
     "Prediction": "napari_segany.engine.prediction",
@@ -26,7 +30,16 @@ _HOME_OF = {
     "to_labels": "napari_segany.formats.labels",
 }
 
-__all__ = ["ImageEmbedding", "MaskRecord", "Prediction", "Predictor", "__version__", "to_labels"]
+__all__ = [
+    "AutomaticMaskGenerator",
+    "AutomaticSettings",
+    "ImageEmbedding",
+    "MaskRecord",
+    "Prediction",
+    "Predictor",
+    "__version__",
+    "to_labels",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,314 @@
+"""Masks for everything in an image: a grid of points is asked, and the good, distinct answers are kept.
+
+Kirillov et al. 2023 (arXiv:2304.02643), section 5 and appendix B. Asking (`candidate_steps`, slow) and choosing
+(`refilter`, quick) are apart, so that a threshold can be changed without the model. Knows no user interface.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from napari_segany.engine.automatic_settings import AutomaticSettings
+from napari_segany.engine.candidates import Candidate, RawCandidates
+from napari_segany.engine.crops import Crop, crops_of, points_of
+from napari_segany.engine.device import NotEnoughMemoryError, is_out_of_memory
+from napari_segany.engine.embedding import ImageEmbedding
+from napari_segany.engine.filtering import passes, record_steps
+from napari_segany.engine.image import checked_image, checked_limits, default_limits
+from napari_segany.engine.predictor import Predictor
+from napari_segany.engine.progress import Progress, Steps, drain
+from napari_segany.engine.prompts import Prompt
+from napari_segany.engine.region import allowed_pixels
+from napari_segany.engine.upsampling import Upsampling
+from napari_segany.formats.record import MaskRecord
+from napari_segany.formats.rle import RunLengths
+from napari_segany.model import ImageFeatures
+
+# Image tokens times points that a CPU decodes in one call: four points of a model of 1024 pixels, so that closing is
+# quick. Larger calls are not faster there.
+_CPU_TOKENS = 4 * 64 * 64
+
+
+@dataclass(frozen=True)
+class AutomaticProgress(Progress):
+    """One step of segmenting everything; `done` and `total` count points.
+
+    Attributes
+    ----------
+    crop, crops : int
+        The part of the image at work, from 1, and the number of parts.
+    masks : int
+        Masks so far that pass the thresholds; overlapping ones are told apart at the end.
+    """
+
+    crop: int = 0
+    crops: int = 0
+    masks: int = 0
+
+
+class AutomaticMaskGenerator:
+    """Segments everything in an image.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        The model.
+    settings : AutomaticSettings, optional
+        All settings at once; those given by name change it.
+    **changes
+        Any field of `AutomaticSettings`, under SAM's own names: `points_per_side`, `pred_iou_thresh`, ...
+
+    Raises
+    ------
+    ValueError
+        For a setting that does not exist or is out of its range.
+    """
+
+    def __init__(self, predictor: Predictor, settings: AutomaticSettings | None = None, **changes: Any) -> None:
+        self.predictor = predictor
+        self.settings = (AutomaticSettings() if settings is None else settings).replaced(**changes)
+
+    def generate(
+        self,
+        image: ArrayLike,
+        *,
+        contrast_limits: tuple[float, float] | None = None,
+        region: ArrayLike | None = None,
+    ) -> list[MaskRecord]:
+        """Return a record for everything in the image; see `run`."""
+        return drain(self.run(image, contrast_limits=contrast_limits, region=region))
+
+    def run(
+        self,
+        image: ArrayLike,
+        *,
+        contrast_limits: tuple[float, float] | None = None,
+        region: ArrayLike | None = None,
+    ) -> Steps[list[MaskRecord]]:
+        """Segment everything step by step; closing the generator stops before the next call of the model.
+
+        Parameters
+        ----------
+        image : array_like
+            (H, W), (H, W, 3) or (H, W, 4) of any real type.
+        contrast_limits : (float, float), optional
+            Intensities that become black and white, the same for the image and all its crops.
+        region : array_like, optional
+            (H, W) bool mask, (N, 2) polygon (row, col) or (4,) box (row_min, col_min, row_max, col_max): points
+            outside are not asked, and pixels outside are not labelled. Neither are pixels that are not finite.
+
+        Yields
+        ------
+        AutomaticProgress or Progress
+            Points asked; at the end, masks written.
+
+        Returns
+        -------
+        list of MaskRecord
+            Best first within a crop; the whole image before its crops where there are none.
+
+        Raises
+        ------
+        ValueError
+            For an array that is no image, limits that are not increasing, or a region without pixels or points.
+        NotEnoughMemoryError
+            Where the device has not enough memory.
+        """
+        candidates = yield from self._asked(image, contrast_limits, region, discard=True)
+        return (yield from record_steps(candidates, self.settings))
+
+    def candidate_steps(
+        self,
+        image: ArrayLike,
+        *,
+        contrast_limits: tuple[float, float] | None = None,
+        region: ArrayLike | None = None,
+    ) -> Steps[RawCandidates]:
+        """Ask all points and return every answer, to be filtered with `refilter`; otherwise as `run`."""
+        return (yield from self._asked(image, contrast_limits, region, discard=False))
+
+    def _asked(
+        self,
+        image: ArrayLike,
+        contrast_limits: tuple[float, float] | None,
+        region: ArrayLike | None,
+        *,
+        discard: bool,
+    ) -> Steps[RawCandidates]:
+        pixels = checked_image(image)
+        limits = default_limits(pixels) if contrast_limits is None else checked_limits(contrast_limits)
+        allowed = allowed_pixels(pixels, region)
+        crops, points = self._questions((pixels.shape[0], pixels.shape[1]), allowed)
+        if region is not None and not crops:
+            raise ValueError(
+                f"no point of the grid ({self.settings.points_per_side} along each side) lies in the region; "
+                "raise points_per_side or give a larger region"
+            )
+        collected = _Collection(self, pixels, limits, crops, points, discard)
+        for number in range(len(crops)):
+            yield from collected.crop_steps(number)
+        return collected.candidates(None if allowed is None else RunLengths.from_mask(allowed))
+
+    def _questions(
+        self, image_shape: tuple[int, int], allowed: NDArray[np.bool_] | None
+    ) -> tuple[tuple[Crop, ...], tuple[NDArray[np.float64], ...]]:
+        """Return the crops that hold points, and their points."""
+        settings = self.settings
+        crops = crops_of(image_shape, settings.crop_n_layers, settings.crop_overlap_ratio)
+        pairs = [(crop, points_of(crop, settings, allowed)) for crop in crops]
+        pairs = [(crop, points) for crop, points in pairs if len(points)]
+        return tuple(crop for crop, _ in pairs), tuple(points for _, points in pairs)
+
+
+def refilter(candidates: RawCandidates, settings: AutomaticSettings) -> list[MaskRecord]:
+    """Choose from what the model answered, without the model.
+
+    Parameters
+    ----------
+    candidates : RawCandidates
+        What `AutomaticMaskGenerator.candidate_steps` returned.
+    settings : AutomaticSettings
+        Any thresholds, limits and ranking.
+
+    Raises
+    ------
+    ValueError
+        For settings that need other questions: other points, crops or another `stability_score_offset`.
+    """
+    return drain(record_steps(candidates, settings))
+
+
+class _Collection:
+    """The candidates of one image while they are asked."""
+
+    def __init__(
+        self,
+        generator: AutomaticMaskGenerator,
+        image: NDArray[np.generic],
+        limits: tuple[float, float],
+        crops: Sequence[Crop],
+        points: Sequence[NDArray[np.float64]],
+        discard: bool,
+    ) -> None:
+        self.predictor, self.settings = generator.predictor, generator.settings
+        self.image, self.limits = image, limits
+        self.crops, self.points, self.discard = tuple(crops), points, discard
+        self.total = sum(len(of_crop) for of_crop in points)
+        self.done = 0
+        self.passing = 0
+        self.items: list[Candidate] = []
+        self.upsamplings: list[Upsampling] = []
+
+    @property
+    def threshold(self) -> float:
+        """Logits above it are the object."""
+        return self.predictor.sam.mask_threshold
+
+    def candidates(self, allowed: RunLengths | None) -> RawCandidates:
+        """Return what was collected."""
+        return self._of(tuple(self.items), allowed)
+
+    def crop_steps(self, number: int) -> Steps[None]:
+        """Encode one crop and ask its points."""
+        crop, points = self.crops[number], self.points[number]
+        top, left, bottom, right = crop.box
+        part = self.image[top:bottom, left:right]
+        embedding = yield from self._relabelled(
+            self.predictor.encode_steps(part, contrast_limits=self.limits), number
+        )
+        config = self.predictor.sam.config
+        self.upsamplings.append(
+            Upsampling(self.predictor.logits_shape, config.image_size, embedding.input_shape, crop.shape)
+        )
+        for batch in _batches(points, self._batch_size(embedding)):
+            yield self._progress(number, "Asking the points")
+            logits, iou = _decoded(self.predictor, embedding, batch)
+            for answer, scores, point in zip(logits, iou, batch, strict=True):
+                self._collect(number, answer, scores, point)
+                self.done += 1
+                yield self._progress(number, "Measuring the masks")
+
+    def _relabelled(self, steps: Steps[ImageEmbedding], number: int) -> Steps[ImageEmbedding]:
+        try:
+            while True:
+                try:
+                    progress = next(steps)
+                except StopIteration as end:
+                    embedding: ImageEmbedding = end.value
+                    return embedding
+                yield self._progress(number, progress.note)
+        finally:
+            steps.close()
+
+    def _progress(self, number: int, note: str) -> AutomaticProgress:
+        of_crops = f", crop {number + 1} of {len(self.crops)}" if len(self.crops) > 1 else ""
+        text = f"{note}{of_crops}, {self.passing} masks so far"
+        return AutomaticProgress(self.done, self.total, text, number + 1, len(self.crops), self.passing)
+
+    def _batch_size(self, embedding: ImageEmbedding) -> int:
+        if self.predictor.device.type != "cpu":
+            return self.settings.points_per_batch
+        rows, cols = embedding.features.shape[-2:]
+        return max(1, min(self.settings.points_per_batch, _CPU_TOKENS // (rows * cols)))
+
+    def _collect(
+        self, number: int, logits: NDArray[np.float32], scores: NDArray[np.float32], point: NDArray[np.float64]
+    ) -> None:
+        """Keep the answers to one point, (C, h, w) logits and (C,) predicted IoU."""
+        upsampling, offset = self.upsamplings[number], self.settings.stability_score_offset
+        top, left = self.crops[number].box[:2]
+        position = (float(point[0]) + top, float(point[1]) + left)
+        found = []
+        for low, iou in zip(logits, scores, strict=True):
+            if self.discard and 0 < self.settings.pred_iou_thresh >= iou:
+                continue
+            window = upsampling.window(low, self.threshold - offset)
+            statistics = upsampling.statistics(window, self.threshold, offset)
+            found.append(Candidate(number, position, float(iou), statistics, window))
+        good = passes(self._of(tuple(found)), self.settings)
+        self.passing += int(np.count_nonzero(good))
+        self.items += [item for item, passed in zip(found, good, strict=True) if passed or not self.discard]
+
+    def _of(self, items: tuple[Candidate, ...], allowed: RunLengths | None = None) -> RawCandidates:
+        shape = (self.image.shape[0], self.image.shape[1])
+        return RawCandidates(
+            shape, self.settings, self.crops, tuple(self.upsamplings), items, self.threshold, allowed
+        )
+
+
+def _batches(points: NDArray[np.float64], size: int) -> Iterator[NDArray[np.float64]]:
+    for start in range(0, len(points), size):
+        yield points[start : start + size]
+
+
+@torch.inference_mode()
+def _decoded(
+    predictor: Predictor, embedding: ImageEmbedding, points: NDArray[np.float64]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return logits (B, 3, h, w) and predicted IoU (B, 3) of single points (B, 2), at low resolution."""
+    prompt = Prompt.checked(points[:, None], image_shape=embedding.image_shape)
+    device = predictor.device
+    features = ImageFeatures(
+        embedding.features.to(device), tuple(tensor.to(device) for tensor in embedding.high_resolution)
+    )
+    try:
+        logits, iou = predictor.sam.decode(
+            features,
+            points=torch.tensor(prompt.model_points(embedding.input_shape), device=device),
+            labels=torch.tensor(prompt.labels, device=device),
+            multimask=True,
+        )
+        return logits.float().cpu().numpy(), iou.float().cpu().numpy()
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise NotEnoughMemoryError(
+            f"there is not enough memory on {device.type.upper()} for {len(points)} points at once; "
+            "lower points_per_batch or use a smaller model"
+        ) from error

@@ -1,0 +1,157 @@
+"""Every answer of the model to the points of an image, kept small: what filtering chooses from, again and again.
+
+No mask is held at the size of the image: a candidate is its scores, box and area, and the low-resolution logits
+around the object. Its run lengths are written when they are first asked for, and kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_segany.engine.automatic_settings import AutomaticSettings
+from napari_segany.engine.crops import Box, Crop
+from napari_segany.engine.upsampling import LogitWindow, MaskStatistics, Upsampling
+from napari_segany.formats.rle import RunLengths
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """One mask as the model proposed it.
+
+    Attributes
+    ----------
+    crop : int
+        Number of its crop.
+    point : tuple of float
+        (row, col) in pixels of the image that was asked.
+    predicted_iou : float
+        The model's own estimate.
+    statistics : MaskStatistics
+        Pixel counts, and the box in pixels of the crop.
+    logits : LogitWindow
+        The logits around it.
+    """
+
+    crop: int
+    point: tuple[float, float]
+    predicted_iou: float
+    statistics: MaskStatistics
+    logits: LogitWindow
+
+
+@dataclass(frozen=True, eq=False)
+class RawCandidates:
+    """All candidates of one image, in the order in which they were asked.
+
+    Attributes
+    ----------
+    image_shape : tuple of int
+        (H, W) of the image.
+    settings : AutomaticSettings
+        What was asked; filtering may change all but the points, the crops and the offset.
+    crops : tuple of Crop
+        The parts of the image.
+    upsamplings : tuple of Upsampling
+        For each crop the way from its logits to its pixels.
+    items : tuple of Candidate
+        The candidates.
+    mask_threshold : float
+        Logits above it are the object.
+    allowed : RunLengths or None
+        The pixels that may be labelled; None for all.
+    """
+
+    image_shape: tuple[int, int]
+    settings: AutomaticSettings
+    crops: tuple[Crop, ...]
+    upsamplings: tuple[Upsampling, ...]
+    items: tuple[Candidate, ...]
+    mask_threshold: float
+    allowed: RunLengths | None = None
+    _run_lengths: dict[int, RunLengths] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        """Return the number of candidates."""
+        return len(self.items)
+
+    @cached_property
+    def crop_boxes(self) -> NDArray[np.int64]:
+        """(N, 4) box of each candidate's crop, half-open."""
+        return _array([self.crops[item.crop].box for item in self.items], 4)
+
+    @cached_property
+    def boxes(self) -> NDArray[np.int64]:
+        """(N, 4) box of each mask in pixels of the image, half-open; zeros for an empty mask."""
+        boxes = _array([item.statistics.box for item in self.items], 4)
+        shifts = np.tile(self.crop_boxes[:, :2], 2)
+        return np.where(self.areas[:, None] > 0, boxes + shifts, 0)
+
+    @cached_property
+    def areas(self) -> NDArray[np.int64]:
+        """(N,) pixels of each mask."""
+        return np.array([item.statistics.area for item in self.items], np.int64)
+
+    @cached_property
+    def predicted_iou(self) -> NDArray[np.float32]:
+        """(N,) the model's own estimates."""
+        return np.array([item.predicted_iou for item in self.items], np.float32)
+
+    @cached_property
+    def stability_score(self) -> NDArray[np.float32]:
+        """(N,) stability scores at the offset of the settings."""
+        return np.array([item.statistics.stability_score for item in self.items], np.float32)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held by logits and run lengths, in bytes."""
+        lengths = sum(run_lengths.counts.nbytes for run_lengths in self._run_lengths.values())
+        return lengths + sum(item.logits.values.nbytes for item in self.items)
+
+    def mask_in_box(self, index: int) -> NDArray[np.bool_]:
+        """Return one mask within its own box."""
+        item = self.items[index]
+        return self.upsamplings[item.crop].mask(item.logits, self.mask_threshold, item.statistics.box)
+
+    def run_lengths(self, index: int) -> RunLengths:
+        """Return one mask as run lengths of the size of the image."""
+        if index not in self._run_lengths:
+            box = _as_box(self.boxes[index])
+            self._run_lengths[index] = run_lengths_in_box(self.mask_in_box(index), box, self.image_shape)
+        return self._run_lengths[index]
+
+
+def run_lengths_in_box(mask: NDArray[np.bool_], box: Box, image_shape: tuple[int, int]) -> RunLengths:
+    """Return the run lengths of an (H, W) mask that is known within a box and empty elsewhere.
+
+    Takes the time and memory of the box, not of the image.
+
+    Parameters
+    ----------
+    mask : numpy.ndarray
+        (row_max - row_min, col_max - col_min) bool.
+    box : (int, int, int, int)
+        (row_min, col_min, row_max, col_max), half-open.
+    image_shape : (int, int)
+        (H, W).
+    """
+    height, width = image_shape
+    columns = np.zeros((mask.shape[1], mask.shape[0] + 2), np.int8)
+    columns[:, 1:-1] = mask.T
+    col, row = np.nonzero(np.diff(columns, axis=1))
+    # A run that ends where the next column begins leaves a run of no pixels, which RunLengths removes.
+    edges = (col + box[1]) * height + box[0] + row
+    return RunLengths(np.diff(np.concatenate([[0], edges, [height * width]])), image_shape)
+
+
+def _array(boxes: Sequence[Box], columns: int) -> NDArray[np.int64]:
+    return np.array(boxes, np.int64).reshape(-1, columns)
+
+
+def _as_box(values: NDArray[np.int64]) -> Box:
+    top, left, bottom, right = (int(value) for value in values)
+    return top, left, bottom, right
