@@ -80,6 +80,15 @@ def test_files_that_tell_nothing(path, tmp_path):
     assert read_pixel_size(tmp_path / "a.png") is None
 
 
+def test_damaged_files_tell_nothing_or_a_size(path):
+    """Cut off anywhere: what tifffile raises then is of many kinds."""
+    tifffile.imwrite(path, IMAGE, imagej=True, resolution=(4.0, 2.0), metadata={"unit": "micron"})
+    whole = path.read_bytes()
+    for end in range(0, len(whole), 3):
+        path.write_bytes(whole[:end])
+        assert read_pixel_size(path) in (None, PixelSize(0.5, 0.25, "um"))
+
+
 def test_a_missing_file_is_an_os_error(path):
     with pytest.raises(FileNotFoundError):
         read_pixel_size(path)

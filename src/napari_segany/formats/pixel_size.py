@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ _OTHER_NAMES = {
     "metre": "m",
     "in": "inch",
 }
+_DAMAGED = (ArithmeticError, AttributeError, LookupError, SyntaxError, TypeError, ValueError, struct.error)
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def read_pixel_size(path: str | os.PathLike[str]) -> PixelSize | None:
             if file.ome_metadata:
                 return _from_ome(tifffile.xml2dict(file.ome_metadata))
             return _from_tags(file)
-    except (ValueError, LookupError, TypeError, AttributeError, SyntaxError, ArithmeticError):
+    except _DAMAGED:
         return None  # metadata that is damaged tells nothing
 
 
