@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from napari_segany.engine.automatic_settings import AutomaticSettings
+from napari_segany.engine.candidates import Candidate, RawCandidates, run_lengths_in_box
+from napari_segany.engine.crops import Crop
+from napari_segany.engine.filtering import chosen, clean_regions, passes, record_steps, suppress, touches_inner_edge
+from napari_segany.engine.progress import drain
+from napari_segany.engine.upsampling import Upsampling
+from napari_segany.formats.rle import RunLengths
+
+SHAPE = (64, 64)
+EVERY = AutomaticSettings(pred_iou_thresh=0, stability_score_thresh=0, max_mask_area_fraction=None)
+
+
+def candidate(upsampling, box, iou, *, crop=0, slope=9.0):
+    """A rectangle drawn in logits of +-slope."""
+    logits = np.full(SHAPE, -slope, np.float32)
+    logits[box[0] : box[2], box[1] : box[3]] = slope
+    window = upsampling.window(logits, -1.0)
+    return Candidate(crop, (float(box[0]), float(box[1])), iou, upsampling.statistics(window, 0.0, 1.0), window)
+
+
+WHOLE = (Crop((0, 0, 64, 64), 0),)
+
+
+def raw(*drawings, crops=WHOLE, allowed=None):
+    upsampling = Upsampling(SHAPE, 256, (256, 256), SHAPE)
+    items = tuple(candidate(upsampling, *args, **kwargs) for args, kwargs in drawings)
+    return RawCandidates(SHAPE, EVERY, crops, (upsampling,) * len(crops), items, 0.0, allowed)
+
+
+def draw(*args, **kwargs):
+    return args, kwargs
+
+
+def naive(boxes, scores, threshold):
+    """Each pair by itself, with the areas between pixel centres."""
+
+    def iou(a, b):
+        sides = [min(a[i + 2], b[i + 2]) - max(a[i], b[i]) - 1 for i in (0, 1)]
+        shared = max(sides[0], 0) * max(sides[1], 0)
+        area = sum((box[2] - box[0] - 1) * (box[3] - box[1] - 1) for box in (a, b)) - shared
+        return shared / area if area else 0.0
+
+    kept = []
+    for index in sorted(range(len(boxes)), key=lambda index: (-scores[index], index)):
+        if all(iou(boxes[index], boxes[other]) <= threshold for other in kept):
+            kept.append(index)
+    return kept
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    sides=st.lists(st.tuples(*[st.integers(0, 12)] * 2, *[st.integers(1, 12)] * 2), max_size=25),
+    seed=st.integers(0, 1000),
+    threshold=st.sampled_from([0.0, 0.3, 0.5, 0.7, 1.0]),
+)
+def test_suppression_is_that_of_a_naive_version(sides, seed, threshold):
+    boxes = np.array([(r, c, r + h, c + w) for r, c, h, w in sides], np.int64).reshape(-1, 4)
+    scores = np.random.default_rng(seed).integers(0, 5, len(boxes)) / 4
+    assert list(suppress(boxes, scores, threshold)) == naive(boxes.tolist(), scores, threshold)
+
+
+def test_scores_and_area_decide_as_the_parameters_say():
+    found = raw(draw((5, 5, 15, 15), 0.9), draw((0, 0, 64, 64), 0.9), draw((30, 30, 40, 40), 0.5))
+    assert list(passes(found, EVERY)) == [True, True, True]
+    assert list(passes(found, EVERY.replaced(pred_iou_thresh=0.5))) == [True, True, False]
+    assert list(passes(found, EVERY.replaced(max_mask_area_fraction=0.95))) == [True, False, True]
+    weak = raw(draw((5, 5, 15, 15), 0.9, slope=1.2))
+    score = weak.stability_score[0]
+    assert 0 < score < 1
+    assert list(passes(weak, EVERY.replaced(stability_score_thresh=float(score)))) == [True]
+    assert list(passes(weak, EVERY.replaced(stability_score_thresh=float(score) + 0.01))) == [False]
+
+
+def test_empty_masks_never_stay():
+    assert not passes(raw(draw((5, 5, 5, 5), 0.9)), EVERY).any()
+
+
+@pytest.mark.parametrize(
+    ("box", "touches"),
+    [
+        ((0, 60, 30, 90), False),  # the upper edge of the crop is that of the image
+        ((60, 60, 99, 90), True),  # the lower edge is inside of the image
+        ((60, 60, 70, 90), False),
+        ((60, 45, 70, 60), True),
+    ],
+)
+def test_masks_at_an_inner_edge_of_their_crop_are_dropped(box, touches):
+    crop = np.array([[0, 30, 100, 200]])
+    assert touches_inner_edge(np.array([box]), crop, (300, 300))[0] == touches
+
+
+def test_the_better_of_two_that_overlap_stays_and_ranking_says_which_is_better():
+    found = raw(draw((5, 5, 25, 25), 0.7), draw((5, 5, 25, 26), 0.8, slope=1.2), draw((40, 40, 50, 50), 0.1))
+    assert list(chosen(found, EVERY)) == [1, 2]
+    assert list(chosen(found, EVERY.replaced(ranking="stability_score"))) == [0, 2]
+
+
+def test_across_crops_the_smaller_crop_wins():
+    crops = (Crop((0, 0, 64, 64), 0), Crop((0, 0, 64, 63), 1))
+    found = raw(draw((2, 2, 22, 22), 0.9), draw((2, 2, 22, 22), 0.3, crop=1), crops=crops)
+    assert list(chosen(found, EVERY)) == [1]
+
+
+def test_pixels_that_are_not_allowed_are_not_labelled():
+    allowed = np.ones(SHAPE, bool)
+    allowed[:, 10:] = False
+    found = raw(draw((5, 5, 25, 25), 0.7), draw((40, 40, 50, 50), 0.6), allowed=RunLengths.from_mask(allowed))
+    (record,) = drain(record_steps(found, EVERY))
+    assert record.bbox == (5, 5, 25, 10)
+    assert record.area == 100
+
+
+def test_other_questions_need_the_model():
+    with pytest.raises(ValueError, match="ask the model again"):
+        chosen(raw(draw((5, 5, 25, 25), 0.7)), EVERY.replaced(points_per_side=7))
+
+
+def test_small_holes_are_filled_and_small_islands_dropped():
+    mask = np.zeros((40, 60), bool)
+    mask[5:30, 5:40] = True
+    expected = mask.copy()
+    mask[10:12, 10:12] = False  # a hole of 4
+    mask[15:20, 20:30] = expected[15:20, 20:30] = False  # a hole of 50
+    mask[35, 50:53] = True  # an island of 3
+    cleaned = clean_regions(RunLengths.from_mask(mask), 10)
+    np.testing.assert_array_equal(cleaned.decode(), expected)
+    whole = RunLengths.from_mask(expected)
+    assert clean_regions(whole, 10) is whole
+
+
+def test_of_small_islands_only_the_largest_stays():
+    mask = np.zeros((20, 20), bool)
+    mask[2, 2:4] = mask[10, 5:10] = mask[15, 1] = True
+    cleaned = clean_regions(RunLengths.from_mask(mask), 50)
+    assert cleaned.bbox == (10, 5, 11, 10)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10_000), share=st.sampled_from([0.05, 0.3, 0.6, 0.95]), least=st.integers(0, 60))
+def test_cleaning_in_a_window_is_cleaning_in_the_whole_image(seed, share, least):
+    random = np.random.default_rng(seed)
+    mask = ndimage.zoom(random.random((6, 7)) < share, 4, order=0) ^ (random.random((24, 28)) < 0.02)
+    expected = mask.copy()
+    if mask.any():
+        corners = np.ones((3, 3))
+        for value in (False, True):
+            labels, count = ndimage.label(expected == value, corners)
+            areas = ndimage.sum_labels(np.ones(mask.shape), labels, range(1, count + 1))
+            small = [number + 1 for number in range(count) if areas[number] < least]
+            if value and len(small) == count:
+                small.remove(1 + int(np.argmax(areas)))
+            expected[np.isin(labels, small)] = not value
+    cleaned = clean_regions(RunLengths.from_mask(mask), least)
+    np.testing.assert_array_equal(cleaned.decode(), expected)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10_000), share=st.sampled_from([0.0, 0.2, 0.9, 1.0]), touching=st.booleans())
+def test_run_lengths_from_a_box_are_those_of_the_whole_mask(seed, share, touching):
+    random = np.random.default_rng(seed)
+    mask = np.zeros((11, 13), bool)
+    box = (0, 2, 11, 9) if touching else (3, 0, 7, 13)
+    part = random.random((box[2] - box[0], box[3] - box[1])) < share
+    mask[box[0] : box[2], box[1] : box[3]] = part
+    assert run_lengths_in_box(part, box, mask.shape) == RunLengths.from_mask(mask)
