@@ -171,23 +171,15 @@ class Upsampling:
         heights, widths = np.diff(self._rows.edges)[blocks[0]], np.diff(self._cols.edges)[blocks[1]]
         sure = int((inside * (heights[:, None] * widths)).sum())
         area, inner, outer = sure, sure, sure
-        hit_rows, hit_cols = np.zeros(self.image_shape[0], bool), np.zeros(self.image_shape[1], bool)
-        for axis, part, hit, other in (
-            (self._rows, blocks[0], hit_rows, 1),
-            (self._cols, blocks[1], hit_cols, 0),
-        ):
-            hit[axis.edges[part.start] : axis.edges[part.stop]] = np.repeat(
-                inside.any(axis=other), np.diff(axis.edges)[part]
-            )
+        box = self._box_of_blocks(inside, blocks)
         for rows, cols, pixels in self._evaluated(low, window.origin, blocks, mixed):
             valid = self._rows.valid[rows][:, :, None] & self._cols.valid[cols][:, None, :]
             inner += int(np.count_nonzero((pixels > threshold + offset) & valid))
             outer += int(np.count_nonzero((pixels > threshold - offset) & valid))
             mask = (pixels > threshold) & valid
             area += int(np.count_nonzero(mask))
-            hit_rows[self._rows.pixels[rows][mask.any(axis=2)]] = True
-            hit_cols[self._cols.pixels[cols][mask.any(axis=1)]] = True
-        return MaskStatistics(area, inner, outer, _box(hit_rows, hit_cols))
+            box = self._widened(box, rows, cols, mask)
+        return MaskStatistics(area, inner, outer, (0, 0, 0, 0) if area == 0 else box)
 
     def mask(self, window: LogitWindow, threshold: float, box: Box) -> NDArray[np.bool_]:
         """Return the part of the mask within a box (row_min, col_min, row_max, col_max) that encloses the mask."""
@@ -201,6 +193,35 @@ class Upsampling:
             positions = (self._rows.pixels[rows] - top)[:, :, None], (self._cols.pixels[cols] - left)[:, None, :]
             mask[positions] = pixels > threshold
         return mask[box[0] - top : box[2] - top, box[1] - left : box[3] - left]
+
+    def _box_of_blocks(self, chosen: NDArray[np.bool_], blocks: tuple[slice, slice]) -> Box:
+        """Return the box around the pixels of the chosen blocks; one that every pixel widens where there are none."""
+        rows, cols = (np.flatnonzero(chosen.any(axis=other)) for other in (1, 0))
+        if not len(rows):
+            return *self.image_shape, 0, 0
+        row_edges, col_edges = self._rows.edges[blocks[0].start :], self._cols.edges[blocks[1].start :]
+        return (
+            int(row_edges[rows[0]]),
+            int(col_edges[cols[0]]),
+            int(row_edges[rows[-1] + 1]),
+            int(col_edges[cols[-1] + 1]),
+        )
+
+    def _widened(self, box: Box, rows: Index, cols: Index, mask: NDArray[np.bool_]) -> Box:
+        """Return the box around a box and the pixels (M, P, Q) of some blocks; looks only at blocks that leave it."""
+        top, left, bottom, right = box
+        row_of, col_of = self._rows.pixels[rows], self._cols.pixels[cols]
+        leaves = (row_of[:, 0] < top) | (row_of[:, -1] >= bottom) | (col_of[:, 0] < left) | (col_of[:, -1] >= right)
+        mask = mask[leaves]
+        if not mask.any():
+            return box
+        hit_rows, hit_cols = row_of[leaves][mask.any(axis=2)], col_of[leaves][mask.any(axis=1)]
+        return (
+            min(top, int(hit_rows.min())),
+            min(left, int(hit_cols.min())),
+            max(bottom, int(hit_rows.max()) + 1),
+            max(right, int(hit_cols.max()) + 1),
+        )
 
     def _all_blocks(self) -> tuple[slice, slice]:
         return slice(0, len(self._rows.first)), slice(0, len(self._cols.first))
@@ -239,10 +260,3 @@ def _bilinear(source: int, target: int) -> tuple[Index, Index, NDArray[np.float6
     position = np.maximum((np.arange(target) + 0.5) * (source / target) - 0.5, 0)
     first = np.minimum(position.astype(np.int64), source - 1)
     return first, np.minimum(first + 1, source - 1), position - first
-
-
-def _box(hit_rows: NDArray[np.bool_], hit_cols: NDArray[np.bool_]) -> Box:
-    rows, cols = np.flatnonzero(hit_rows), np.flatnonzero(hit_cols)
-    if not len(rows):
-        return 0, 0, 0, 0
-    return int(rows[0]), int(cols[0]), int(rows[-1]) + 1, int(cols[-1]) + 1
