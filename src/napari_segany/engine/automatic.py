@@ -30,9 +30,9 @@ from napari_segany.formats.record import MaskRecord
 from napari_segany.formats.rle import RunLengths
 from napari_segany.model import ImageFeatures
 
-# Image tokens times points that a CPU decodes in one call: four points of a model of 1024 pixels, so that closing is
-# quick. Larger calls are not faster there.
-_CPU_TOKENS = 4 * 64 * 64
+# Image tokens times points that a CPU decodes in one call: one point of a model of 1024 pixels, four of one of 512, so
+# that closing takes a fraction of a second. Larger calls are hardly faster there.
+_CPU_TOKENS = 64 * 64
 
 
 @dataclass(frozen=True)
@@ -230,9 +230,10 @@ class _Collection:
             yield self._progress(number, "Asking the points")
             logits, iou = _decoded(self.predictor, embedding, batch)
             for answer, scores, point in zip(logits, iou, batch, strict=True):
+                yield self._progress(number, "Measuring the masks")
                 self._collect(number, answer, scores, point)
                 self.done += 1
-                yield self._progress(number, "Measuring the masks")
+        yield self._progress(number, "All points are asked")
 
     def _relabelled(self, steps: Steps[ImageEmbedding], number: int) -> Steps[ImageEmbedding]:
         try:
