@@ -30,8 +30,8 @@ from napari_segany.formats.record import MaskRecord
 from napari_segany.formats.rle import RunLengths
 from napari_segany.model import ImageFeatures
 
-# Image tokens times points that a CPU decodes in one call: one point of a model of 1024 pixels, four of one of 512, so
-# that closing takes a fraction of a second. Larger calls are hardly faster there.
+# Image tokens times points that a CPU decodes in one call: one point of a model of 1024 pixels, four of one of 512,
+# so that closing is quick. Larger calls are not faster there.
 _CPU_TOKENS = 64 * 64
 
 
