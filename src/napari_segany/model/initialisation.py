@@ -5,7 +5,8 @@ where the prompt is for hundreds of steps (docs/experiments.md). Three changes o
 
 - queries and keys of the cross-attentions begin with the same orthogonal projection, so that a token attends most to
   image positions whose encoding resembles its own;
-- values pass the attention undiminished, and what the image and the labels add begins small beside the positions;
+- values pass the attention undiminished, and what the image, the labels and the decoder's own tokens add begins small
+  beside the positions: the first self-attention mixes all tokens, and large ones would drown the click;
 - the random frequencies of the positional encoding cover scales from the whole image to a few pixels.
 
 Checkpoints overwrite all of it.
@@ -29,6 +30,9 @@ FREQUENCIES = (0.7, 8.0)
 
 CONTENT = 0.3
 """Scale of the image embedding, and of the embeddings of point labels, beside the positional encoding."""
+
+TOKENS = 0.1
+"""Scale of the mask, IoU and padding tokens."""
 
 
 @torch.no_grad()
@@ -54,5 +58,8 @@ def start_localised(sam: Sam) -> Sam:
     matrix.mul_(torch.linspace(low, high, matrix.shape[1], device=matrix.device).exp())
     for embedding in sam.prompt_encoder.point_embeddings.parameters():
         embedding.mul_(CONTENT)
+    decoder = sam.mask_decoder
+    for tokens in (decoder.mask_tokens, decoder.iou_token, sam.prompt_encoder.not_a_point_embed):
+        tokens.weight.mul_(TOKENS)
     sam.image_encoder.neck[-1].get_parameter("weight").fill_(CONTENT)
     return sam
