@@ -32,7 +32,8 @@ CONTENT = 0.3
 """Scale of the image embedding, and of the embeddings of point labels, beside the positional encoding."""
 
 TOKENS = 0.1
-"""Scale of the mask, IoU and padding tokens."""
+"""Scale of the mask, IoU and padding tokens, and of the dense embedding that says "no mask": that one is added to every
+position of the image embedding, and would outweigh it threefold."""
 
 
 @torch.no_grad()
@@ -59,7 +60,8 @@ def start_localised(sam: Sam) -> Sam:
     for embedding in sam.prompt_encoder.point_embeddings.parameters():
         embedding.mul_(CONTENT)
     decoder = sam.mask_decoder
-    for tokens in (decoder.mask_tokens, decoder.iou_token, sam.prompt_encoder.not_a_point_embed):
+    prompts = sam.prompt_encoder
+    for tokens in (decoder.mask_tokens, decoder.iou_token, prompts.not_a_point_embed, prompts.no_mask_embed):
         tokens.weight.mul_(TOKENS)
     sam.image_encoder.neck[-1].get_parameter("weight").fill_(CONTENT)
     return sam
