@@ -32,8 +32,8 @@ CONTENT = 0.3
 """Scale of the image embedding, and of the embeddings of point labels, beside the positional encoding."""
 
 TOKENS = 0.1
-"""Scale of the mask, IoU and padding tokens, and of the dense embedding that says "no mask": that one is added to every
-position of the image embedding, and would outweigh it threefold."""
+"""Scale of the mask, IoU and padding tokens, and of the dense embedding that says "no mask": that one is added to
+every position of the image embedding, and would outweigh it threefold."""
 
 
 @torch.no_grad()
