@@ -30,7 +30,7 @@ WHOLE = (Crop((0, 0, 64, 64), 0),)
 
 
 def raw(*drawings, crops=WHOLE, allowed=None):
-    upsampling = Upsampling(SHAPE, 256, (256, 256), SHAPE)
+    upsampling = Upsampling(SHAPE, (256, 256), SHAPE)
     items = tuple(candidate(upsampling, *args, **kwargs) for args, kwargs in drawings)
     return RawCandidates(SHAPE, EVERY, crops, (upsampling,) * len(crops), items, 0.0, allowed)
 

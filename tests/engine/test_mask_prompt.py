@@ -12,7 +12,7 @@ SIZE = 256
 
 def logits_of(mask: np.ndarray) -> np.ndarray:
     prompt = Prompt.checked(mask=mask, image_shape=mask.shape[-2:], logits_shape=(64, 64))
-    return mask_logits(prompt, input_shape(mask.shape[-2:], SIZE), SIZE)
+    return mask_logits(prompt, input_shape(mask.shape[-2:], SIZE), (SIZE // 4, SIZE // 4))
 
 
 def test_no_mask_no_logits():

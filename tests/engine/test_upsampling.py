@@ -13,12 +13,8 @@ from napari_segany.model import Sam
 
 def full_size(logits: np.ndarray, model_size: int, shape: tuple[int, int]) -> np.ndarray:
     """Both bilinear steps over every pixel, by the model itself."""
-
-    class Sized:
-        config = type("Config", (), {"image_size": model_size})
-
     low = torch.from_numpy(logits)[None, None]
-    return Sam.upscale(Sized(), low, input_shape(shape, model_size), shape)[0, 0].numpy()
+    return Sam.upscale(None, low, input_shape(shape, model_size), shape)[0, 0].numpy()
 
 
 def blurred(seed: int, low: int) -> np.ndarray:
@@ -40,7 +36,7 @@ def blurred(seed: int, low: int) -> np.ndarray:
 def test_blocks_tell_the_same_as_every_pixel(seed, low, shape, offset):
     logits, model_size = blurred(seed, low), 4 * low
     full = full_size(logits, model_size, shape)
-    upsampling = Upsampling((low, low), model_size, input_shape(shape, model_size), shape)
+    upsampling = Upsampling((low, low), input_shape(shape, model_size), shape)
     window = upsampling.window(logits, -offset)
     found = upsampling.statistics(window, 0.0, offset)
     # Pixels nearer to a threshold than rounding may fall on either side.
@@ -59,13 +55,13 @@ def test_blocks_tell_the_same_as_every_pixel(seed, low, shape, offset):
 def test_a_window_holds_the_object_and_little_more():
     logits = np.full((64, 64), -9.0, np.float32)
     logits[10:14, 40:45] = 9
-    window = Upsampling((64, 64), 256, (256, 256), (1000, 1000)).window(logits, -1.0)
+    window = Upsampling((64, 64), (256, 256), (1000, 1000)).window(logits, -1.0)
     assert window.values.shape <= (12, 13)
     assert window.values.size < 200
 
 
 def test_nothing_above_the_threshold_is_an_empty_mask():
-    upsampling = Upsampling((16, 16), 64, (64, 48), (100, 75))
+    upsampling = Upsampling((16, 16), (64, 48), (100, 75))
     window = upsampling.window(np.full((16, 16), -5, np.float32), -1.0)
     found = upsampling.statistics(window, 0.0, 1.0)
     assert (found.area, found.outer, found.box, found.stability_score) == (0, 0, (0, 0, 0, 0), 0.0)
@@ -73,7 +69,7 @@ def test_nothing_above_the_threshold_is_an_empty_mask():
 
 
 def test_everything_above_the_threshold_is_the_whole_image():
-    upsampling = Upsampling((16, 16), 64, (64, 48), (100, 75))
+    upsampling = Upsampling((16, 16), (64, 48), (100, 75))
     window = upsampling.window(np.full((16, 16), 5, np.float32), -1.0)
     found = upsampling.statistics(window, 0.0, 1.0)
     assert (found.area, found.box, found.stability_score) == (7500, (0, 0, 100, 75), 1.0)
@@ -83,7 +79,7 @@ def test_everything_above_the_threshold_is_the_whole_image():
 def test_the_stability_score_is_that_of_a_ramp_by_hand():
     # From -3.5 to 3.5 in steps of one along the columns, one logit for each pixel of the model's input times four.
     ramp = np.tile(np.arange(-3.5, 4.5, dtype=np.float32), (8, 1))
-    upsampling = Upsampling((8, 8), 32, (32, 32), (32, 32))
+    upsampling = Upsampling((8, 8), (32, 32), (32, 32))
     found = upsampling.statistics(upsampling.window(ramp, -1.0), 0.0, 1.0)
     # One logit is four pixels: 16 columns above 0, 12 above 1, 20 above -1.
     assert (found.area, found.inner, found.outer) == (32 * 16, 32 * 12, 32 * 20)

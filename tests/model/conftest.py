@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 import torch
 
-from napari_segany.model import Sam, SamConfig, TinyViTConfig, ViTConfig, build_sam
+from napari_segany.model import PyramidConfig, Sam, SamConfig, TinyViTConfig, ViTConfig, build_sam
 
 MINI = SamConfig(
     image_size=256,
@@ -27,7 +27,13 @@ TINY = SamConfig(
         classifier=False,
     ),
     decoder_mlp_dim=64,
-    high_resolution_features=True,
+)
+PYRAMID = SamConfig(
+    image_size=64,
+    encoder=PyramidConfig(widths=(8, 16, 24, 32), depths=(1, 1, 2, 1), fine_channels=(8, 16)),
+    decoder_mlp_dim=64,
+    iou_head_hidden_dim=32,
+    max_enlargement=2.0,
 )
 
 
@@ -46,8 +52,14 @@ def mini_config() -> SamConfig:
 
 @pytest.fixture
 def tiny_config() -> SamConfig:
-    """A small TinyViT with high-resolution features, at 64 px."""
+    """A small TinyViT, at 64 px."""
     return TINY
+
+
+@pytest.fixture
+def pyramid_config() -> SamConfig:
+    """A small model of the architecture of `light`, at 64 px."""
+    return PYRAMID
 
 
 @pytest.fixture
@@ -60,9 +72,14 @@ def tiny(tiny_config: SamConfig) -> Sam:
     return build_sam(tiny_config)
 
 
-@pytest.fixture(params=["mini", "tiny"])
+@pytest.fixture
+def pyramid(pyramid_config: SamConfig) -> Sam:
+    return build_sam(pyramid_config)
+
+
+@pytest.fixture(params=["mini", "tiny", "pyramid"])
 def any_sam(request: pytest.FixtureRequest) -> Sam:
-    """Both kinds of encoder, with random weights."""
+    """All kinds of encoder, with random weights."""
     sam: Sam = request.getfixturevalue(request.param)
     return sam
 

@@ -46,35 +46,9 @@ def test_depth_is_a_setting(mini_config: SamConfig, depth: int):
     assert masks.shape == (1, 3, 16, 16)
 
 
-@torch.no_grad()
-def test_high_resolution_features_change_the_mask_where_they_are(tiny: Sam):
-    decoder = tiny.mask_decoder
-    inputs = embeddings(prompts=1)
-    stride4, stride8 = decoder.project_high_resolution(torch.zeros(1, 8, 16, 16), torch.zeros(1, 16, 8, 8))
-    assert stride4.shape == (1, 32, 16, 16)
-    assert stride8.shape == (1, 64, 8, 8)
-    before, _ = decoder.predict_masks(**inputs, high_resolution=(stride4, stride8))
-    finer = stride4.clone()
-    finer[:, :, 5, 7] += 3
-    after, _ = decoder.predict_masks(**inputs, high_resolution=(finer, stride8))
-    changed = (before != after).any(dim=1)[0]
-    assert changed.nonzero().tolist() == [[5, 7]]
-    coarser = stride8.clone()
-    coarser[:, :, 2, 3] += 3
-    after, _ = decoder.predict_masks(**inputs, high_resolution=(stride4, coarser))
-    changed = (before != after).any(dim=1)[0]
-    assert changed.nonzero().tolist() == [[4, 6], [4, 7], [5, 6], [5, 7]]
-
-
-def test_what_does_not_belong_together_is_refused(mini: Sam, tiny: Sam):
+def test_what_does_not_belong_together_is_refused(mini: Sam):
     with pytest.raises(ValueError, match="2 image embeddings for 3 prompts"):
         mini.mask_decoder.predict_masks(**embeddings(prompts=3, images=2))
-    with pytest.raises(ValueError, match="needs high-resolution features"):
-        tiny.mask_decoder.predict_masks(**embeddings(prompts=1))
-    with pytest.raises(ValueError, match="does not use high-resolution features"):
-        mini.mask_decoder.predict_masks(**embeddings(prompts=1), high_resolution=(torch.zeros(1),))
-    with pytest.raises(ValueError, match="built without"):
-        mini.mask_decoder.project_high_resolution(torch.zeros(1), torch.zeros(1))
 
 
 def test_mlp_has_as_many_layers_as_asked_for():

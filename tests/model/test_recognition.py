@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from napari_segany.model import CheckpointError, Sam, SamConfig, recognise
-from napari_segany.model.config import LIGHT, PRESETS
+from napari_segany.model.config import PRESETS
 
 
 def weights_of(config: SamConfig) -> dict[str, torch.Tensor]:
@@ -27,13 +27,15 @@ def test_models_of_any_size_are_recognised(mini_config: SamConfig):
     assert recognise(weights_of(config)) == config
 
 
-def test_the_weights_of_light_tell_all_but_its_image_size():
-    found = recognise(weights_of(LIGHT))
+def test_a_tiny_vit_tells_all_but_its_image_size(tiny_config: SamConfig):
+    found = recognise(weights_of(tiny_config))
     assert found.image_size == 1024
     encoder = dataclasses.replace(  # of the convolutional stage there is no attention to see
-        LIGHT.encoder, num_heads=(2, *LIGHT.encoder.num_heads[1:]), window_sizes=(7, *LIGHT.encoder.window_sizes[1:])
+        tiny_config.encoder,
+        num_heads=(2, *tiny_config.encoder.num_heads[1:]),
+        window_sizes=(7, *tiny_config.encoder.window_sizes[1:]),
     )
-    assert dataclasses.replace(found, image_size=512) == dataclasses.replace(LIGHT, encoder=encoder)
+    assert dataclasses.replace(found, image_size=64) == dataclasses.replace(tiny_config, encoder=encoder)
 
 
 @pytest.mark.parametrize(

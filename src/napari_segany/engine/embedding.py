@@ -35,6 +35,11 @@ class ImageEmbedding:
     model_name: str
 
     @property
+    def logits_shape(self) -> tuple[int, int]:
+        """(h, w) of the low-resolution logits: a quarter of the padded model input."""
+        return 4 * self.features.shape[2], 4 * self.features.shape[3]
+
+    @property
     def nbytes(self) -> int:
         """Memory held by the features, in bytes."""
         return sum(tensor.nbytes for tensor in (self.features, *self.high_resolution))

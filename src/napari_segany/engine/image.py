@@ -46,17 +46,34 @@ class ModelInput:
         return self.pixels.shape[0], self.pixels.shape[1]
 
 
-def input_shape(image_shape: tuple[int, int], image_size: int) -> tuple[int, int]:
-    """Return (rows, cols) of an image of (H, W) pixels once its longer side is resized to `image_size`.
+def input_scale(image_shape: tuple[int, int], image_size: int, max_enlargement: float | None = None) -> float:
+    """Return the factor by which an image of (H, W) pixels is resized: its longer side to `image_size`.
+
+    Models that see small images as they are limit it by `max_enlargement`.
+    """
+    scale = image_size / max(image_shape)
+    return scale if max_enlargement is None else min(scale, max_enlargement)
+
+
+def input_shape(
+    image_shape: tuple[int, int], image_size: int, max_enlargement: float | None = None
+) -> tuple[int, int]:
+    """Return (rows, cols) of an image of (H, W) pixels once it is resized by `input_scale`.
 
     Rounds as the published models do; a side never falls below one pixel.
     """
-    scale = image_size / max(image_shape)
+    scale = input_scale(image_shape, image_size, max_enlargement)
     rows, cols = (max(1, int(side * scale + 0.5)) for side in image_shape)
     return rows, cols
 
 
-def model_input(image: ArrayLike, image_size: int, contrast_limits: tuple[float, float] | None = None) -> ModelInput:
+def model_input(
+    image: ArrayLike,
+    image_size: int,
+    contrast_limits: tuple[float, float] | None = None,
+    *,
+    max_enlargement: float | None = None,
+) -> ModelInput:
     """Map the intensities of an image to 0..255 and resize its longer side to `image_size`.
 
     Parameters
@@ -68,6 +85,8 @@ def model_input(image: ArrayLike, image_size: int, contrast_limits: tuple[float,
         Longer side of the result, in pixels.
     contrast_limits : (float, float), optional
         Intensities that become 0 and 255, the same for all channels; `default_limits` where not given.
+    max_enlargement : float, optional
+        Enlarge by no more than this; the longer side of a small image is less than `image_size` then.
 
     Raises
     ------
@@ -79,7 +98,7 @@ def model_input(image: ArrayLike, image_size: int, contrast_limits: tuple[float,
     shape = (pixels.shape[0], pixels.shape[1])
     as_it_is = pixels.dtype == np.uint8 and limits == (0.0, 255.0)
     channels = [pixels] if pixels.ndim == 2 else [pixels[..., channel] for channel in range(3)]
-    rows, cols = input_shape(shape, image_size)
+    rows, cols = input_shape(shape, image_size, max_enlargement)
     resized = [_resize(channel, (rows, cols), None if as_it_is else limits) for channel in channels]
     result = np.empty((rows, cols, 3), np.float32)
     for channel in range(3):

@@ -27,7 +27,7 @@ from napari_segany.engine.image import ModelInput, model_input
 from napari_segany.engine.loaded_model import copy_on_cpu, load_model, placed, weights_checksum
 from napari_segany.engine.mask_prompt import mask_logits
 from napari_segany.engine.prediction import Prediction
-from napari_segany.engine.progress import Progress, Steps, drain
+from napari_segany.engine.progress import Progress, Steps, drain, relabelled
 from napari_segany.engine.prompts import Prompt
 from napari_segany.model import ImageFeatures, Sam
 
@@ -85,12 +85,6 @@ class Predictor:
         """Where the model is: the device asked for, or the CPU once the device ran out of memory."""
         return self.sam.pixel_mean.device
 
-    @property
-    def logits_shape(self) -> tuple[int, int]:
-        """(h, w) of the low-resolution logits."""
-        side = self.sam.config.image_size // 4
-        return side, side
-
     def encode(self, image: ArrayLike, *, contrast_limits: tuple[float, float] | None = None) -> ImageEmbedding:
         """Compute the embedding of an image; see `encode_steps`."""
         return drain(self.encode_steps(image, contrast_limits=contrast_limits))
@@ -128,7 +122,8 @@ class Predictor:
             Where even the CPU has not enough memory.
         """
         yield Progress(0, 0, "Preparing the image")
-        prepared = model_input(image, self.sam.config.image_size, contrast_limits)
+        config = self.sam.config
+        prepared = model_input(image, config.image_size, contrast_limits, max_enlargement=config.max_enlargement)
         features = yield from self._features(prepared)
         return ImageEmbedding(
             features=features.embedding,
@@ -173,7 +168,7 @@ class Predictor:
             For an embedding of another model, or a prompt that does not fit the image.
         """
         prompt = Prompt.checked(
-            points, labels, box, mask, image_shape=embedding.image_shape, logits_shape=self.logits_shape
+            points, labels, box, mask, image_shape=embedding.image_shape, logits_shape=embedding.logits_shape
         )
         return self.answer(embedding, prompt, multimask=multimask)
 
@@ -239,7 +234,7 @@ class Predictor:
         sam, device = self.sam, self.device
         points, boxes = prompt.model_points(embedding.input_shape), prompt.model_boxes(embedding.input_shape)
         labels = None if prompt.labels is None else prompt.labels.reshape(-1, prompt.labels.shape[-1])
-        masks = mask_logits(prompt, embedding.input_shape, sam.config.image_size)
+        masks = mask_logits(prompt, embedding.input_shape, embedding.logits_shape)
         features = ImageFeatures(
             embedding.features.to(device), tuple(tensor.to(device) for tensor in embedding.high_resolution)
         )
@@ -299,17 +294,8 @@ def stability_score(logits: Tensor, threshold: float = 0.0, offset: float = STAB
 def _encode(sam: Sam, prepared: ModelInput, note: str) -> Steps[ImageFeatures]:
     device = sam.pixel_mean.device
     pixels = torch.from_numpy(prepared.pixels).to(device).permute(2, 0, 1)[None]
-    steps = sam.encode_steps(sam.preprocess(pixels))
-    try:
-        while True:
-            try:
-                done, total = next(steps)
-            except StopIteration as end:
-                features: ImageFeatures = end.value
-                return features
-            yield Progress(done, total, note)
-    finally:
-        steps.close()
+    blocks = sam.encode_steps(sam.preprocess(pixels))
+    return (yield from relabelled(blocks, lambda block: Progress(*block, note)))
 
 
 def _parts(count: int) -> Iterator[slice]:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _PIXELS_AT_A_TIME = 1 << 19
+_STRIDE = 4  # pixels of the model input along the side of a logit
 
 Box = tuple[int, int, int, int]
 Float = NDArray[np.float32]
@@ -127,9 +128,7 @@ class Upsampling:
     Parameters
     ----------
     logits_shape : (int, int)
-        (h, w) of the logits, which stand for the whole square model input.
-    model_size : int
-        Side of the model input, in pixels.
+        (h, w) of the logits, which stand for the whole padded model input, four times as large.
     input_shape : (int, int)
         (rows, cols) of the image within the model input.
     image_shape : (int, int)
@@ -139,14 +138,13 @@ class Upsampling:
     def __init__(
         self,
         logits_shape: tuple[int, int],
-        model_size: int,
         input_shape: tuple[int, int],
         image_shape: tuple[int, int],
     ) -> None:
         self.image_shape = image_shape
         self._logits_shape = logits_shape
         self._rows, self._cols = (
-            _Axis.build(low, model_size, used, pixels)
+            _Axis.build(low, _STRIDE * low, used, pixels)
             for low, used, pixels in zip(logits_shape, input_shape, image_shape, strict=True)
         )
 

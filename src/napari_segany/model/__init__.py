@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from napari_segany.model.checkpoint import build_sam, load_sam, save_sam
-from napari_segany.model.config import SamConfig, TinyViTConfig, ViTConfig
+from napari_segany.model.config import PyramidConfig, SamConfig, TinyViTConfig, ViTConfig
+from napari_segany.model.features import ImageFeatures
 from napari_segany.model.recognition import recognise
-from napari_segany.model.sam import ImageFeatures, Sam
+from napari_segany.model.sam import Sam
 from napari_segany.model.state_file import CheckpointError
 
 __all__ = [
     "CheckpointError",
     "ImageFeatures",
+    "PyramidConfig",
     "Sam",
     "SamConfig",
     "TinyViTConfig",

@@ -79,6 +79,41 @@ class TinyViTConfig:
 
 
 @dataclass(frozen=True)
+class PyramidConfig:
+    """Convolutional encoder of four scales with a way back to fine ones, and the decoder that reads all of them.
+
+    Attributes
+    ----------
+    widths : tuple of int
+        Channels at strides 4, 8, 16 and 32.
+    depths : tuple of int
+        Residual blocks at each of them.
+    fine_channels : tuple of int
+        Channels of the features at strides 4 and 8 that the mask decoder reads.
+    drop_path_rate : float
+        Stochastic depth of the last block while training; earlier blocks get proportionally less.
+    """
+
+    widths: tuple[int, int, int, int] = (48, 96, 192, 256)
+    depths: tuple[int, int, int, int] = (1, 2, 3, 2)
+    fine_channels: tuple[int, int] = (16, 32)
+    drop_path_rate: float = 0.0
+
+
+ENCODERS: Mapping[str, type[ViTConfig] | type[TinyViTConfig] | type[PyramidConfig]] = {
+    "vit": ViTConfig,
+    "tiny_vit": TinyViTConfig,
+    "pyramid": PyramidConfig,
+}
+EncoderConfig = ViTConfig | TinyViTConfig | PyramidConfig
+ENCODERS: Mapping[str, type[ViTConfig] | type[TinyViTConfig] | type[PyramidConfig]] = {
+    "vit": ViTConfig,
+    "tiny_vit": TinyViTConfig,
+    "pyramid": PyramidConfig,
+}
+
+
+@dataclass(frozen=True)
 class SamConfig:
     """A whole SAM.
 
@@ -86,8 +121,8 @@ class SamConfig:
     ----------
     image_size : int
         Side, in pixels, of the square model input; the long side of an image is resized to it.
-    encoder : ViTConfig or TinyViTConfig
-        The image encoder.
+    encoder : ViTConfig, TinyViTConfig or PyramidConfig
+        The image encoder; the last one comes with its own mask decoder.
     embed_dim : int
         Channels of the image embedding and of every prompt token.
     decoder_depth : int
@@ -102,13 +137,13 @@ class SamConfig:
         The MLP that predicts the IoU of each mask.
     mask_in_chans : int
         Channels of the convolutions that read a mask prompt.
-    high_resolution_features : bool
-        Give the mask decoder the encoder's features at strides 4 and 8 too, added while it upscales (as SAM 2,
-        arXiv:2408.00714, does). Off in every published SAM 1 checkpoint; TinyViT only.
+    max_enlargement : float or None
+        Small images are enlarged at most by this factor, and fill less of the input then; None fills it always, as
+        the published models want it.
     """
 
     image_size: int = 1024
-    encoder: ViTConfig | TinyViTConfig = ViTConfig()
+    encoder: EncoderConfig = ViTConfig()
     embed_dim: int = 256
     decoder_depth: int = 2
     decoder_num_heads: int = 8
@@ -117,11 +152,11 @@ class SamConfig:
     iou_head_depth: int = 3
     iou_head_hidden_dim: int = 256
     mask_in_chans: int = 16
-    high_resolution_features: bool = False
+    max_enlargement: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; `encoder_type` tells the encoders apart."""
-        encoder_type = "vit" if isinstance(self.encoder, ViTConfig) else "tiny_vit"
+        encoder_type = next(name for name, kind in ENCODERS.items() if isinstance(self.encoder, kind))
         return {**asdict(self), "encoder_type": encoder_type}
 
     @classmethod
@@ -135,13 +170,9 @@ class SamConfig:
         """
         values = dict(values)
         encoder_type = values.pop("encoder_type", "vit")
-        encoders: dict[str, type[ViTConfig] | type[TinyViTConfig]] = {
-            "vit": ViTConfig,
-            "tiny_vit": TinyViTConfig,
-        }
-        if encoder_type not in encoders:
-            raise ValueError(f"encoder_type is {encoder_type!r}; known are {', '.join(encoders)}")
-        encoder = _checked(encoders[encoder_type], values.pop("encoder", {}))
+        if encoder_type not in ENCODERS:
+            raise ValueError(f"encoder_type is {encoder_type!r}; known are {', '.join(ENCODERS)}")
+        encoder = _checked(ENCODERS[encoder_type], values.pop("encoder", {}))
         return _checked(cls, {**values, "encoder": encoder})
 
 
@@ -161,17 +192,7 @@ VIT_H = SamConfig(
     encoder=ViTConfig(embed_dim=1280, depth=32, num_heads=16, global_attn_indexes=(7, 15, 23, 31)),
 )
 VIT_T = SamConfig(encoder=TinyViTConfig())
-LIGHT = SamConfig(
-    image_size=512,
-    encoder=TinyViTConfig(
-        embed_dims=(48, 96, 160, 256),
-        num_heads=(2, 3, 5, 8),
-        window_sizes=(8, 8, 8, 8),
-        classifier=False,
-    ),
-    decoder_mlp_dim=512,
-    high_resolution_features=True,
-)
+LIGHT = SamConfig(encoder=PyramidConfig(), decoder_mlp_dim=512, iou_head_hidden_dim=128, max_enlargement=1.5)
 
 PRESETS: Mapping[str, SamConfig] = {
     "light": LIGHT,

@@ -19,6 +19,8 @@ import math
 import torch
 from torch import nn
 
+from napari_segany.model.mask_decoder import MaskDecoder
+from napari_segany.model.prompt_encoder import PromptEncoder
 from napari_segany.model.sam import Sam
 from napari_segany.model.two_way_transformer import Attention
 
@@ -45,8 +47,21 @@ def start_localised(sam: Sam) -> Sam:
     sam : Sam
         The model, with parameters that hold values (not on the meta device).
     """
-    transformer = sam.mask_decoder.transformer
-    for name, module in transformer.named_modules():
+    matrix = sam.prompt_encoder.pe_layer.positional_encoding_gaussian_matrix
+    low, high = (math.log(factor) for factor in FREQUENCIES)
+    matrix.mul_(torch.linspace(low, high, matrix.shape[1], device=matrix.device).exp())
+    for embedding in sam.prompt_encoder.point_embeddings.parameters():
+        embedding.mul_(CONTENT)
+    sam.prompt_encoder.not_a_point_embed.weight.mul_(TOKENS)
+    sam.image_encoder.neck[-1].get_parameter("weight").fill_(CONTENT)
+    if isinstance(sam.mask_decoder, MaskDecoder) and isinstance(sam.prompt_encoder, PromptEncoder):
+        _localise(sam.mask_decoder)
+        sam.prompt_encoder.no_mask_embed.weight.mul_(TOKENS)
+    return sam
+
+
+def _localise(decoder: MaskDecoder) -> None:
+    for name, module in decoder.transformer.named_modules():
         if not isinstance(module, Attention):
             continue
         nn.init.orthogonal_(module.v_proj.weight)
@@ -54,14 +69,5 @@ def start_localised(sam: Sam) -> Sam:
         if not name.endswith("self_attn"):
             nn.init.orthogonal_(module.q_proj.weight, gain=SHARPNESS)
             module.k_proj.weight.copy_(module.q_proj.weight)
-    matrix = sam.prompt_encoder.pe_layer.positional_encoding_gaussian_matrix
-    low, high = (math.log(factor) for factor in FREQUENCIES)
-    matrix.mul_(torch.linspace(low, high, matrix.shape[1], device=matrix.device).exp())
-    for embedding in sam.prompt_encoder.point_embeddings.parameters():
-        embedding.mul_(CONTENT)
-    decoder = sam.mask_decoder
-    prompts = sam.prompt_encoder
-    for tokens in (decoder.mask_tokens, decoder.iou_token, prompts.not_a_point_embed, prompts.no_mask_embed):
+    for tokens in (decoder.mask_tokens, decoder.iou_token):
         tokens.weight.mul_(TOKENS)
-    sam.image_encoder.neck[-1].get_parameter("weight").fill_(CONTENT)
-    return sam

@@ -42,6 +42,20 @@ class MLPBlock(nn.Module):
         return out
 
 
+class ConvBN(nn.Module):
+    """Convolution without bias, then batch normalisation."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> None:
+        super().__init__()
+        self.c = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, groups=groups, bias=False)
+        self.bn = nn.BatchNorm2d(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, outputs, H / stride, W / stride)."""
+        out: Tensor = self.bn(self.c(x))
+        return out
+
+
 class DropPath(nn.Module):
     """Stochastic depth (doi:10.1007/978-3-319-46493-0_39): drop a residual branch of whole samples while training."""
 

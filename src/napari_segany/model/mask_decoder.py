@@ -1,7 +1,6 @@
 """Mask decoder of SAM: image embedding and prompt tokens to mask logits and predicted IoU. Knows no pixels.
 
-Kirillov et al. 2023, appendix A (doi:10.1109/ICCV51070.2023.00371); the optional high-resolution features follow
-SAM 2 (Ravi et al. 2024, arXiv:2408.00714). Parameter names are the published ones.
+Kirillov et al. 2023, appendix A (doi:10.1109/ICCV51070.2023.00371). Parameter names are the published ones.
 """
 
 from __future__ import annotations
@@ -24,11 +23,9 @@ class MaskDecoder(nn.Module):
     ----------
     config : SamConfig
         The whole model's shape.
-    high_resolution_channels : tuple of int, optional
-        Channels of the encoder's features at strides 4 and 8; given, the decoder uses them.
     """
 
-    def __init__(self, config: SamConfig, high_resolution_channels: tuple[int, int] | None = None) -> None:
+    def __init__(self, config: SamConfig) -> None:
         super().__init__()
         dim = config.embed_dim
         self.num_mask_tokens = config.num_multimask_outputs + 1
@@ -48,10 +45,6 @@ class MaskDecoder(nn.Module):
             MLP(dim, dim, dim // 8, num_layers=3) for _ in range(self.num_mask_tokens)
         )
         self.iou_prediction_head = MLP(dim, config.iou_head_hidden_dim, self.num_mask_tokens, config.iou_head_depth)
-        self.uses_high_resolution = high_resolution_channels is not None
-        if high_resolution_channels is not None:
-            self.conv_s0 = nn.Conv2d(high_resolution_channels[0], dim // 8, kernel_size=1)
-            self.conv_s1 = nn.Conv2d(high_resolution_channels[1], dim // 4, kernel_size=1)
 
     def forward(
         self,
@@ -60,7 +53,6 @@ class MaskDecoder(nn.Module):
         sparse_prompt_embeddings: Tensor,
         dense_prompt_embeddings: Tensor,
         multimask_output: bool,
-        high_resolution: tuple[Tensor, ...] = (),
     ) -> tuple[Tensor, Tensor]:
         """Decode and choose: three masks for an ambiguous prompt, or the one for an unambiguous prompt.
 
@@ -73,9 +65,7 @@ class MaskDecoder(nn.Module):
         iou : Tensor
             (B, 3) or (B, 1) predicted IoU.
         """
-        masks, iou = self.predict_masks(
-            image_embeddings, image_pe, sparse_prompt_embeddings, dense_prompt_embeddings, high_resolution
-        )
+        masks, iou = self.predict_masks(image_embeddings, image_pe, sparse_prompt_embeddings, dense_prompt_embeddings)
         return choose_masks(masks, iou, multimask=multimask_output)
 
     def predict_masks(
@@ -84,7 +74,6 @@ class MaskDecoder(nn.Module):
         image_pe: Tensor,
         sparse_prompt_embeddings: Tensor,
         dense_prompt_embeddings: Tensor,
-        high_resolution: tuple[Tensor, ...] = (),
     ) -> tuple[Tensor, Tensor]:
         """Decode all mask tokens: the one for unambiguous prompts first, then the three for ambiguous ones.
 
@@ -98,8 +87,6 @@ class MaskDecoder(nn.Module):
             (B, tokens, 256).
         dense_prompt_embeddings : Tensor
             (B, 256, h, w).
-        high_resolution : tuple of Tensor
-            What `project_high_resolution` made of the encoder's features, for a decoder that uses them.
 
         Returns
         -------
@@ -111,47 +98,22 @@ class MaskDecoder(nn.Module):
         Raises
         ------
         ValueError
-            For embeddings that are neither one nor one per prompt, or missing high-resolution features.
+            For embeddings that are neither one nor one per prompt.
         """
         prompts = sparse_prompt_embeddings.shape[0]
         if image_embeddings.shape[0] not in (1, prompts):
             raise ValueError(
                 f"{image_embeddings.shape[0]} image embeddings for {prompts} prompts; give one for all, or one each"
             )
-        if self.uses_high_resolution != bool(high_resolution):
-            wanted = "needs" if self.uses_high_resolution else "does not use"
-            raise ValueError(f"this mask decoder {wanted} high-resolution features, and {len(high_resolution)} came")
         own = torch.cat([self.iou_token.weight, self.mask_tokens.weight])  # (1 + 4, 256)
         tokens = torch.cat([own.expand(prompts, -1, -1), sparse_prompt_embeddings], dim=1)
         image = image_embeddings + dense_prompt_embeddings  # (B, 256, h, w)
         hidden, keys = self.transformer(image, image_pe, tokens)
-        upscaled = self._upscale(keys.transpose(1, 2).unflatten(2, image.shape[2:]), high_resolution)
+        upscaled = self.output_upscaling(keys.transpose(1, 2).unflatten(2, image.shape[2:]))  # (B, 32, 4h, 4w)
         of_masks = hidden[:, 1 : 1 + self.num_mask_tokens]
         filters = torch.stack([mlp(of_masks[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], dim=1)
         masks = (filters @ upscaled.flatten(2)).unflatten(2, upscaled.shape[2:])  # (B, 4, 4h, 4w)
         return masks, self.iou_prediction_head(hidden[:, 0])
-
-    def project_high_resolution(self, stride4: Tensor, stride8: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (B, 32, 4h, 4w) and (B, 64, 2h, 2w) of the encoder's features at strides 4 and 8.
-
-        Raises
-        ------
-        ValueError
-            For a decoder that was built without them.
-        """
-        if not self.uses_high_resolution:
-            raise ValueError("this mask decoder was built without high-resolution features")
-        return self.conv_s0(stride4), self.conv_s1(stride8)
-
-    def _upscale(self, image: Tensor, high_resolution: tuple[Tensor, ...]) -> Tensor:
-        """Return (B, 32, 4h, 4w) of (B, 256, h, w)."""
-        widen1, norm, activate1, widen2, activate2 = self.output_upscaling
-        image = widen1(image)  # (B, 64, 2h, 2w)
-        if not high_resolution:
-            return activate2(widen2(activate1(norm(image))))
-        stride4, stride8 = high_resolution
-        image = activate1(norm(image + stride8))
-        return activate2(widen2(image) + stride4)
 
 
 class MLP(nn.Module):

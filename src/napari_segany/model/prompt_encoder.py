@@ -34,8 +34,8 @@ class PositionEmbeddingRandom(nn.Module):
         return torch.cat([phases.sin(), phases.cos()], dim=-1)
 
 
-class PromptEncoder(nn.Module):
-    """Prompts to sparse tokens and a dense map.
+class SparsePromptEncoder(nn.Module):
+    """Points and boxes to tokens, and the positions of the image embedding's cells in the same code.
 
     Prompts and features may belong to a window of the model's canvas instead of all of it (training on crops):
     `origin` (x, y) in pixels says where the window lies, and positions are encoded as they are in the canvas.
@@ -47,11 +47,9 @@ class PromptEncoder(nn.Module):
         Channels of tokens and map.
     image_size : int
         Side of the canvas, in pixels.
-    mask_in_chans : int
-        Channels of the convolutions that read a mask prompt.
     """
 
-    def __init__(self, embed_dim: int = 256, image_size: int = 1024, mask_in_chans: int = 16) -> None:
+    def __init__(self, embed_dim: int = 256, image_size: int = 1024) -> None:
         super().__init__()
         self.embed_dim = embed_dim
         self.image_size = image_size
@@ -59,18 +57,8 @@ class PromptEncoder(nn.Module):
         # In this order: background point, foreground point, top left and bottom right corner of a box.
         self.point_embeddings = nn.ModuleList(nn.Embedding(1, embed_dim) for _ in range(4))
         self.not_a_point_embed = nn.Embedding(1, embed_dim)
-        self.mask_downscaling = nn.Sequential(
-            nn.Conv2d(1, mask_in_chans // 4, kernel_size=2, stride=2),
-            LayerNorm2d(mask_in_chans // 4),
-            nn.GELU(),
-            nn.Conv2d(mask_in_chans // 4, mask_in_chans, kernel_size=2, stride=2),
-            LayerNorm2d(mask_in_chans),
-            nn.GELU(),
-            nn.Conv2d(mask_in_chans, embed_dim, kernel_size=1),
-        )
-        self.no_mask_embed = nn.Embedding(1, embed_dim)
 
-    def forward(
+    def tokens(
         self,
         points: tuple[Tensor, Tensor] | None,
         boxes: Tensor | None,
@@ -78,55 +66,26 @@ class PromptEncoder(nn.Module):
         *,
         grid: tuple[int, int] | None = None,
         origin: tuple[int, int] = (0, 0),
-    ) -> tuple[Tensor, Tensor]:
-        """Encode B prompts.
+    ) -> Tensor:
+        """Return (B, tokens, 256): points (and one for padding where there is no box), then two corners of the box.
 
-        Parameters
-        ----------
-        points : tuple of Tensor, optional
-            Coordinates (B, N, 2), x, y in pixels of the window, and labels (B, N): 1, 0, or -1 for padding.
-        boxes : Tensor, optional
-            (B, 4), x0, y0, x1, y1 in pixels of the window.
-        masks : Tensor, optional
-            (B, 1, 4h, 4w) logits.
-        grid : tuple of int, optional
-            (h, w) of the image embedding; that of the canvas when not given.
-        origin : tuple of int
-            (x, y) of the window in the canvas, in pixels.
-
-        Returns
-        -------
-        sparse : Tensor
-            (B, tokens, 256): points (and one for padding where there is no box), then two corners of the box.
-        dense : Tensor
-            (B, 256, h, w).
+        Parameters are those of `PromptEncoder.forward`; of the masks only the number counts.
 
         Raises
         ------
         ValueError
-            For no prompt at all, or for masks that do not fit the grid.
+            For no prompt at all.
         """
-        height, width = grid or self._canvas_grid()
-        canvas = self._canvas((height, width), origin)
+        canvas = self._canvas(grid or self._canvas_grid(), origin)
         given = [prompt for prompt in (points[0] if points else None, boxes, masks) if prompt is not None]
         if not given:
             raise ValueError("there is no prompt: give points, boxes, masks or several of them")
-        batch = given[0].shape[0]
-        tokens = [self.no_mask_embed.weight.new_zeros(batch, 0, self.embed_dim)]
+        tokens = [self.not_a_point_embed.weight.new_zeros(given[0].shape[0], 0, self.embed_dim)]
         if points is not None:
             tokens.append(self._encode_points(*points, origin, canvas, pad=boxes is None))
         if boxes is not None:
             tokens.append(self._encode_boxes(boxes, origin, canvas))
-        if masks is None:
-            dense = self.no_mask_embed.weight.view(1, -1, 1, 1).expand(batch, -1, height, width)
-        else:
-            if masks.shape[1:] != (1, 4 * height, 4 * width):
-                raise ValueError(
-                    f"masks have the shape {tuple(masks.shape)}; expected (B, 1, {4 * height}, {4 * width}), "
-                    "the size of the low-resolution logits"
-                )
-            dense = self.mask_downscaling(masks)
-        return torch.cat(tokens, dim=1), dense
+        return torch.cat(tokens, dim=1)
 
     def get_dense_pe(self, grid: tuple[int, int] | None = None, origin: tuple[int, int] = (0, 0)) -> Tensor:
         """Return the positions (1, 256, h, w) of the cells of the image embedding.
@@ -187,3 +146,79 @@ class PromptEncoder(nn.Module):
         """Return (B, 2, 256), top left and bottom right corner."""
         corners = self._positions(boxes.reshape(-1, 2, 2), origin, canvas)
         return corners + self._kinds()[2:]
+
+
+class PromptEncoder(SparsePromptEncoder):
+    """Prompts to sparse tokens and a dense map.
+
+    Parameters
+    ----------
+    embed_dim : int
+        Channels of tokens and map.
+    image_size : int
+        Side of the canvas, in pixels.
+    mask_in_chans : int
+        Channels of the convolutions that read a mask prompt.
+    """
+
+    def __init__(self, embed_dim: int = 256, image_size: int = 1024, mask_in_chans: int = 16) -> None:
+        super().__init__(embed_dim, image_size)
+        self.mask_downscaling = nn.Sequential(
+            nn.Conv2d(1, mask_in_chans // 4, kernel_size=2, stride=2),
+            LayerNorm2d(mask_in_chans // 4),
+            nn.GELU(),
+            nn.Conv2d(mask_in_chans // 4, mask_in_chans, kernel_size=2, stride=2),
+            LayerNorm2d(mask_in_chans),
+            nn.GELU(),
+            nn.Conv2d(mask_in_chans, embed_dim, kernel_size=1),
+        )
+        self.no_mask_embed = nn.Embedding(1, embed_dim)
+
+    def forward(
+        self,
+        points: tuple[Tensor, Tensor] | None,
+        boxes: Tensor | None,
+        masks: Tensor | None,
+        *,
+        grid: tuple[int, int] | None = None,
+        origin: tuple[int, int] = (0, 0),
+    ) -> tuple[Tensor, Tensor]:
+        """Encode B prompts.
+
+        Parameters
+        ----------
+        points : tuple of Tensor, optional
+            Coordinates (B, N, 2), x, y in pixels of the window, and labels (B, N): 1, 0, or -1 for padding.
+        boxes : Tensor, optional
+            (B, 4), x0, y0, x1, y1 in pixels of the window.
+        masks : Tensor, optional
+            (B, 1, 4h, 4w) logits.
+        grid : tuple of int, optional
+            (h, w) of the image embedding; that of the canvas when not given.
+        origin : tuple of int
+            (x, y) of the window in the canvas, in pixels.
+
+        Returns
+        -------
+        sparse : Tensor
+            (B, tokens, 256): points (and one for padding where there is no box), then two corners of the box.
+        dense : Tensor
+            (B, 256, h, w).
+
+        Raises
+        ------
+        ValueError
+            For no prompt at all, or for masks that do not fit the grid.
+        """
+        height, width = grid or self._canvas_grid()
+        sparse = self.tokens(points, boxes, masks, grid=grid, origin=origin)
+        if masks is None:
+            dense = self.no_mask_embed.weight.view(1, -1, 1, 1).expand(len(sparse), -1, height, width)
+        else:
+            if masks.shape[1:] != (1, 4 * height, 4 * width):
+                raise ValueError(
+                    f"masks have the shape {tuple(masks.shape)}; expected (B, 1, {4 * height}, {4 * width}), "
+                    "the size of the low-resolution logits"
+                )
+            dense = self.mask_downscaling(masks)
+        return sparse, dense

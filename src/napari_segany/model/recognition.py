@@ -54,7 +54,6 @@ def recognise(state_dict: Weights) -> SamConfig:
 
 def _recognise(weights: Weights) -> SamConfig:
     decoder = "mask_decoder."
-    high_resolution = f"{decoder}conv_s0.weight" in weights
     if "image_encoder.patch_embed.seq.0.c.weight" in weights:
         encoder: ViTConfig | TinyViTConfig = _tiny_vit(weights)
         image_size = 1024
@@ -71,7 +70,6 @@ def _recognise(weights: Weights) -> SamConfig:
         iou_head_depth=_count(weights, f"{decoder}iou_prediction_head.layers."),
         iou_head_hidden_dim=_shape(weights, f"{decoder}iou_prediction_head.layers.0.weight", 2)[0],
         mask_in_chans=_shape(weights, "prompt_encoder.mask_downscaling.3.weight", 4)[0],
-        high_resolution_features=high_resolution,
     )
 
 

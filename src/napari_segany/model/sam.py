@@ -6,37 +6,25 @@ Kirillov et al. 2023 (doi:10.1109/ICCV51070.2023.00371). Positions are (x, y) in
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from napari_segany.model.config import SamConfig, TinyViTConfig
+from napari_segany.model.config import PyramidConfig, SamConfig, TinyViTConfig
+from napari_segany.model.features import ImageFeatures
 from napari_segany.model.image_encoder import ImageEncoderViT
 from napari_segany.model.layers import finish
 from napari_segany.model.mask_decoder import MaskDecoder, choose_masks
-from napari_segany.model.prompt_encoder import STRIDE, PromptEncoder
+from napari_segany.model.prompt_encoder import STRIDE, PromptEncoder, SparsePromptEncoder
+from napari_segany.model.pyramid_decoder import PyramidDecoder
+from napari_segany.model.pyramid_encoder import STRIDE as PYRAMID_STRIDE
+from napari_segany.model.pyramid_encoder import PyramidEncoder
 from napari_segany.model.tiny_vit import TinyViT
 
+LOGITS_STRIDE = 4
 PIXEL_MEAN = (123.675, 116.28, 103.53)
 PIXEL_STD = (58.395, 57.12, 57.375)
-
-
-@dataclass(frozen=True, eq=False)
-class ImageFeatures:
-    """What the image encoder made of B images.
-
-    Attributes
-    ----------
-    embedding : Tensor
-        (B, 256, h, w), the image embedding, at stride 16.
-    high_resolution : tuple of Tensor
-        Empty for the published models, else (B, 32, 4h, 4w) at stride 4 and (B, 64, 2h, 2w) at stride 8.
-    """
-
-    embedding: Tensor
-    high_resolution: tuple[Tensor, ...] = ()
 
 
 class Sam(nn.Module):
@@ -62,22 +50,26 @@ class Sam(nn.Module):
         if config.image_size <= 0 or config.image_size % STRIDE:
             raise ValueError(f"image_size is {config.image_size}; it must be a positive multiple of {STRIDE}")
         self.config = config
-        channels = None
-        if isinstance(config.encoder, TinyViTConfig):
-            self.image_encoder: ImageEncoderViT | TinyViT = TinyViT(config.encoder, config.embed_dim)
-            channels = config.encoder.embed_dims[:2]
+        self.image_encoder: ImageEncoderViT | TinyViT | PyramidEncoder
+        self.prompt_encoder: PromptEncoder | SparsePromptEncoder
+        self.mask_decoder: MaskDecoder | PyramidDecoder
+        if isinstance(config.encoder, PyramidConfig):
+            self.image_encoder = PyramidEncoder(config.encoder, config.embed_dim)
+            self.prompt_encoder = SparsePromptEncoder(config.embed_dim, config.image_size)
+            self.mask_decoder = PyramidDecoder(config, config.encoder)
         else:
-            self.image_encoder = ImageEncoderViT(config.encoder, config.image_size, config.embed_dim)
-        if config.high_resolution_features and channels is None:
-            raise ValueError("high_resolution_features needs a TinyViTConfig: a plain ViT has no stride of 4")
-        self.prompt_encoder = PromptEncoder(config.embed_dim, config.image_size, config.mask_in_chans)
-        self.mask_decoder = MaskDecoder(config, channels if config.high_resolution_features else None)
+            if isinstance(config.encoder, TinyViTConfig):
+                self.image_encoder = TinyViT(config.encoder, config.embed_dim)
+            else:
+                self.image_encoder = ImageEncoderViT(config.encoder, config.image_size, config.embed_dim)
+            self.prompt_encoder = PromptEncoder(config.embed_dim, config.image_size, config.mask_in_chans)
+            self.mask_decoder = MaskDecoder(config)
         # On the CPU even when the model is built on the meta device, since no checkpoint holds them.
         for name, values in (("pixel_mean", PIXEL_MEAN), ("pixel_std", PIXEL_STD)):
             self.register_buffer(name, torch.tensor(values, device="cpu").view(3, 1, 1), persistent=False)
 
     def preprocess(self, image: Tensor) -> Tensor:
-        """Normalise pixels and pad to the square model input.
+        """Normalise pixels and pad to the model's input: square for the published models.
 
         Parameters
         ----------
@@ -87,7 +79,8 @@ class Sam(nn.Module):
         Returns
         -------
         Tensor
-            (B, 3, S, S), normalised, zero below and to the right of the image.
+            (B, 3, S, S), normalised, zero below and to the right of the image; a convolutional encoder, which takes
+            any size, gets no more than the next multiples of 32.
 
         Raises
         ------
@@ -101,7 +94,10 @@ class Sam(nn.Module):
                 "resize its long side first"
             )
         normalised = (image - self.pixel_mean) / self.pixel_std
-        return F.pad(normalised, (0, size - image.shape[3], 0, size - image.shape[2]))
+        rows, cols = size, size
+        if isinstance(self.image_encoder, PyramidEncoder):
+            rows, cols = (min(size, -(-side // PYRAMID_STRIDE) * PYRAMID_STRIDE) for side in image.shape[2:])
+        return F.pad(normalised, (0, cols - image.shape[3], 0, rows - image.shape[2]))
 
     def encode(self, x: Tensor) -> ImageFeatures:
         """Return the features of normalised pixels (B, 3, H, W); H and W are multiples of 16."""
@@ -136,9 +132,7 @@ class Sam(nn.Module):
                 f"H and W multiples of {STRIDE}: use preprocess"
             )
         embedding, scales = yield from self.image_encoder.steps(x)
-        if self.mask_decoder.uses_high_resolution:
-            return ImageFeatures(embedding, self.mask_decoder.project_high_resolution(*scales))
-        return ImageFeatures(embedding)
+        return ImageFeatures(embedding, scales if isinstance(self.mask_decoder, PyramidDecoder) else ())
 
     def decode(
         self,
@@ -207,16 +201,16 @@ class Sam(nn.Module):
         """
         _check_prompts(points, labels, boxes, masks)
         grid = (features.embedding.shape[2], features.embedding.shape[3])
-        sparse, dense = self.prompt_encoder(
-            points=None if points is None else (points, labels), boxes=boxes, masks=masks, grid=grid, origin=origin
-        )
-        return self.mask_decoder.predict_masks(
-            image_embeddings=features.embedding,
-            image_pe=self.prompt_encoder.get_dense_pe(grid, origin),
-            sparse_prompt_embeddings=sparse,
-            dense_prompt_embeddings=dense,
-            high_resolution=features.high_resolution,
-        )
+        given = None if points is None or labels is None else (points, labels)
+        image_pe = self.prompt_encoder.get_dense_pe(grid, origin)
+        if isinstance(self.mask_decoder, PyramidDecoder):
+            tokens = self.prompt_encoder.tokens(given, boxes, masks, grid=grid, origin=origin)
+            answer: tuple[Tensor, Tensor] = self.mask_decoder(
+                features, image_pe, tokens, points=points, labels=labels, boxes=boxes, masks=masks
+            )
+            return answer
+        sparse, dense = self.prompt_encoder(given, boxes, masks, grid=grid, origin=origin)
+        return self.mask_decoder.predict_masks(features.embedding, image_pe, sparse, dense)
 
     def upscale(self, logits: Tensor, input_shape: tuple[int, int], image_shape: tuple[int, int]) -> Tensor:
         """Bring low-resolution logits to the size of the image.
@@ -224,7 +218,7 @@ class Sam(nn.Module):
         Parameters
         ----------
         logits : Tensor
-            (B, C, h, w), of the whole square model input.
+            (B, C, h, w), of the whole padded model input.
         input_shape : tuple of int
             (rows, cols) of the image within the model input, without padding.
         image_shape : tuple of int
@@ -235,8 +229,8 @@ class Sam(nn.Module):
         Tensor
             (B, C, *image_shape).
         """
-        size = self.config.image_size
-        full = F.interpolate(logits, (size, size), mode="bilinear", align_corners=False)
+        padded = (logits.shape[2] * LOGITS_STRIDE, logits.shape[3] * LOGITS_STRIDE)
+        full = F.interpolate(logits, padded, mode="bilinear", align_corners=False)
         image = full[..., : input_shape[0], : input_shape[1]]
         return F.interpolate(image, image_shape, mode="bilinear", align_corners=False)
 

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from napari_segany.model.config import TinyViTConfig
 from napari_segany.model.image_encoder import window_partition, window_unpartition
-from napari_segany.model.layers import DropPath, Neck, drop_path_rates, finish, init_encoder
+from napari_segany.model.layers import ConvBN, DropPath, Neck, drop_path_rates, finish, init_encoder
 
 Steps = Generator[tuple[int, int], None, tuple[Tensor, tuple[Tensor, ...]]]
 
@@ -105,20 +105,6 @@ class Stage(nn.Module):
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
         self.downsample = downsample
-
-
-class ConvBN(nn.Module):
-    """Convolution without bias, then batch normalisation."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> None:
-        super().__init__()
-        self.c = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, groups=groups, bias=False)
-        self.bn = nn.BatchNorm2d(outputs)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return (B, outputs, H / stride, W / stride)."""
-        out: Tensor = self.bn(self.c(x))
-        return out
 
 
 class PatchEmbed(nn.Module):

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from napari_segany.model import ImageFeatures, Sam
+from napari_segany.model.pyramid_decoder import PixelsToTokens, mask_statistics
+
+
+def features_of(sam: Sam, images: int = 1) -> ImageFeatures:
+    with torch.no_grad():
+        return sam.encode(torch.randn(images, 3, 64, 64))
+
+
+PROMPTS = {
+    "points": torch.tensor([[[20.0, 30.0], [5.0, 60.0]], [[40.0, 10.0], [33.0, 33.0]]]),
+    "labels": torch.tensor([[1, 0], [1, 1]]),
+    "boxes": torch.tensor([[10.0, 10.0, 40.0, 50.0], [30.0, 0.0, 63.0, 20.0]]),
+    "masks": torch.linspace(-9, 9, 2 * 16 * 16).view(2, 1, 16, 16),
+}
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kinds", [("points", "labels"), ("boxes",), ("masks",), tuple(PROMPTS)])
+def test_prompts_of_one_image_are_answered_as_if_each_had_brought_it(pyramid: Sam, kinds: tuple[str, ...]):
+    shared = features_of(pyramid)
+    prompts = {kind: PROMPTS[kind] for kind in kinds}
+    masks, iou = pyramid.decode_all(shared, **prompts)
+    assert masks.shape == (2, 4, 16, 16)
+    assert iou.shape == (2, 4)
+    own = ImageFeatures(
+        shared.embedding.expand(2, -1, -1, -1), tuple(t.expand(2, -1, -1, -1) for t in shared.high_resolution)
+    )
+    masks_own, iou_own = pyramid.decode_all(own, **prompts)
+    torch.testing.assert_close(masks, masks_own, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(iou, iou_own, atol=1e-5, rtol=1e-4)
+    for index in range(2):
+        alone, _ = pyramid.decode_all(shared, **{kind: value[index : index + 1] for kind, value in prompts.items()})
+        torch.testing.assert_close(masks[index : index + 1], alone, atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", ["points", "boxes", "masks"])
+def test_every_kind_of_prompt_is_heard(pyramid: Sam, kind: str):
+    features = features_of(pyramid)
+    before, _ = pyramid.decode_all(features, **PROMPTS)
+    after, _ = pyramid.decode_all(features, **{**PROMPTS, kind: PROMPTS[kind] / 2})
+    assert not torch.allclose(before, after, atol=1e-4)
+
+
+@torch.no_grad()
+def test_a_token_begins_with_the_image_under_its_point(pyramid: Sam):
+    shared = features_of(pyramid)
+    elsewhere = shared.high_resolution[1].clone()
+    elsewhere[..., 4, 6] += 5  # the cell around x = 51.5, y = 35.5
+    changed = ImageFeatures(shared.embedding, (shared.high_resolution[0], elsewhere))
+    sample = pyramid.mask_decoder._sample
+    there, away = torch.tensor([[[51.5, 35.5]]]), torch.tensor([[[20.0, 20.0]]])
+    assert not torch.allclose(sample(shared, there), sample(changed, there))
+    assert torch.equal(sample(shared, away), sample(changed, away))
+
+
+def test_features_and_masks_must_fit_the_prompts(pyramid: Sam):
+    with pytest.raises(ValueError, match="3 image embeddings for 2 prompts"):
+        pyramid.decode_all(features_of(pyramid, images=3), **PROMPTS)
+    with pytest.raises(ValueError, match=r"expected \(B, 1, 16, 16\)"):
+        pyramid.decode_all(features_of(pyramid), masks=torch.zeros(1, 1, 8, 8))
+
+
+@torch.no_grad()
+def test_pixels_take_up_what_the_token_says_that_they_resemble():
+    look = PixelsToTokens(4, 4, num_heads=1)
+    for layer in (look.q_conv, look.k_proj, look.v_proj):
+        torch.nn.init.zeros_(layer.bias)
+        layer.weight.copy_(torch.eye(4).view_as(layer.weight))
+    tokens = 60 * torch.eye(4)[None, :2]  # two tokens, along the first and the second channel
+    x = torch.zeros(1, 4, 1, 3)
+    x[0, 0, 0, 0] = x[0, 1, 0, 1] = 1  # like the first, like the second, like neither
+    said = look(x, tokens)[0, :, 0]
+    torch.testing.assert_close(said[:, 0], tokens[0, 0])
+    torch.testing.assert_close(said[:, 1], tokens[0, 1])
+    torch.testing.assert_close(said[:, 2], tokens[0].mean(dim=0))
+
+
+def test_statistics_of_a_mask_by_hand():
+    high, low = torch.tensor(0.9).logit().item(), torch.tensor(0.2).logit().item()
+    logits = torch.full((4, 4), low)
+    logits[0] = high
+    expected, certainty, area, stability = mask_statistics(logits).tolist()
+    # Four pixels of 0.9 inside; twelve of 0.2 outside are 2.4 pixels that it misses.
+    assert expected == pytest.approx(3.6 / (4 + 2.4))
+    assert certainty == pytest.approx(0.9)
+    assert area == pytest.approx(torch.tensor(5.0).log().item() / 10)
+    assert stability == 1  # 0.9 lies above a logit of 1, 0.2 below -1
+
+
+def test_an_empty_mask_has_finite_statistics():
+    assert mask_statistics(torch.full((2, 4, 4), -50.0)).isfinite().all()
