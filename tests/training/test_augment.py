@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from napari_segany.model import SamConfig
 from napari_segany.training import augment
 from napari_segany.training.augment import PADDING_COLOUR, change_light, choose_masks, make_crop
 from napari_segany.training.config import TrainingConfig
@@ -31,7 +32,7 @@ def squares(size: int) -> Scene:
 @pytest.mark.usefixtures("unchanged_light")
 @pytest.mark.parametrize("seed", range(8))
 def test_masks_stay_on_their_objects(seed: int) -> None:
-    crop = make_crop(squares(64), PLAIN, 64, np.random.default_rng(seed))
+    crop = make_crop(squares(64), PLAIN, SamConfig(image_size=64), np.random.default_rng(seed))
     assert crop.image.shape == (64, 64, 3)
     assert sorted(crop.masks.sum(axis=(1, 2))) == [16 * 24, 20 * 40]  # the whole scene, turned or mirrored
     for mask in crop.masks:
@@ -41,14 +42,14 @@ def test_masks_stay_on_their_objects(seed: int) -> None:
 
 @pytest.mark.usefixtures("unchanged_light")
 def test_small_images_are_enlarged_to_the_model_input() -> None:
-    crop = make_crop(squares(64), replace(PLAIN, crop_size=128), 128, np.random.default_rng(0))
+    crop = make_crop(squares(64), replace(PLAIN, crop_size=128), SamConfig(image_size=128), np.random.default_rng(0))
     assert sorted(crop.masks.sum(axis=(1, 2))) == [4 * 16 * 24, 4 * 20 * 40]
 
 
 @pytest.mark.usefixtures("unchanged_light")
 def test_what_is_no_image_has_the_colour_of_padding() -> None:
     config = replace(PLAIN, scale_jitter=(0.5, 0.5))
-    crop = make_crop(squares(64), config, 64, np.random.default_rng(0))
+    crop = make_crop(squares(64), config, SamConfig(image_size=64), np.random.default_rng(0))
     padded = np.isclose(crop.image, PADDING_COLOUR).all(axis=2)
     assert padded.sum() == 64 * 64 - 32 * 32
     assert not crop.masks[:, padded].any()

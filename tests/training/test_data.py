@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from napari_segany.evaluation.data import Sample, find_samples
+from napari_segany.evaluation.data import Sample
+from napari_segany.model import SamConfig
 from napari_segany.training.config import TrainingConfig
 from napari_segany.training.data import CropSource, crop_batches, read_scene, sample_chances, split_by_group
 from napari_segany.training.distributed import World
+from napari_segany.training.sources import find_images
 
 
 def sample(dataset: str, name: str, group: str = "") -> Sample:
@@ -56,21 +58,21 @@ def test_nothing_is_kept_when_nothing_is_to_be_measured() -> None:
 
 def test_no_images_and_no_drawn_scenes_is_refused() -> None:
     with pytest.raises(ValueError, match="give a folder of images and labels, or set procedural_share to 1"):
-        CropSource([], TrainingConfig(), 512)
+        CropSource([], TrainingConfig(), SamConfig(image_size=512))
 
 
 def test_images_of_more_than_eight_bits_are_stretched(tmp_path: Path) -> None:
     for folder, values in (("images", np.array([[100, 300], [500, 900]])), ("labels", np.array([[0, 1], [1, 1]]))):
         (tmp_path / folder).mkdir()
         Image.fromarray(values.astype(np.uint16)).save(tmp_path / folder / "a.png")
-    scene = read_scene(find_samples(tmp_path)[0])
+    scene = read_scene(find_images(tmp_path)[0])
     assert scene.image.min() == 0
     assert scene.image.max() == 255
     assert scene.image[0, 1] == pytest.approx(255 * 200 / 800, abs=1)
 
 
 def test_the_number_of_workers_changes_nothing(tiny_training: TrainingConfig) -> None:
-    source = CropSource([], tiny_training, 64)
+    source = CropSource([], tiny_training, SamConfig(image_size=64))
     runs = [
         [crop for batch in crop_batches(source, 4, 12, 2, World(), workers) for crop in batch] for workers in (0, 2)
     ]
@@ -81,6 +83,6 @@ def test_the_number_of_workers_changes_nothing(tiny_training: TrainingConfig) ->
 
 
 def test_processes_share_the_numbers(tiny_training: TrainingConfig) -> None:
-    source = CropSource([], tiny_training, 64)
+    source = CropSource([], tiny_training, SamConfig(image_size=64))
     numbers = [list(crop_batches(source, 0, 12, 2, World(rank, 3), 0).sampler) for rank in range(3)]
     assert numbers == [[0, 1, 6, 7], [2, 3, 8, 9], [4, 5, 10, 11]]

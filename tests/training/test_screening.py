@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from napari_segany.engine.progress import drain
-from napari_segany.evaluation.data import find_samples
 from napari_segany.training.screening import screen
+from napari_segany.training.sources import find_images
 
 Writer = Callable[[str, np.ndarray, np.ndarray], None]
 
@@ -35,10 +35,10 @@ def test_what_cannot_be_used_is_left_out(write: Writer, tmp_path: Path) -> None:
     write("torn", image, labels)
     content = (tmp_path / "images" / "torn.png").read_bytes()
     (tmp_path / "images" / "torn.png").write_bytes(content[: len(content) // 2])
-    screening = drain(screen(find_samples(tmp_path)))
-    assert [sample.name for sample in screening.samples] == ["good"]
+    screening = drain(screen(find_images(tmp_path)))
+    assert [image.name for image in screening.images] == ["good"]
     empty, sizes, torn = sorted(screening.skipped)
-    assert "/empty: the label image has no objects" in empty
+    assert "/empty: it has no objects, all of it is background" in empty
     assert "(20, 30) and its labels are (20, 20)" in sizes
     assert "torn" in torn
 
@@ -46,8 +46,8 @@ def test_what_cannot_be_used_is_left_out(write: Writer, tmp_path: Path) -> None:
 def test_nothing_to_train_on_is_an_error(write: Writer, tmp_path: Path) -> None:
     write("empty", np.full((20, 30), 100), np.zeros((20, 30)))
     with pytest.raises(ValueError, match=r"none of the 1 images can be trained on; the first: .*no objects"):
-        drain(screen(find_samples(tmp_path)))
+        drain(screen(find_images(tmp_path)))
 
 
 def test_no_samples_are_no_error() -> None:
-    assert drain(screen([])).samples == ()
+    assert drain(screen([])).images == ()

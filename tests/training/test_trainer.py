@@ -3,33 +3,42 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from napari_segany.engine.progress import drain
-from napari_segany.evaluation.data import find_samples
-from napari_segany.model import SamConfig, build_sam, load_sam
+from napari_segany.engine.progress import Progress, Steps, drain
+from napari_segany.model import Sam, SamConfig, build_sam, load_sam
 from napari_segany.model.state_file import read_state
+from napari_segany.training import observer
 from napari_segany.training.config import TrainingConfig, read_config
 from napari_segany.training.data import CropSource
+from napari_segany.training.gradients import accumulate_gradients, train_step
 from napari_segany.training.optimizer import build_optimizer
-from napari_segany.training.trainer import accumulate_gradients, train, train_step
+from napari_segany.training.reports import Remark, TrainingStep
+from napari_segany.training.sources import find_images
+from napari_segany.training.trainer import train
+from napari_segany.training.validation import ValidationResult
 
 
-def test_every_parameter_learns(tiny_shape: SamConfig, tiny_training: TrainingConfig) -> None:
-    config = replace(tiny_training, drop_path=0.0, rounds=3)
-    source = CropSource([], config, tiny_shape.image_size)
+@pytest.mark.parametrize("fixture", ["tiny_shape", "pyramid_shape"])
+def test_every_parameter_learns(fixture: str, tiny_training: TrainingConfig, request: pytest.FixtureRequest) -> None:
+    shape = request.getfixturevalue(fixture)
+    config = replace(tiny_training, drop_path=0.0, rounds=3, warmup_steps=0)
+    source = CropSource([], config, shape)
     crops = [source[i] for i in range(8)]
     # Only the best of three masks learns, and background is clicked only where a mask spills: several starts.
     learned: set[str] = set()
     for seed in range(6):
         torch.manual_seed(seed)
-        sam = build_sam(tiny_shape)
+        sam = build_sam(shape)
+        # Branches that begin at zero hide what is before them, until a first step opens them.
+        train_step(sam, crops[:2], config, build_optimizer(sam, config), seed)
+        sam.zero_grad()
         accumulate_gradients(sam, crops, config, torch.Generator().manual_seed(seed))
         gradients = {name: parameter.grad for name, parameter in sam.named_parameters()}
         assert all(gradient is None or gradient.isfinite().all() for gradient in gradients.values())
@@ -40,7 +49,7 @@ def test_every_parameter_learns(tiny_shape: SamConfig, tiny_training: TrainingCo
 def test_parts_of_a_batch_add_up_to_its_gradient(tiny_shape: SamConfig, tiny_training: TrainingConfig) -> None:
     # With frozen running statistics an image's features do not depend on the others.
     config = replace(tiny_training, trainable="decoder", batch_size=4, rounds=2)
-    source = CropSource([], config, tiny_shape.image_size)
+    source = CropSource([], config, tiny_shape)
     crops = [source[i] for i in range(4)]
     gradients = []
     for parts in (1, 4):
@@ -51,12 +60,12 @@ def test_parts_of_a_batch_add_up_to_its_gradient(tiny_shape: SamConfig, tiny_tra
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-3, atol=1e-5)
 
 
-def test_thirty_steps_on_drawn_scenes_lower_the_loss(tiny_shape: SamConfig, tiny_training: TrainingConfig) -> None:
+def test_thirty_steps_on_drawn_scenes_lower_the_loss(pyramid_shape: SamConfig, tiny_training: TrainingConfig) -> None:
     config = replace(tiny_training, steps=30, batch_size=4, rounds=1, drop_path=0.0, learning_rate=5e-3)
     config = replace(config, scale_jitter=(2.0, 3.0), min_object_area=200, clip_norm=0.0)
     torch.manual_seed(0)
-    sam = build_sam(tiny_shape)
-    source = CropSource([], config, tiny_shape.image_size)
+    sam = build_sam(pyramid_shape)
+    source = CropSource([], config, pyramid_shape)
     crops = [source[i] for i in range(4)]  # the same four: what can be learned in 30 steps is to know them
     optimizer = build_optimizer(sam, config)
     results = [train_step(sam, crops, config, optimizer, step) for step in range(30)]
@@ -83,14 +92,16 @@ def test_a_resumed_run_equals_an_unbroken_one(
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
-def test_what_a_run_leaves(tiny_weights: Path, tiny_training: TrainingConfig, tmp_path: Path) -> None:
-    for name, offset in (("one", 0), ("two", 10), ("three", 20)):
-        _write_pair(tmp_path / "data", name, offset)
-    config = replace(tiny_training, procedural_share=0.5, validation_share=0.4, batch_size=2, min_object_area=4)
+def test_what_a_run_leaves(
+    tiny_weights: Path, tiny_training: TrainingConfig, tmp_path: Path, write_pairs: Callable[..., Path]
+) -> None:
+    pytest.importorskip("matplotlib")
+    data = write_pairs(3)
+    config = replace(tiny_training, procedural_share=0.5, validation_share=0.4, min_object_area=4, picture_every=4)
     result = drain(
         train(
             config,
-            find_samples(tmp_path / "data"),
+            find_images(data),
             tmp_path / "run",
             init=tiny_weights,
             device="cpu",
@@ -101,9 +112,16 @@ def test_what_a_run_leaves(tiny_weights: Path, tiny_training: TrainingConfig, tm
     with (tmp_path / "run" / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["step"] for row in rows if row["loss"]] == [str(step) for step in range(1, 7)]
-    assert [row["step"] for row in rows if row["click"]] == ["3", "6"]
+    assert [row["step"] for row in rows if row["click"]] == ["0", "3", "6"]
+    clicks = {int(row["step"]): float(row["click"]) for row in rows if row["click"]}
     assert result.validation is not None
     assert 0 <= result.validation.click <= result.validation.oracle <= 1
+    assert result.validation.click == pytest.approx(max(clicks.values()), abs=1e-4)
+    assert clicks[result.step] == pytest.approx(result.validation.click, abs=1e-4)
+    assert sorted(path.name for path in (tmp_path / "run" / "pictures").iterdir()) == [
+        "step_000004.png", "step_000006.png"
+    ]  # fmt: skip
+    assert (tmp_path / "run" / "metrics.png").is_file()
     assert load_sam(result.weights).config.image_size == 64
     assert read_state(result.weights).metadata["segany.data"] == "drawn in a test"
 
@@ -130,10 +148,94 @@ def test_a_crop_larger_than_the_model_is_refused(
         drain(train(replace(tiny_training, crop_size=128), [], tmp_path / "run", init=tiny_weights))
 
 
-def _write_pair(folder: Path, name: str, offset: int) -> None:
-    labels = np.zeros((48, 60), np.uint16)
-    labels[5:25, 4 + offset : 24 + offset] = 1
-    labels[30:44, 10:50] = 2
-    for kind, values in (("images", (labels > 0).astype(np.uint8) * 120 + 40), ("labels", labels)):
-        (folder / kind).mkdir(parents=True, exist_ok=True)
-        Image.fromarray(values).save(folder / kind / f"{name}.png")
+def test_the_best_weights_are_exported(
+    tiny_weights: Path,
+    tiny_training: TrainingConfig,
+    tmp_path: Path,
+    write_pairs: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The measured IoU is made up; which weights it belongs to is not.
+    measured: list[dict[str, torch.Tensor]] = []
+    clicks = [0.3, 0.7, 0.5, 0.7]
+
+    def made_up(sam: Sam, *more: object) -> Steps[ValidationResult]:
+        measured.append({key: tensor.clone() for key, tensor in sam.state_dict().items()})
+        yield Progress(0, 0)
+        return ValidationResult(clicks[len(measured) - 1], 0.9, 0.8, 0.1)
+
+    monkeypatch.setattr(observer, "validate", made_up)
+    config = replace(tiny_training, procedural_share=0.0, validation_share=0.4, validate_every=2, min_object_area=4)
+    result = drain(train(config, find_images(write_pairs(3)), tmp_path / "run", init=tiny_weights, device="cpu"))
+    assert (result.step, result.before and result.before.click) == (2, 0.3)
+    exported = read_state(result.weights)
+    assert exported.metadata["segany.step"] == "2"
+    for key, tensor in exported.tensors.items():
+        torch.testing.assert_close(tensor.float(), measured[1][key].float(), rtol=1e-3, atol=1e-4)
+    moved = [not torch.equal(measured[1][key], measured[3][key]) for key in measured[1]]
+    assert any(moved)
+
+
+def test_a_single_image_is_trained_on_and_said_to_be_the_only_one(
+    tiny_weights: Path, tiny_training: TrainingConfig, tmp_path: Path, write_pairs: Callable[..., Path]
+) -> None:
+    said: list[str] = []
+
+    def listen(progress: Progress) -> None:
+        if isinstance(progress, Remark):
+            said.append(progress.note)
+
+    config = replace(tiny_training, steps=2, procedural_share=0.0, min_object_area=4)
+    result = drain(
+        train(config, find_images(write_pairs(1)), tmp_path / "run", init=tiny_weights, device="cpu"), listen
+    )
+    assert (result.validation, result.step) == (None, 2)
+    assert load_sam(result.weights).config.image_size == 64
+    (sentence,) = said
+    assert sentence.startswith("there is one image: nothing is kept from training to measure on")
+
+
+def test_objects_that_may_not_be_asked_for_are_said_to_be_missing(
+    tiny_weights: Path, tiny_training: TrainingConfig, tmp_path: Path, write_pairs: Callable[..., Path]
+) -> None:
+    config = replace(tiny_training, steps=3, procedural_share=0.0, min_object_area=4000, log_every=2)
+    steps = train(config, find_images(write_pairs(2)), tmp_path / "run", init=tiny_weights, device="cpu")
+    said: list[str] = []
+    drain(steps, lambda progress: said.append(progress.note) if isinstance(progress, Remark) else None)
+    assert [sentence[:32] for sentence in said] == ["2 steps met no object of 4000 pi"]
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {"trainable": "lora", "lora_rank": 2},
+        {"trainable": "decoder", "variants": 2},
+        {"trainable": "decoder", "variants": 2, "memory_gb": 0.0},
+    ],
+    ids=["lora", "embeddings in memory", "embeddings in files"],
+)
+def test_resuming_a_fine_tuning_changes_nothing(
+    knobs: dict[str, object],
+    tiny_weights: Path,
+    tiny_training: TrainingConfig,
+    tmp_path: Path,
+    write_pairs: Callable[..., Path],
+) -> None:
+    config = replace(tiny_training, procedural_share=0.0, min_object_area=4, validation_share=0.4, **knobs)
+    images = find_images(write_pairs(3))
+    unbroken = drain(train(config, images, tmp_path / "a", init=tiny_weights, device="cpu"))
+    steps = train(config, images, tmp_path / "b", init=tiny_weights, device="cpu")
+    for progress in steps:
+        if isinstance(progress, TrainingStep) and progress.done == 4:
+            break
+    steps.close()
+    assert (tmp_path / "b" / "embeddings").exists() == (config.memory_gb == 0)
+    # The checkpoint knows the network: the weights of the start are not asked for again.
+    resumed = drain(train(config, images, tmp_path / "b", device="cpu", resume=True))
+    assert (unbroken.step, unbroken.validation, unbroken.before) == (resumed.step, resumed.validation, resumed.before)
+    first, second = read_state(unbroken.weights).tensors, read_state(resumed.weights).tensors
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    assert not (tmp_path / "b" / "embeddings").exists()
+    a, b = ((tmp_path / run / "metrics.csv").read_text().splitlines() for run in "ab")
+    # All but the second column, which is the time.
+    assert [line.split(",")[2:] for line in a] == [line.split(",")[2:] for line in b]

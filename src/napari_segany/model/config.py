@@ -100,11 +100,6 @@ class PyramidConfig:
     drop_path_rate: float = 0.0
 
 
-ENCODERS: Mapping[str, type[ViTConfig] | type[TinyViTConfig] | type[PyramidConfig]] = {
-    "vit": ViTConfig,
-    "tiny_vit": TinyViTConfig,
-    "pyramid": PyramidConfig,
-}
 EncoderConfig = ViTConfig | TinyViTConfig | PyramidConfig
 ENCODERS: Mapping[str, type[ViTConfig] | type[TinyViTConfig] | type[PyramidConfig]] = {
     "vit": ViTConfig,
@@ -192,7 +187,7 @@ VIT_H = SamConfig(
     encoder=ViTConfig(embed_dim=1280, depth=32, num_heads=16, global_attn_indexes=(7, 15, 23, 31)),
 )
 VIT_T = SamConfig(encoder=TinyViTConfig())
-LIGHT = SamConfig(encoder=PyramidConfig(), decoder_mlp_dim=512, iou_head_hidden_dim=128, max_enlargement=1.5)
+LIGHT = SamConfig(encoder=PyramidConfig(), decoder_mlp_dim=512, iou_head_hidden_dim=128, max_enlargement=1.0)
 
 PRESETS: Mapping[str, SamConfig] = {
     "light": LIGHT,

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from napari_segany.engine.image import input_scale
+from napari_segany.model.config import SamConfig
 from napari_segany.training.config import TrainingConfig
 from napari_segany.training.scene import Crop, Scene
 
@@ -21,7 +23,15 @@ from napari_segany.training.scene import Crop, Scene
 PADDING_COLOUR = (123.675, 116.28, 103.53)
 
 
-def make_crop(scene: Scene, config: TrainingConfig, image_size: int, rng: np.random.Generator) -> Crop:
+def make_crop(
+    scene: Scene,
+    config: TrainingConfig,
+    shape: SamConfig,
+    rng: np.random.Generator,
+    *,
+    changed: bool = True,
+    choice: np.random.Generator | None = None,
+) -> Crop:
     """Cut a random crop out of a scene and change it as training asks for.
 
     Parameters
@@ -30,21 +40,28 @@ def make_crop(scene: Scene, config: TrainingConfig, image_size: int, rng: np.ran
         The scene.
     config : TrainingConfig
         Says how large the crop is and what may be asked for.
-    image_size : int
-        Side of the model's input, in pixels, which sets the scale without jitter.
+    shape : SamConfig
+        The model, which sets the scale without jitter.
     rng : numpy.random.Generator
         Source of all chance.
+    changed : bool
+        Whether scale, orientation and light are changed; otherwise the crop is what inference would see there.
+    choice : numpy.random.Generator, optional
+        Source of the choice of objects, where it is another one.
     """
     height, width = scene.image.shape[:2]
-    low, high = np.log(config.scale_jitter)
-    scale = image_size / max(height, width) * float(np.exp(rng.uniform(low, high)))
+    scale = input_scale((height, width), shape.image_size, shape.max_enlargement)
+    if changed:
+        low, high = np.log(config.scale_jitter)
+        scale *= float(np.exp(rng.uniform(low, high)))
     window = _window(scene, config.crop_size, scale, rng)
     image, layers = _cut(scene, window, config.crop_size, scale)
-    image, layers = _flip(image, layers, rng)
-    masks = choose_masks(layers, config, rng)
+    if changed:
+        image, layers = _flip(image, layers, rng)
+    masks = choose_masks(layers, config, choice or rng)
     if image.shape[2] == 1:
         image = np.repeat(image, 3, axis=2)
-    return Crop(change_light(image, rng), masks)
+    return Crop(change_light(image, rng) if changed else image, masks)
 
 
 def choose_masks(

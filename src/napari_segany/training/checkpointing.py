@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,65 +14,104 @@ import torch
 from torch import Tensor
 
 from napari_segany.formats.atomic import replacing
-from napari_segany.model.sam import Sam
+from napari_segany.model import Sam, SamConfig
+from napari_segany.training.validation import Milestones, ValidationResult
 
 CHECKPOINT_NAME = "last.pt"
 
 
-def save_checkpoint(
-    path: str | os.PathLike[str],
-    sam: Sam,
-    average: dict[str, Tensor],
-    optimizer: torch.optim.Optimizer,
-    step: int,
-    best: float,
-) -> None:
-    """Write everything that a run goes on from.
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """Everything that a run goes on from; chance needs no room, it follows from the seed and the number of the step.
 
-    Chance needs no room: it follows from the seed and the number of the step.
-
-    Parameters
+    Attributes
     ----------
-    path : path
-        The file, replaced at once.
-    sam, average, optimizer : Sam, dict, Optimizer
-        The model, the moving average of its state, and AdamW with its moments.
+    model, average, optimizer : mapping
+        States of the model, of the moving average of it, and of AdamW with its moments.
     step : int
         Steps done.
-    best : float
-        Highest validation IoU so far; negative before the first validation.
+    milestones : Milestones
+        What was measured so far.
+    shape : SamConfig or None
+        The network; None in files of earlier versions.
     """
+
+    model: Mapping[str, Tensor]
+    average: Mapping[str, Tensor]
+    optimizer: Mapping[str, Any]
+    step: int
+    milestones: Milestones
+    shape: SamConfig | None
+
+
+def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
+    """Write a checkpoint; the file is replaced at once."""
     state = {
-        "model": sam.state_dict(),
-        "average": average,
-        "optimizer": optimizer.state_dict(),
-        "step": step,
-        "best": best,
+        "model": dict(checkpoint.model),
+        "average": dict(checkpoint.average),
+        "optimizer": dict(checkpoint.optimizer),
+        "step": checkpoint.step,
+        "milestones": asdict(checkpoint.milestones),
     }
+    if checkpoint.shape is not None:
+        state["shape"] = json.dumps(checkpoint.shape.to_dict())
     with replacing(path) as temporary:
         torch.save(state, temporary)
 
 
-def load_checkpoint(
-    path: str | os.PathLike[str], sam: Sam, average: dict[str, Tensor], optimizer: torch.optim.Optimizer
-) -> tuple[int, float]:
-    """Put a run back to where `save_checkpoint` left it; return the steps done and the best validation IoU.
+def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+    """Read what `save_checkpoint` wrote, to the CPU.
 
     Raises
     ------
     ValueError
-        For a file that is damaged, or of another model.
+        For a file that is damaged, or of another kind.
     """
     path = Path(path)
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        sam.load_state_dict(state["model"])
+        return Checkpoint(
+            state["model"],
+            state["average"],
+            state["optimizer"],
+            int(state["step"]),
+            _milestones(state.get("milestones", {})),
+            SamConfig.from_dict(json.loads(state["shape"])) if "shape" in state else None,
+        )
+    except (RuntimeError, KeyError, TypeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        raise _refused(path, error) from error
+
+
+def restore(
+    path: str | os.PathLike[str],
+    checkpoint: Checkpoint,
+    sam: Sam,
+    average: dict[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+) -> None:
+    """Put a model, its average and its optimiser to where a checkpoint left them, in place.
+
+    Raises
+    ------
+    ValueError
+        For a checkpoint of another model, or of other weights that learn; it names `path`.
+    """
+    try:
+        sam.load_state_dict(checkpoint.model)
         for key, tensor in average.items():
-            tensor.copy_(state["average"][key])
-        optimizer.load_state_dict(state["optimizer"])
-        return int(state["step"]), float(state["best"])
-    except (RuntimeError, KeyError, EOFError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(
-            f"{path} is not a checkpoint of this run ({reason}); start anew without --resume in another folder"
-        ) from error
+            tensor.copy_(checkpoint.average[key])
+        optimizer.load_state_dict(dict(checkpoint.optimizer))
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise _refused(Path(path), error) from error
+
+
+def _milestones(values: Mapping[str, Any]) -> Milestones:
+    results = {name: ValidationResult(**values[name]) for name in ("before", "best") if values.get(name)}
+    return Milestones(results.get("before"), results.get("best"), int(values.get("best_step", 0)))
+
+
+def _refused(path: Path, error: Exception) -> ValueError:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return ValueError(
+        f"{path} is not a checkpoint of this run ({reason}); start anew without --resume in another folder"
+    )

@@ -14,7 +14,7 @@ from napari_segany.formats.atomic import replacing
 
 SCHEDULES = ("step", "cosine", "constant")
 PRECISIONS = ("float32", "bfloat16")
-TRAINABLE = ("all", "decoder")
+TRAINABLE = ("all", "decoder", "lora")
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,18 @@ class TrainingConfig:
     ema_decay : float
         Of the moving average of the weights that is validated and exported; 0 is none.
     trainable : str
-        `all`, or `decoder` (image encoder frozen, its running statistics included).
+        `all`; `decoder` (image encoder frozen, its running statistics included); or `lora` (the same, but for
+        low-rank adapters of its attention, arXiv:2106.09685).
+    lora_rank : int
+        Rank of the adapters.
+    lora_alpha : float
+        What an adapter adds is multiplied by `lora_alpha / lora_rank`.
+    variants : int
+        Crops of each image with `trainable` `decoder`: made once, the first as inference would see it, so that their
+        embeddings are computed once as well. 0 makes and encodes a new crop each time.
+    memory_gb : float
+        Memory for images that were read (of each worker), and as much again for embeddings of a frozen encoder, in
+        GB (10^9 bytes). Images beyond it are read again, embeddings go to files in the run's folder.
     scale_jitter : tuple of float
         Smallest and largest factor on the scale that inference would choose (large-scale jitter).
     min_object_area : int
@@ -87,6 +98,8 @@ class TrainingConfig:
         Share of groups kept from training to measure on.
     validate_every, checkpoint_every, log_every : int
         Steps between validations, checkpoints and lines of `metrics.csv`.
+    picture_every : int
+        Steps between pictures of predictions; 0 makes none.
     validation_images, validation_objects : int
         Images, and objects of each, in a validation.
     workers : int
@@ -125,6 +138,10 @@ class TrainingConfig:
     precision: str = "float32"
     ema_decay: float = 0.999
     trainable: str = "all"
+    lora_rank: int = 8
+    lora_alpha: float = 8.0
+    variants: int = 0
+    memory_gb: float = 2.0
     scale_jitter: tuple[float, float] = (0.1, 2.0)
     min_object_area: int = 16
     max_object_share: float = 0.9
@@ -134,13 +151,14 @@ class TrainingConfig:
     validate_every: int = 200
     checkpoint_every: int = 100
     log_every: int = 10
+    picture_every: int = 200
     validation_images: int = 40
     validation_objects: int = 8
     workers: int = 0
     threads: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "accumulation", "masks_per_image", "rounds"):
+        for name in ("steps", "batch_size", "accumulation", "masks_per_image", "rounds", "lora_rank"):
             self._require(name, getattr(self, name) >= 1, "1 or more")
         for name in ("validate_every", "checkpoint_every", "log_every", "validation_images", "validation_objects"):
             self._require(name, getattr(self, name) >= 1, "1 or more")
@@ -148,16 +166,19 @@ class TrainingConfig:
             self._require(name, 0 <= getattr(self, name) <= 1, "between 0 and 1")
         for name in ("validation_share", "ema_decay", "drop_path"):
             self._require(name, 0 <= getattr(self, name) < 1, "at least 0 and less than 1")
-        for name in ("focal_weight", "dice_weight", "iou_weight", "weight_decay", "clip_norm", "warmup_steps"):
+        for name in ("focal_weight", "dice_weight", "iou_weight", "weight_decay", "clip_norm", "warmup_steps",
+                     "variants", "memory_gb", "picture_every", "workers", "threads"):  # fmt: skip
             self._require(name, getattr(self, name) >= 0, "0 or more")
-        for name in ("learning_rate", "layer_decay", "max_object_share"):
+        for name in ("learning_rate", "layer_decay", "max_object_share", "lora_alpha"):
             self._require(name, getattr(self, name) > 0, "more than 0")
         for name, choices in (("schedule", SCHEDULES), ("precision", PRECISIONS), ("trainable", TRAINABLE)):
             self._require(name, getattr(self, name) in choices, f"one of {', '.join(choices)}")
         self._require("crop_size", self.crop_size > 0 and self.crop_size % 16 == 0, "a positive multiple of 16")
         self._require("loss_stride", self.loss_stride in (1, 2, 4), "1, 2 or 4")
         self._require("accumulation", self.batch_size % self.accumulation == 0, "a divisor of batch_size")
-        self._require("workers", self.workers >= 0, "0 or more")
+        self._require(
+            "variants", not self.variants or self.trainable == "decoder", "0, unless trainable is 'decoder'"
+        )
         low, high = self.scale_jitter
         self._require("scale_jitter", 0 < low <= high, "two factors above 0, the smaller first")
         self._require("sources", all(weight >= 0 for weight in self.sources.values()), "weights of 0 or more")

@@ -6,14 +6,17 @@ interruption changes what is seen.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from napari_segany.evaluation.data import Sample
+from napari_segany.model.config import SamConfig
+from napari_segany.training.annotated import AnnotatedImage, Layers, Named
 from napari_segany.training.augment import make_crop
 from napari_segany.training.config import TrainingConfig
 from napari_segany.training.distributed import World
@@ -21,6 +24,12 @@ from napari_segany.training.scene import Crop, Scene
 from napari_segany.training.synthetic import draw_scene
 
 ATTEMPTS = 8
+GIGABYTE = 10**9
+
+# They end the seeds of fixed variants and of scenes for pictures, whose first numbers may be those of a crop.
+_VARIANTS, _DRAWN = 1, 2
+
+AnyNamed = TypeVar("AnyNamed", bound=Named)
 
 
 class CropSource(Dataset[Crop]):
@@ -28,51 +37,112 @@ class CropSource(Dataset[Crop]):
 
     Parameters
     ----------
-    samples : sequence of Sample
+    images : sequence of AnnotatedImage
         The annotated images; there may be none if all scenes are drawn.
     config : TrainingConfig
         What to mix and how to crop.
-    image_size : int
-        Side of the model's input, in pixels.
+    shape : SamConfig
+        The model, whose input sets the scale.
 
     Raises
     ------
     ValueError
-        For no samples where some are to be read, or `sources` whose weights leave nothing.
+        For no images where some are to be read, or `sources` whose weights leave nothing.
     """
 
-    def __init__(self, samples: Sequence[Sample], config: TrainingConfig, image_size: int) -> None:
-        if not samples and config.procedural_share < 1:
+    def __init__(self, images: Sequence[AnnotatedImage], config: TrainingConfig, shape: SamConfig) -> None:
+        if not images and config.procedural_share < 1:
             raise ValueError(
                 f"there are no training images, and procedural_share is {config.procedural_share}: "
                 "give a folder of images and labels, or set procedural_share to 1"
             )
-        self.samples = list(samples)
+        self.images = list(images)
         self.config = config
-        self.image_size = image_size
-        self._chances = sample_chances(self.samples, config)
-        self._read: dict[int, Scene] = {}
+        self.shape = shape
+        # Drawn scenes are twice as wide as a crop: large enough to choose from, and quick to draw.
+        self._drawn_size = min(shape.image_size, 2 * config.crop_size)
+        self._chances = sample_chances(self.images, config)
+        self._kept: dict[int, Scene] = {}
+        self._room = config.memory_gb * GIGABYTE
 
     def __getitem__(self, index: int) -> Crop:
         """Return crop `index`; a scene whose crop shows no object is given up for another, a few times."""
         for attempt in range(ATTEMPTS):
-            rng = np.random.default_rng((self.config.seed, index, attempt))
-            crop = make_crop(self._scene(rng), self.config, self.image_size, rng)
+            crop = self._crop(np.random.default_rng((self.config.seed, index, attempt)))
             if len(crop.masks):
                 break
         return crop
 
-    def _scene(self, rng: np.random.Generator) -> Scene:
+    def _crop(self, rng: np.random.Generator) -> Crop:
         if rng.random() < self.config.procedural_share:
-            return draw_scene(self.image_size, rng)
-        index = int(rng.choice(len(self.samples), p=self._chances))
-        if index not in self._read:
-            self._read[index] = read_scene(self.samples[index])
-        return self._read[index]
+            return self._cut(draw_scene(self._drawn_size, rng), rng)
+        number = int(rng.choice(len(self.images), p=self._chances))
+        if not self.config.variants:
+            return self._cut(self._scene(number), rng)
+        variant = int(rng.integers(self.config.variants))
+        fixed = np.random.default_rng((self.config.seed, number, variant, _VARIANTS))
+        crop = self._cut(self._scene(number), fixed, changed=variant > 0, choice=rng)
+        return replace(crop, recurs=True)
+
+    def _cut(
+        self,
+        scene: Scene,
+        rng: np.random.Generator,
+        changed: bool = True,
+        choice: np.random.Generator | None = None,
+    ) -> Crop:
+        return make_crop(scene, self.config, self.shape, rng, changed=changed, choice=choice)
+
+    def _scene(self, number: int) -> Scene:
+        if number in self._kept:
+            return self._kept[number]
+        scene = read_scene(self.images[number])
+        size = scene.image.nbytes + sum(layer.nbytes for layer in scene.layers)
+        if size <= self._room:
+            self._kept[number] = scene
+            self._room -= size
+        return scene
 
 
-def sample_chances(samples: Sequence[Sample], config: TrainingConfig) -> np.ndarray:
-    """Return the chance of every sample: kinds by their weights in `config.sources`, alike within a kind."""
+@dataclass(frozen=True)
+class DrawnImage:
+    """A drawn scene as an annotated image, for pictures of runs that read none.
+
+    Attributes
+    ----------
+    seed, number : int
+        What the scene follows from.
+    size : int
+        Its side, in pixels.
+    """
+
+    seed: int
+    number: int
+    size: int
+
+    @property
+    def dataset(self) -> str:
+        """Say that it is drawn."""
+        return "drawn"
+
+    @property
+    def name(self) -> str:
+        """Its number."""
+        return str(self.number)
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """Nothing."""
+        return {}
+
+    def read(self) -> tuple[np.ndarray, Layers]:
+        """Draw it."""
+        scene = draw_scene(self.size, np.random.default_rng((self.seed, self.number, _DRAWN)))
+        return scene.image.astype(np.uint8), scene.layers
+
+
+def sample_chances(samples: Sequence[Named], config: TrainingConfig) -> np.ndarray:
+    """Return the chance of every image: kinds by their weights in `config.sources`, alike within a kind."""
     if not samples:
         return np.zeros(0)
     patterns = list(config.sources)
@@ -89,9 +159,9 @@ def sample_chances(samples: Sequence[Sample], config: TrainingConfig) -> np.ndar
     return chances / chances.sum()
 
 
-def read_scene(sample: Sample) -> Scene:
+def read_scene(annotated: AnnotatedImage) -> Scene:
     """Read an annotated image as a scene in 0 to 255."""
-    image, labels = sample.read()
+    image, layers = annotated.read()
     if image.ndim == 3:
         image = image[..., :3]
     if image.dtype != np.uint8:
@@ -99,20 +169,20 @@ def read_scene(sample: Sample) -> Scene:
         low, high = np.percentile(finite, (0.1, 99.9)) if finite.size else (0.0, 1.0)
         scaled = (np.nan_to_num(image.astype(np.float64), nan=low) - low) / max(float(high - low), 1e-12)
         image = (np.clip(scaled, 0, 1) * 255).astype(np.float32)
-    return Scene(image, (labels.astype(np.int32),))
+    return Scene(image, tuple(layer.astype(np.int32) for layer in layers))
 
 
-def split_by_group(samples: Sequence[Sample], share: float, seed: int) -> tuple[list[Sample], list[Sample]]:
-    """Part samples into those to train on and those to measure on; images of one group stay together.
+def split_by_group(samples: Sequence[AnyNamed], share: float, seed: int) -> tuple[list[AnyNamed], list[AnyNamed]]:
+    """Part images into those to train on and those to measure on; images of one group stay together.
 
-    Groups are chosen by chance within every data set, until `share` of its images is reached. A sample's group is
+    Groups are chosen by chance within every data set, until `share` of its images is reached. An image's group is
     its metadata's `group`, else its own name.
     """
-    training: list[Sample] = []
-    measuring: list[Sample] = []
+    training: list[AnyNamed] = []
+    measuring: list[AnyNamed] = []
     for dataset in sorted({sample.dataset for sample in samples}):
         own = [sample for sample in samples if sample.dataset == dataset]
-        groups: dict[str, list[Sample]] = {}
+        groups: dict[str, list[AnyNamed]] = {}
         for sample in own:
             groups.setdefault(sample.metadata.get("group", sample.name), []).append(sample)
         order = np.random.default_rng(seed).permutation(sorted(groups))

@@ -18,7 +18,7 @@ def build_optimizer(sam: Sam, config: TrainingConfig) -> torch.optim.AdamW:
     """Return AdamW over the parameters that learn.
 
     Weight decay leaves out biases, normalisations, embeddings and position tables, whose scale means something; the
-    learning rate of encoder blocks falls from the last to the first by `layer_decay`.
+    learning rate of a transformer's blocks falls from the last to the first by `layer_decay`.
     """
     depths = _block_depths(sam)
     deepest = max(depths.values(), default=0)
@@ -28,7 +28,7 @@ def build_optimizer(sam: Sam, config: TrainingConfig) -> torch.optim.AdamW:
             continue
         decay = config.weight_decay if parameter.ndim > 1 and not _is_embedding(name) else 0.0
         scale = 1.0
-        if name.startswith("image_encoder."):
+        if depths and name.startswith("image_encoder."):
             # The patch embedding lies below the first block, the neck above the last.
             depth = deepest + 1 if ".neck." in name else depths.get(name, 0)
             scale = config.layer_decay ** (deepest + 1 - depth)
@@ -65,6 +65,12 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate * group["scale"]
 
 
+def start_average(sam: Sam) -> dict[str, Tensor]:
+    """Return a copy of the model's state for `follow`; what does not learn is shared with the model, not copied."""
+    frozen = {name for name, parameter in sam.named_parameters() if not parameter.requires_grad}
+    return {key: tensor if key in frozen else tensor.clone() for key, tensor in sam.state_dict().items()}
+
+
 def follow(average: dict[str, Tensor], sam: Sam, decay: float, step: int) -> None:
     """Move an exponential average of the model's state towards the model; quickly at first.
 
@@ -82,6 +88,8 @@ def follow(average: dict[str, Tensor], sam: Sam, decay: float, step: int) -> Non
     weight = min(decay, (1 + step) / (10 + step))
     with torch.no_grad():
         for key, tensor in sam.state_dict().items():
+            if average[key].data_ptr() == tensor.data_ptr():
+                continue
             if tensor.is_floating_point():
                 average[key].lerp_(tensor, 1 - weight)
             else:

@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from napari_segany.evaluation.points import center_point
-from napari_segany.model.sam import ImageFeatures, Sam
+from napari_segany.model.features import ImageFeatures
+from napari_segany.model.sam import Sam
 from napari_segany.training.config import TrainingConfig
 from napari_segany.training.losses import dice_loss, focal_loss, mask_iou
 from napari_segany.training.prompts import (

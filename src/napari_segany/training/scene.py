@@ -36,7 +36,10 @@ class Crop:
         (S, S, 3) float32, RGB in 0 to 255; the mean colour of the model's normalisation where there is no image.
     masks : numpy.ndarray
         (N, S, S) bool, the objects to ask for; N may be 0.
+    recurs : bool
+        Whether the same image comes again in this run, perhaps with other objects.
     """
 
     image: NDArray[np.float32]
     masks: NDArray[np.bool_]
+    recurs: bool = False

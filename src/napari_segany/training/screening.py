@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from napari_segany.engine.progress import Progress, Steps
-from napari_segany.evaluation.data import Sample
+from napari_segany.training.annotated import AnnotatedImage
 
 
 @dataclass(frozen=True)
@@ -15,18 +15,18 @@ class Screening:
 
     Attributes
     ----------
-    samples : tuple of Sample
+    images : tuple of AnnotatedImage
         Those with a readable image and at least one object.
     skipped : tuple of str
         Why each of the others is left out.
     """
 
-    samples: tuple[Sample, ...]
+    images: tuple[AnnotatedImage, ...]
     skipped: tuple[str, ...]
 
 
-def screen(samples: Sequence[Sample]) -> Steps[Screening]:
-    """Read every image and label image once.
+def screen(images: Sequence[AnnotatedImage]) -> Steps[Screening]:
+    """Read every image and its objects once.
 
     Returns
     -------
@@ -36,21 +36,24 @@ def screen(samples: Sequence[Sample]) -> Steps[Screening]:
     Raises
     ------
     ValueError
-        If there are samples and none can be used; it gives the first reason.
+        If there are images and none can be used; it gives the first reason.
     """
-    usable: list[Sample] = []
+    usable: list[AnnotatedImage] = []
     skipped: list[str] = []
-    for number, sample in enumerate(samples):
-        yield Progress(number, len(samples), "Looking through the images")
+    for number, image in enumerate(images):
+        yield Progress(number, len(images), "Looking through the images")
         try:
-            _, labels = sample.read()
-        except (ValueError, OSError) as error:
-            skipped.append(f"{sample.dataset}/{sample.name}: {error}")
-            continue
-        if labels.any():
-            usable.append(sample)
+            _, layers = image.read()
+        except OSError as error:
+            reason = f"{error.filename}: {error.strerror}" if error.filename is not None else str(error)
+            skipped.append(f"{image.dataset}/{image.name}: {reason}")
+        except ValueError as error:
+            skipped.append(f"{image.dataset}/{image.name}: {error}")
         else:
-            skipped.append(f"{sample.dataset}/{sample.name}: the label image has no objects (all of it is 0)")
-    if samples and not usable:
-        raise ValueError(f"none of the {len(samples)} images can be trained on; the first: {skipped[0]}")
+            if any(layer.any() for layer in layers):
+                usable.append(image)
+            else:
+                skipped.append(f"{image.dataset}/{image.name}: it has no objects, all of it is background")
+    if images and not usable:
+        raise ValueError(f"none of the {len(images)} images can be trained on; the first: {skipped[0]}")
     return Screening(tuple(usable), tuple(skipped))

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import MutableMapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_segany.engine.embedding import ImageEmbedding
 from napari_segany.engine.predictor import Predictor
 from napari_segany.engine.progress import Progress, Steps
-from napari_segany.evaluation.data import Sample
 from napari_segany.evaluation.metrics import intersection_over_union
 from napari_segany.evaluation.points import bounding_box, center_point
-from napari_segany.model.sam import Sam
+from napari_segany.model import Sam
+from napari_segany.training.annotated import AnnotatedImage, Layers
+
+SMALLEST = 10
+"""Pixels that an object must have to be asked for."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +39,53 @@ class ValidationResult:
     error: float
 
 
-def validate(sam: Sam, samples: Sequence[Sample], objects: int, seed: int) -> Steps[ValidationResult]:
+@dataclass(frozen=True)
+class Milestones:
+    """What was measured at the start of a run and at its best step.
+
+    Attributes
+    ----------
+    before : ValidationResult or None
+        Of the weights that the run began with.
+    best : ValidationResult or None
+        That of the highest IoU after one click.
+    best_step : int
+        Steps done then.
+    """
+
+    before: ValidationResult | None = None
+    best: ValidationResult | None = None
+    best_step: int = 0
+
+    def after(self, step: int, result: ValidationResult) -> Milestones:
+        """Return what holds once a step was measured; of equally good steps the first is the best."""
+        before = result if step == 0 else self.before
+        if np.isnan(result.click) or (self.best is not None and result.click <= self.best.click):
+            return replace(self, before=before)
+        return Milestones(before, result, step)
+
+
+def validate(
+    sam: Sam,
+    images: Sequence[AnnotatedImage],
+    objects: int,
+    seed: int,
+    kept: MutableMapping[int, ImageEmbedding] | None = None,
+) -> Steps[ValidationResult]:
     """Measure one click and a box on up to `objects` objects of every image.
+
+    Parameters
+    ----------
+    sam : Sam
+        The model.
+    images : sequence of AnnotatedImage
+        What to measure on.
+    objects : int
+        Objects of each image, chosen by chance.
+    seed : int
+        Of that choice.
+    kept : mapping of int to ImageEmbedding, optional
+        Embeddings by the number of their image, of an encoder that does not change between calls; filled here.
 
     Returns
     -------
@@ -44,14 +94,13 @@ def validate(sam: Sam, samples: Sequence[Sample], objects: int, seed: int) -> St
     """
     predictor = Predictor(sam, device=str(sam.pixel_mean.device))
     rows: list[tuple[float, float, float, float]] = []
-    for number, sample in enumerate(samples):
-        yield Progress(number, len(samples), "Measuring on images kept from training")
-        image, labels = sample.read()
-        rng = np.random.default_rng((seed, number))
-        masks = _some_objects(labels, objects, rng)
+    for number, annotated in enumerate(images):
+        yield Progress(number, len(images), "Measuring on images kept from training")
+        image, layers = annotated.read()
+        masks = some_objects(layers, objects, np.random.default_rng((seed, number)))
         if not len(masks):
             continue
-        embedding = predictor.encode(image)
+        embedding = embedding_of(predictor, image, number, kept)
         clicks = np.array([[center_point(mask)] for mask in masks], float)
         answer = predictor.predict(embedding, points=clicks, labels=np.ones(clicks.shape[:2], int), multimask=True)
         iou = intersection_over_union(answer.masks, masks[:, None])
@@ -64,9 +113,26 @@ def validate(sam: Sam, samples: Sequence[Sample], objects: int, seed: int) -> St
     return ValidationResult(*(float(mean) for mean in means))
 
 
-def _some_objects(labels: NDArray[np.integer], count: int, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Return up to `count` objects of at least 10 pixels as (N, H, W)."""
-    areas = np.bincount(labels.ravel())
-    areas[0] = 0
-    numbers = rng.permutation(np.flatnonzero(areas >= 10))[:count]
-    return labels == numbers[:, None, None]
+def some_objects(layers: Layers, count: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Return up to `count` objects of at least `SMALLEST` pixels as (N, H, W), chosen by chance."""
+    candidates: list[tuple[int, int]] = []
+    for number, labels in enumerate(layers):
+        areas = np.bincount(labels.ravel())
+        areas[0] = 0
+        candidates += [(number, int(label)) for label in np.flatnonzero(areas >= SMALLEST)]
+    chosen = [candidates[index] for index in rng.permutation(len(candidates))[:count]]
+    masks = [layers[number] == label for number, label in chosen]
+    return np.stack(masks) if masks else np.zeros((0, *layers[0].shape), bool)
+
+
+def embedding_of(
+    predictor: Predictor, image: NDArray[Any], number: int, kept: MutableMapping[int, ImageEmbedding] | None
+) -> ImageEmbedding:
+    """Return the embedding of an image, the kept one where there is one."""
+    if kept is not None and number in kept:
+        # The decoder has learned since, which gives the model another name.
+        return replace(kept[number], model_name=predictor.name)
+    embedding = predictor.encode(image)
+    if kept is not None:
+        kept[number] = embedding
+    return embedding

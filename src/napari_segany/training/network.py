@@ -1,0 +1,66 @@
+"""The network that a run begins with: of which shape, with which weights, and what of it learns."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import torch
+
+from napari_segany.engine.loaded_model import load_model
+from napari_segany.model import Sam, SamConfig, build_sam
+from napari_segany.model.config import PRESETS
+from napari_segany.training.config import TrainingConfig
+from napari_segany.training.lora import add_adapters
+
+
+def start_network(
+    config: TrainingConfig, init: str | os.PathLike[str] | None = None, shape: SamConfig | None = None
+) -> Sam:
+    """Build the model to train, on the CPU.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        Says what learns, and the shape where nothing else does.
+    init : str or path, optional
+        The weights to start from: a name of the registry, or a checkpoint file.
+    shape : SamConfig, optional
+        The shape of a model whose weights are loaded afterwards, as those of a run that goes on.
+
+    Raises
+    ------
+    ValueError
+        For an unknown model, or a configuration that it cannot serve.
+    FileNotFoundError
+        For weights that are not on this computer.
+    """
+    if init is None and shape is None and config.model not in PRESETS:
+        raise ValueError(f"model is {config.model!r}; known are {', '.join(PRESETS)}")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        source = None if init is None or shape is not None else load_model(init, None)[1]
+        shape = shape or (PRESETS[config.model] if source is None else source.config)
+        sam = build_sam(replace(shape, encoder=replace(shape.encoder, drop_path_rate=config.drop_path)))
+        if source is not None:
+            sam.load_state_dict(source.state_dict())
+        if config.crop_size > sam.config.image_size:
+            raise ValueError(
+                f"crop_size is {config.crop_size}; this model takes at most {sam.config.image_size}, its input size"
+            )
+        if config.trainable == "decoder":
+            sam.image_encoder.requires_grad_(False)
+        if config.trainable == "lora":
+            add_adapters(sam, config.lora_rank, config.lora_alpha)
+    return sam
+
+
+def preset_name(shape: SamConfig) -> str:
+    """Return the name of a known architecture ("vit_b"); an empty string for any other."""
+    plain = replace(shape, encoder=replace(shape.encoder, drop_path_rate=0.0))
+    return next((name for name, preset in PRESETS.items() if preset == plain), "")
+
+
+def learning_weights(sam: Sam) -> int:
+    """Return the number of weights that learn."""
+    return sum(parameter.numel() for parameter in sam.parameters() if parameter.requires_grad)
