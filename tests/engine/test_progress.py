@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from napari_segany.engine.progress import Progress, drain
+from napari_segany.engine.progress import Progress, drain, relabelled
 
 
 def work(steps: int, log: list[str]):
@@ -40,3 +40,32 @@ def test_an_exception_of_the_work_goes_through():
 
     with pytest.raises(ValueError, match="defect"):
         drain(failing())
+
+
+def test_inner_work_reports_under_the_outer_works_name_and_hands_on_its_result():
+    log = []
+    steps = relabelled(work(3, log), lambda inner: Progress(0, 7, f"part {inner.done}"))
+    seen = []
+    assert drain(steps, seen.append) == "result"
+    assert seen == [Progress(0, 7, f"part {done}") for done in (1, 2, 3)]
+    assert log == ["closed"]
+    assert drain(relabelled(work(0, log), lambda inner: inner)) == "result"
+
+
+def test_closing_the_outer_work_closes_the_inner_one_at_once():
+    log = []
+    steps = relabelled(work(3, log), lambda inner: inner)
+    next(steps)
+    steps.close()
+    assert log == ["closed"]
+
+
+def test_an_error_of_the_label_closes_the_inner_work():
+    log = []
+
+    def defect(inner: Progress) -> Progress:
+        raise KeyError("defect")
+
+    with pytest.raises(KeyError, match="defect"):
+        drain(relabelled(work(3, log), defect))
+    assert log == ["closed"]

@@ -50,6 +50,18 @@ def path(tmp_path):
     return path
 
 
+def test_further_fields_of_images_and_labels_of_objects_go_both_ways(tmp_path):
+    path = tmp_path / "a.json"
+    extra = {"license": 3, "where": {"plane": [1, 2]}, "height": "ours wins"}
+    with writing_coco(path) as writer:
+        writer.add("a.png", SIZE, [CocoObject(MaskRecord.from_mask(solid()), label=7), item(solid())], extra)
+    (image,) = read_coco(path).images
+    assert image.extra == {"license": 3, "where": {"plane": [1, 2]}}
+    assert image.size == SIZE
+    assert [one.label for one in image.objects] == [7, None]
+    assert opened_by_pycocotools(path).loadImgs(1)[0]["license"] == 3
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_pycocotools_reads_the_same_masks_boxes_and_areas(tmp_path, form):
     path = tmp_path / "a.json"

@@ -3,8 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tifffile
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from pycocotools import mask as mask_api
 
-from napari_segany.formats.labels import read_label_tiff, to_labels, write_label_tiff
+from napari_segany.formats.labels import read_label_tiff, run_lengths_by_label, to_labels, write_label_tiff
 from napari_segany.formats.record import MaskRecord
 
 SHAPE = (20, 30)
@@ -97,3 +101,30 @@ def test_other_tiff_files_hold_no_labels(tmp_path):
     (tmp_path / "damaged.tif").write_bytes(b"no labels")
     with pytest.raises(ValueError, match="damaged"):
         read_label_tiff(tmp_path / "damaged.tif")
+
+
+@given(
+    hnp.arrays(
+        st.sampled_from([np.uint8, np.int64, np.uint32]),
+        hnp.array_shapes(min_dims=2, max_dims=2, max_side=8),
+        elements=st.integers(0, 4),
+    )
+)
+def test_every_object_of_a_label_image_is_the_judges_mask(labels):
+    found = run_lengths_by_label(labels)
+    assert list(found) == [int(number) for number in np.unique(labels) if number]
+    for number, rle in found.items():
+        np.testing.assert_array_equal(mask_api.decode(rle.to_dict()) > 0, labels == number)
+
+
+def test_negative_and_boolean_labels_are_objects():
+    labels = np.array([[-2, 0], [7, -2]])
+    assert {number: rle.area for number, rle in run_lengths_by_label(labels).items()} == {-2: 2, 7: 1}
+    assert [rle.area for rle in run_lengths_by_label(labels > 0).values()] == [1]
+    assert run_lengths_by_label(np.zeros((0, 4), int)) == {}
+
+
+@pytest.mark.parametrize("labels", [np.zeros(3, int), np.zeros((2, 2)), np.zeros((2, 2, 2), int)])
+def test_other_arrays_are_no_label_image(labels):
+    with pytest.raises(ValueError, match="label image is"):
+        run_lengths_by_label(labels)

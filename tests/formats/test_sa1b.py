@@ -69,6 +69,14 @@ def test_all_that_the_format_holds_comes_back(path, record):
     assert back.prompt == {"points": [[3.5, 4.0]], "labels": [1]}
 
 
+def test_further_fields_of_the_image_go_both_ways(tmp_path, record):
+    extra = {"camera": "x", "width": "ours wins"}
+    write_sa1b(tmp_path / "a.json", [record], file_name="a.jpg", size=record.rle.size, extra=extra)
+    image = read_sa1b(tmp_path / "a.json")
+    assert image.extra == {"camera": "x"}
+    assert image.size == record.rle.size
+
+
 def test_masks_that_no_model_made_have_no_scores(tmp_path):
     path = tmp_path / "drawn.json"
     write_sa1b(path, [MaskRecord.from_mask(ring_and_spot())], file_name="a.png", size=SIZE)

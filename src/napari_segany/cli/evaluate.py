@@ -1,4 +1,4 @@
-"""`segany evaluate`: the paper's single-click protocol on annotated images. Imports torch only when it runs."""
+"""`segany evaluate`: a model on annotated images, by clicks or without. Imports torch only when it runs."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from tqdm import tqdm
+from napari_segany.cli.automatic_options import add_automatic_options
+from napari_segany.cli.evaluate_everything import run_everything
+from napari_segany.cli.watched import watched
 
 if TYPE_CHECKING:
-    from napari_segany.engine.progress import Steps
     from napari_segany.evaluation.groups import Grouping
     from napari_segany.evaluation.metrics import Calibration
     from napari_segany.evaluation.plan import Plan, SinglePointProtocol
@@ -20,12 +21,19 @@ if TYPE_CHECKING:
     from napari_segany.evaluation.scores import ObjectScore
 
 NAME = "evaluate"
-HELP = "Measure a model on annotated images: IoU after 1, 2, 3, 5 and 9 points, with a box, and its calibration."
+HELP = (
+    "Measure a model on annotated images: IoU after 1, 2, 3, 5 and 9 points, with a box, and its calibration; "
+    "or precision and recall of segmenting everything."
+)
+POINTS, EVERYTHING = "points", "everything"
 
-Result = TypeVar("Result")
-
-_REFRESH_SECONDS = 1.0
-_REFRESH_SECONDS_IN_A_LOG = 30.0
+_DEFAULTS = {
+    "points": (1, 2, 3, 5, 9),
+    "point_choice": "center",
+    "objects_per_image": None,
+    "no_box": False,
+    "baseline": False,
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,16 +47,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model", metavar="NAME|PATH",
         help="see `segany models`, or a checkpoint file (default: light; none for --baseline alone)",
     )  # fmt: skip
+    parser.add_argument(
+        "--protocol", choices=(POINTS, EVERYTHING), default=POINTS,
+        help="what is asked: points and boxes of each object, or everything in the image (default: points)",
+    )  # fmt: skip
     parser.add_argument("--device", default="auto", help="auto, cuda, mps or cpu (default: auto)")
     parser.add_argument("--datasets", metavar="A,B", type=_names, help="these data sets only")
     parser.add_argument("--images-per-dataset", metavar="N", type=int, help="the first N images of each data set")
     parser.add_argument("--objects-per-image", metavar="N", type=int, help="N objects of each image, at random")
     parser.add_argument(
-        "--points", metavar="N,N", type=_counts, default=(1, 2, 3, 5, 9),
+        "--points", metavar="N,N", type=_counts, default=_DEFAULTS["points"],
         help="numbers of points after which the IoU is taken (default: 1,2,3,5,9)",
     )  # fmt: skip
     parser.add_argument(
-        "--point-choice", choices=("center", "random"), default="center",
+        "--point-choice", choices=("center", "random"), default=_DEFAULTS["point_choice"],
         help="first point: the object's deepest pixel, or any of its pixels (default: center)",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of all that is drawn at random (default: 0)")
@@ -56,7 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--baseline", action="store_true", help="Otsu and watershed in the same table")
     parser.add_argument(
         "--groups", metavar="COLUMN",
-        help="a second table by group: a value of index.json, size, at_border, parts, or a column of --group-table",
+        help="a second table by group: a value of index.json, size, at_border, parts, or a column of --group-table "
+        "(for everything: a value of index.json, by default domain, or a column)",
     )  # fmt: skip
     parser.add_argument(
         "--group-table", metavar="CSV", type=Path,
@@ -64,12 +77,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--output", metavar="DIR", type=Path,
-        help="write objects.csv (line by line), summary.csv, summary.md, groups.csv and plots here",
+        help="write objects.csv (line by line), summary.csv, summary.md, groups.csv and plots here; for everything "
+        "images.csv, and a second run goes on where the first one ended",
     )  # fmt: skip
+    add_automatic_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print the tables; an interruption prints those of what was measured so far."""
+    if args.protocol == EVERYTHING:
+        return run_everything(args, _DEFAULTS.__getitem__)
+
     from napari_segany.evaluation.data import find_samples
     from napari_segany.evaluation.groups import grouping
     from napari_segany.evaluation.plan import SinglePointProtocol, plan
@@ -87,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
     group = None if args.groups is None else grouping(args.groups, samples, args.group_table)
     if args.output is not None:
         args.output.mkdir(parents=True, exist_ok=True)
-    planned = _watched(plan(samples, protocol), "image")
+    planned = watched(plan(samples, protocol), "image")
     for reason in planned.skipped:
         print(f"skipped: {reason}", file=sys.stderr)
     if not planned.tasks:
@@ -130,22 +148,7 @@ def _measure(
                 writer.write(batch)
 
         steps = single_point(planned.tasks, protocol, predictor, baseline=args.baseline, receive=receive)
-        _watched(steps, "object")
-
-
-def _watched(steps: Steps[Result], unit: str) -> Result:
-    """Run work with a bar and its remaining time on stderr; rarely refreshed where nobody watches."""
-    from napari_segany.engine.progress import Progress, drain
-
-    interval = _REFRESH_SECONDS if sys.stderr.isatty() else _REFRESH_SECONDS_IN_A_LOG
-    with tqdm(unit=unit, mininterval=interval, maxinterval=interval, file=sys.stderr) as bar:
-
-        def report(progress: Progress) -> None:
-            bar.total = progress.total
-            bar.set_description(progress.note, refresh=False)
-            bar.update(progress.done - bar.n)
-
-        return drain(steps, report)
+        watched(steps, "object")
 
 
 def _report(args: argparse.Namespace, scores: Sequence[ObjectScore], group: Grouping | None) -> None:

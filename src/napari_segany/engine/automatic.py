@@ -22,7 +22,7 @@ from napari_segany.engine.embedding import ImageEmbedding
 from napari_segany.engine.filtering import passes, record_steps
 from napari_segany.engine.image import checked_image, checked_limits, default_limits
 from napari_segany.engine.predictor import Predictor
-from napari_segany.engine.progress import Progress, Steps, drain
+from napari_segany.engine.progress import Progress, Steps, drain, relabelled
 from napari_segany.engine.prompts import Prompt
 from napari_segany.engine.region import allowed_pixels
 from napari_segany.engine.upsampling import Upsampling
@@ -120,7 +120,7 @@ class AutomaticMaskGenerator:
         NotEnoughMemoryError
             Where the device has not enough memory.
         """
-        candidates = yield from self._asked(image, contrast_limits, region, discard=True)
+        candidates = yield from self._asked(image, contrast_limits, region, None, discard=True)
         return (yield from record_steps(candidates, self.settings))
 
     def candidate_steps(
@@ -129,20 +129,27 @@ class AutomaticMaskGenerator:
         *,
         contrast_limits: tuple[float, float] | None = None,
         region: ArrayLike | None = None,
+        embedding: ImageEmbedding | None = None,
     ) -> Steps[RawCandidates]:
-        """Ask all points and return every answer, to be filtered with `refilter`; otherwise as `run`."""
-        return (yield from self._asked(image, contrast_limits, region, discard=False))
+        """Ask all points and return every answer, to be filtered with `refilter`; otherwise as `run`.
+
+        `embedding`, of the whole image with the same intensities, spares encoding it again; its crops are encoded.
+        """
+        return (yield from self._asked(image, contrast_limits, region, embedding, discard=False))
 
     def _asked(
         self,
         image: ArrayLike,
         contrast_limits: tuple[float, float] | None,
         region: ArrayLike | None,
+        embedding: ImageEmbedding | None,
         *,
         discard: bool,
     ) -> Steps[RawCandidates]:
         pixels = checked_image(image)
         limits = default_limits(pixels) if contrast_limits is None else checked_limits(contrast_limits)
+        if embedding is not None:
+            self._check(embedding, (pixels.shape[0], pixels.shape[1]), limits)
         allowed = allowed_pixels(pixels, region)
         crops, points = self._questions((pixels.shape[0], pixels.shape[1]), allowed)
         if region is not None and not crops:
@@ -150,10 +157,19 @@ class AutomaticMaskGenerator:
                 f"no point of the grid ({self.settings.points_per_side} along each side) lies in the region; "
                 "raise points_per_side or give a larger region"
             )
-        collected = _Collection(self, pixels, limits, crops, points, discard)
+        collected = _Collection(self, pixels, limits, crops, points, discard, embedding)
         for number in range(len(crops)):
             yield from collected.crop_steps(number)
         return collected.candidates(None if allowed is None else RunLengths.from_mask(allowed))
+
+    def _check(self, embedding: ImageEmbedding, image_shape: tuple[int, int], limits: tuple[float, float]) -> None:
+        given = embedding.model_name, embedding.image_shape, embedding.contrast_limits
+        needed = self.predictor.name, image_shape, limits
+        if given != needed:
+            raise ValueError(
+                f"the embedding is of model, shape and contrast limits {given}, and {needed} is needed; "
+                "encode this image with this predictor and these limits"
+            )
 
     def _questions(
         self, image_shape: tuple[int, int], allowed: NDArray[np.bool_] | None
@@ -195,7 +211,9 @@ class _Collection:
         crops: Sequence[Crop],
         points: Sequence[NDArray[np.float64]],
         discard: bool,
+        embedding: ImageEmbedding | None,
     ) -> None:
+        self.embedding = embedding
         self.predictor, self.settings = generator.predictor, generator.settings
         self.image, self.limits = image, limits
         self.crops, self.points, self.discard = tuple(crops), points, discard
@@ -219,13 +237,11 @@ class _Collection:
         crop, points = self.crops[number], self.points[number]
         top, left, bottom, right = crop.box
         part = self.image[top:bottom, left:right]
-        embedding = yield from self._relabelled(
-            self.predictor.encode_steps(part, contrast_limits=self.limits), number
-        )
-        config = self.predictor.sam.config
-        self.upsamplings.append(
-            Upsampling(self.predictor.logits_shape, config.image_size, embedding.input_shape, crop.shape)
-        )
+        embedding = self.embedding if crop.layer == 0 else None
+        if embedding is None:
+            steps = self.predictor.encode_steps(part, contrast_limits=self.limits)
+            embedding = yield from relabelled(steps, lambda inner: self._progress(number, inner.note))
+        self.upsamplings.append(Upsampling(embedding.logits_shape, embedding.input_shape, crop.shape))
         for batch in _batches(points, self._batch_size(embedding)):
             yield self._progress(number, "Asking the points")
             logits, iou = _decoded(self.predictor, embedding, batch)
@@ -234,18 +250,6 @@ class _Collection:
                 self._collect(number, answer, scores, point)
                 self.done += 1
         yield self._progress(number, "All points are asked")
-
-    def _relabelled(self, steps: Steps[ImageEmbedding], number: int) -> Steps[ImageEmbedding]:
-        try:
-            while True:
-                try:
-                    progress = next(steps)
-                except StopIteration as end:
-                    embedding: ImageEmbedding = end.value
-                    return embedding
-                yield self._progress(number, progress.note)
-        finally:
-            steps.close()
 
     def _progress(self, number: int, note: str) -> AutomaticProgress:
         of_crops = f", crop {number + 1} of {len(self.crops)}" if len(self.crops) > 1 else ""

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -24,12 +25,15 @@ from napari_segany.engine.device import (
 )
 from napari_segany.engine.embedding import ImageEmbedding
 from napari_segany.engine.image import ModelInput, model_input
-from napari_segany.engine.loaded_model import copy_on_cpu, load_model, placed, weights_checksum
+from napari_segany.engine.loaded_model import copy_on_cpu, load_model, model_digest_steps, placed, weights_checksum
 from napari_segany.engine.mask_prompt import mask_logits
 from napari_segany.engine.prediction import Prediction
 from napari_segany.engine.progress import Progress, Steps, drain, relabelled
 from napari_segany.engine.prompts import Prompt
 from napari_segany.model import ImageFeatures, Sam
+
+if TYPE_CHECKING:  # which brings zarr's neighbours, and is there only for those who want it
+    from napari_segany.engine.cache import LayeredCache
 
 STABILITY_OFFSET = 1.0
 """Logits by which the threshold is raised and lowered for the stability score (SAM paper, appendix B)."""
@@ -49,11 +53,13 @@ class Predictor:
         "auto", "cuda", "mps" or "cpu"; see `choose_device`.
     weights_folder : path, optional
         Where the weights of the registry are; `engine.weights` says where by default.
+    cache : LayeredCache, optional
+        Where embeddings are looked up before they are computed, and kept; `CachePlaces(...).open()` makes one.
 
     Attributes
     ----------
     sam : Sam
-        The model.
+        The model. With a cache its weights are hashed once: make a new predictor after training them further.
     name : str
         The name of the registry, or the file's name with a checksum of the weights: an embedding tells by it which
         model made it.
@@ -72,6 +78,7 @@ class Predictor:
         *,
         device: str | torch.device = "auto",
         weights_folder: str | PathLike[str] | None = None,
+        cache: LayeredCache | None = None,
     ) -> None:
         target = choose_device(device)
         if isinstance(model, Sam):
@@ -79,11 +86,19 @@ class Predictor:
         else:
             self.name, sam = load_model(model, None if weights_folder is None else Path(weights_folder))
         self.sam = placed(sam.eval(), target)
+        self.cache = cache
+        self._digest: str | None = None
 
     @property
     def device(self) -> torch.device:
         """Where the model is: the device asked for, or the CPU once the device ran out of memory."""
         return self.sam.pixel_mean.device
+
+    def digest_steps(self) -> Steps[str]:
+        """Return a digest of the model's shape and of every weight, computed when it is first asked for."""
+        if self._digest is None:
+            self._digest = yield from model_digest_steps(self.sam)
+        return self._digest
 
     def encode(self, image: ArrayLike, *, contrast_limits: tuple[float, float] | None = None) -> ImageEmbedding:
         """Compute the embedding of an image; see `encode_steps`."""
@@ -92,7 +107,28 @@ class Predictor:
     def encode_steps(
         self, image: ArrayLike, *, contrast_limits: tuple[float, float] | None = None
     ) -> Steps[ImageEmbedding]:
-        """Compute the embedding of an image block by block.
+        """Return the embedding of an image: from the cache, if there is one that has it, or computed.
+
+        See `compute_steps` for the parameters and the errors.
+
+        Yields
+        ------
+        Progress
+            What is looked up, then blocks of the image encoder.
+
+        Returns
+        -------
+        ImageEmbedding
+            What `predict` asks for.
+        """
+        if self.cache is None:
+            return (yield from self.compute_steps(image, contrast_limits=contrast_limits))
+        return (yield from self.cache.encode_steps(self, image, contrast_limits=contrast_limits))
+
+    def compute_steps(
+        self, image: ArrayLike, *, contrast_limits: tuple[float, float] | None = None
+    ) -> Steps[ImageEmbedding]:
+        """Compute the embedding of an image block by block, whatever is cached.
 
         Where the device runs out of memory the predictor moves to the CPU for good, starts anew, says so in the
         progress and issues a `DeviceFallbackWarning`.

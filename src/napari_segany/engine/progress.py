@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TypeVar
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
@@ -41,14 +43,31 @@ def drain(steps: Steps[Result], report: Callable[[Progress], None] | None = None
     report : callable, optional
         Receives every `Progress`; an exception it raises closes the work and goes on to the caller.
     """
-    try:
-        while True:
-            try:
-                progress = next(steps)
-            except StopIteration as end:
-                result: Result = end.value
-                return result
+    results: list[Result] = []
+    with closing(_into(results, steps)) as running:
+        for progress in running:
             if report is not None:
                 report(progress)
-    finally:
-        steps.close()
+    return results[0]
+
+
+def relabelled(steps: Generator[Item, None, Result], label: Callable[[Item], Progress]) -> Steps[Result]:
+    """Run work within other work: every step reports what `label` makes of it, and the result is handed on.
+
+    Parameters
+    ----------
+    steps : generator
+        The inner work; closing the outer one closes it.
+    label : callable
+        Makes the progress of the outer work from what the inner work yields.
+    """
+    results: list[Result] = []
+    with closing(_into(results, steps)) as running:
+        for item in running:
+            yield label(item)
+    return results[0]
+
+
+def _into(results: list[Result], steps: Generator[Item, None, Result]) -> Generator[Item, None, None]:
+    """Run work and append what it returns, which a `for` loop does not give."""
+    results.append((yield from steps))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from napari_segany.evaluation.data import Sample
+from napari_segany.evaluation.image_scores import ImageScore
 from napari_segany.evaluation.scores import ObjectScore
 
 Grouping = Callable[[ObjectScore], str]
@@ -56,17 +58,42 @@ def grouping(column: str, samples: Sequence[Sample], table: Path | None = None) 
             f"there is no column {column!r} in index.json; known are {', '.join([*known, *OWN_GROUPS])}, "
             "or give a table of your own"
         )
+    return _metadata_grouping(column, samples)
+
+
+def image_grouping(column: str, samples: Sequence[Sample], table: Path | None = None) -> Callable[[ImageScore], str]:
+    """Return what tells an image's group; as `grouping`, without the groups of single objects.
+
+    Raises
+    ------
+    ValueError
+        If no image has the column, or the table lacks columns or tells objects apart.
+    """
+    if table is not None:
+        return _table_grouping(column, table, ("dataset", "image"))
+    known = sorted({key for sample in samples for key in sample.metadata})
+    if column not in known:
+        raise ValueError(
+            f"there is no column {column!r} in index.json; known are {', '.join(known) or 'none'}, "
+            "or give a table of your own"
+        )
+    return _metadata_grouping(column, samples)
+
+
+def _metadata_grouping(column: str, samples: Sequence[Sample]) -> Callable[[ObjectScore | ImageScore], str]:
     groups = {(sample.dataset, sample.name): sample.metadata.get(column, UNKNOWN) for sample in samples}
     return lambda score: groups.get((score.dataset, score.image), UNKNOWN)
 
 
-def _table_grouping(column: str, table: Path) -> Grouping:
+def _table_grouping(
+    column: str, table: Path, columns_of_keys: Sequence[str] = ("dataset", "image", "object_id")
+) -> Callable[[Any], str]:
     with table.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
         columns = reader.fieldnames or []
         missing = [name for name in ("image", column) if name not in columns]
         if missing:
             raise ValueError(f"{table} has no column {' nor '.join(missing)}; it has {', '.join(columns) or 'none'}")
-        keys = [name for name in ("dataset", "image", "object_id") if name in columns]
+        keys = [name for name in columns_of_keys if name in columns]
         groups = {tuple(row[name] for name in keys): row[column] or UNKNOWN for row in reader}
     return lambda score: groups.get(tuple(str(getattr(score, name)) for name in keys), UNKNOWN)

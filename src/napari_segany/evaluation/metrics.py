@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 BOOTSTRAP_REPEATS = 2000
 
+Counts = NDArray[np.int64]
+"""(n, 2) numerators and denominators, one row for each image."""
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -150,6 +153,45 @@ def dataset_interval(datasets: Sequence[ArrayLike], seed: int = 0, level: float 
     repeats = within[drawn, rng.integers(within.shape[1], size=within.shape)].mean(axis=0)
     low, high = np.quantile(repeats, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(np.mean([array.mean() for array in measured])), float(low), float(high))
+
+
+def ratio_interval(sets: Sequence[Counts], seed: int = 0, level: float = 0.95) -> Interval:
+    """Mean over sets of images of a ratio of sums, with its bootstrap interval over images.
+
+    Each repeat draws sets with replacement and, within each drawn one, images with replacement. Images in which there
+    is nothing to divide by count all the same, with their numerator 0.
+
+    Parameters
+    ----------
+    sets : sequence of numpy.ndarray
+        (n, 2) numerators and denominators of the images of each set; sets whose denominators are all 0 are left out.
+    seed : int
+        Seed of the resampling.
+    level : float
+        Probability that the interval is to hold the mean.
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"level is {level}; it must lie between 0 and 1")
+    measured = [counts for counts in sets if counts[:, 1].sum() > 0]
+    if not measured:
+        return Interval(np.nan, np.nan, np.nan)
+    rng = np.random.default_rng(seed)
+    within = np.stack([_ratio_repeats(counts, rng) for counts in measured])  # (sets, repeats)
+    drawn = rng.integers(len(within), size=within.shape)
+    # A set that is drawn twice must bring two draws of its images: hence a random column, not the same one.
+    repeats = within[drawn, rng.integers(within.shape[1], size=within.shape)].mean(axis=0)
+    low, high = np.quantile(repeats, [(1 - level) / 2, (1 + level) / 2])
+    mean = np.mean([counts[:, 0].sum() / counts[:, 1].sum() for counts in measured])
+    return Interval(float(mean), float(low), float(high))
+
+
+def _ratio_repeats(counts: Counts, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return the ratio of resampled images, (repeats,); a repeat of nothing to divide by is drawn from the others."""
+    # How often each image is drawn: the same as drawing them, without an array of repeats times images of indices.
+    weights = rng.multinomial(len(counts), np.full(len(counts), 1 / len(counts)), size=BOOTSTRAP_REPEATS)
+    parts, wholes = (weights @ counts).T
+    ratios = parts[wholes > 0] / wholes[wholes > 0]
+    return ratios if len(ratios) == BOOTSTRAP_REPEATS else rng.choice(ratios, BOOTSTRAP_REPEATS)
 
 
 def calibration(predicted: ArrayLike, true: ArrayLike, bins: int = 10) -> Calibration:

@@ -34,8 +34,8 @@ TEXT_NOTE = (
 
 
 @dataclass(frozen=True)
-class Column:
-    """A column of the table.
+class Heading:
+    """What a column of a table is called.
 
     Attributes
     ----------
@@ -43,12 +43,22 @@ class Column:
         For readers.
     key : str
         For programs.
-    value : callable
-        One object's number; NaN where it was not measured.
     """
 
     heading: str
     key: str
+
+
+@dataclass(frozen=True)
+class Column(Heading):
+    """A column of the table of objects.
+
+    Attributes
+    ----------
+    value : callable
+        One object's number; NaN where it was not measured.
+    """
+
     value: Callable[[ObjectScore], float]
 
 
@@ -122,7 +132,7 @@ def predicted_calibration(scores: Sequence[ObjectScore]) -> Calibration | None:
     return calibration([own[PREDICTED] for own in measured], [own[points_key(1)] for own in measured])
 
 
-def to_text(rows: Sequence[Row], shown: Sequence[Column], first: str = "data set") -> str:
+def to_text(rows: Sequence[Row], shown: Sequence[Heading], first: str = "data set") -> str:
     """Return a table for a terminal: means and half-widths of the intervals."""
     lines = [[first, "images", "objects", *(column.heading for column in shown)]]
     for row in rows:
@@ -135,7 +145,7 @@ def to_text(rows: Sequence[Row], shown: Sequence[Column], first: str = "data set
     )
 
 
-def to_markdown(rows: Sequence[Row], shown: Sequence[Column], first: str = "data set") -> str:
+def to_markdown(rows: Sequence[Row], shown: Sequence[Heading], first: str = "data set") -> str:
     """Return a Markdown table: means with both ends of their intervals."""
     header = [first, "images", "objects", *(column.heading for column in shown)]
     lines = [header, ["---", *["---:"] * (len(header) - 1)]]
@@ -145,7 +155,7 @@ def to_markdown(rows: Sequence[Row], shown: Sequence[Column], first: str = "data
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def to_csv(rows: Sequence[Row], shown: Sequence[Column], first: str = "dataset") -> str:
+def to_csv(rows: Sequence[Row], shown: Sequence[Heading], first: str = "dataset") -> str:
     """Return a CSV table with one line per row and column: mean and both ends of the interval."""
     target = io.StringIO()
     writer = csv.writer(target, lineterminator="\n")

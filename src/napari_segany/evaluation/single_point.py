@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
-from napari_segany.engine.progress import Progress, Steps
+from napari_segany.engine.progress import Progress, Steps, relabelled
 from napari_segany.evaluation.baseline import ClassicalRegions, classical_regions
 from napari_segany.evaluation.data import Sample
 from napari_segany.evaluation.metrics import intersection_over_union, mutual_iou
@@ -103,7 +103,7 @@ def single_point(
         regions = classical_regions(image) if baseline else None
         embedding = None
         if predictor is not None:
-            embedding = yield from _relabelled(predictor.encode_steps(image), Progress(len(scores), total, where))
+            embedding = yield from _embedding(predictor, image, Progress(len(scores), total, where))
         for ids in _batches(task.object_ids, protocol.batch_size):
             truth = labels == np.array(ids, labels.dtype)[:, None, None]
             clicks = [
@@ -125,14 +125,9 @@ def single_point(
     return scores
 
 
-def _relabelled(steps: Steps[Any], instead: Progress) -> Steps[Any]:
-    """Run work within this work: every one of its steps reports `instead`, what it returns is handed on."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
-        yield instead
+def _embedding(predictor: PromptPredictor, image: NDArray[Any], here: Progress) -> Steps[Any]:
+    """Compute the embedding of an image; the work as a whole stays where it is meanwhile."""
+    return (yield from relabelled(predictor.encode_steps(image), lambda _: here))
 
 
 def _batches(ids: Sequence[int], size: int) -> Iterator[Sequence[int]]:

@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
@@ -23,6 +23,8 @@ from napari_segany.formats.record import MaskRecord
 from napari_segany.formats.rle import RunLengths
 
 Form = Literal["rle", "polygons", "only polygons"]
+
+_IMAGE_FIELDS = ("id", "file_name", "height", "width")
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,15 @@ class CocoObject:
         The number of its category.
     is_crowd : bool
         Whether it covers many objects that nobody told apart.
+    label : int, optional
+        Its number in a label image, which tells parts of one object in several planes from other objects. COCO has no
+        such field; other programs pass over it.
     """
 
     record: MaskRecord
     category_id: int = 1
     is_crowd: bool = False
+    label: int | None = None
 
 
 @dataclass(frozen=True)
@@ -56,11 +62,14 @@ class CocoImage:
         (H, W) of the image, in pixels.
     objects : tuple of CocoObject
         Its objects, each mask of that size.
+    extra : Mapping
+        What else the file says of the image, as plain values: license, date_captured, ...
     """
 
     file_name: str
     size: tuple[int, int]
     objects: tuple[CocoObject, ...]
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -90,7 +99,13 @@ class CocoWriter:
         self._images: dict[str, dict[str, Any]] = {}
         self._written = 0
 
-    def add(self, file_name: str, size: tuple[int, int], objects: Sequence[CocoObject]) -> None:
+    def add(
+        self,
+        file_name: str,
+        size: tuple[int, int],
+        objects: Sequence[CocoObject],
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
         """Add an image with its objects; on an error nothing of it is added.
 
         Parameters
@@ -101,6 +116,8 @@ class CocoWriter:
             (H, W) of the image, in pixels.
         objects : sequence of CocoObject
             Its objects; none for an image without.
+        extra : Mapping, optional
+            Further fields of the image, plain values for JSON; those that COCO itself asks for win.
 
         Raises
         ------
@@ -112,7 +129,8 @@ class CocoWriter:
         if file_name in self._images:
             raise ValueError(f"the image {file_name!r} is in the file already; give each image a name of its own")
         height, width = (int(side) for side in size)
-        image = {"id": len(self._images) + 1, "file_name": file_name, "height": height, "width": width}
+        own = {"id": len(self._images) + 1, "file_name": file_name, "height": height, "width": width}
+        image = {**(extra or {}), **own}
         annotations = [
             {"id": number, "image_id": image["id"], **self._annotation(item, (height, width))}
             for number, item in enumerate(objects, self._written + 1)
@@ -146,6 +164,7 @@ class CocoWriter:
             "area": rle.area,
             "iscrowd": int(item.is_crowd),
             **scores,
+            **({} if item.label is None else {"label": int(item.label)}),
         }
 
     def _segmentation(self, rle: RunLengths) -> tuple[Any, RunLengths]:
@@ -224,19 +243,23 @@ def read_coco(path: str | os.PathLike[str]) -> CocoDataset:
                     raise ValueError(f"it belongs to the image {image_id}, which the file does not have")
                 members[image_id].append(_read_object(annotation, images[image_id][1], categories))
         return CocoDataset(
-            tuple(CocoImage(*images[number], tuple(members[number])) for number in images),
+            tuple(
+                CocoImage(file_name, size, tuple(members[number]), extra)
+                for number, (file_name, size, extra) in images.items()
+            ),
             categories,
         )
 
 
-def _read_images(values: Mapping[str, Any]) -> dict[int, tuple[str, tuple[int, int]]]:
-    images: dict[int, tuple[str, tuple[int, int]]] = {}
+def _read_images(values: Mapping[str, Any]) -> dict[int, tuple[str, tuple[int, int], dict[str, Any]]]:
+    images: dict[int, tuple[str, tuple[int, int], dict[str, Any]]] = {}
     for item in objects(values, "images"):
         number = integer(item, "id")
         if number in images:
             raise ValueError(f"two images have the id {number}")
         with reading(f"image {number}"):
-            images[number] = text(item, "file_name"), image_size(item)
+            extra = {key: value for key, value in item.items() if key not in _IMAGE_FIELDS}
+            images[number] = text(item, "file_name"), image_size(item), extra
     return images
 
 
@@ -244,4 +267,5 @@ def _read_object(annotation: Mapping[str, Any], size: tuple[int, int], categorie
     category_id = integer(annotation, "category_id")
     if category_id not in categories:
         raise ValueError(f"it belongs to the category {category_id}, which the file does not have")
-    return CocoObject(read_record(annotation, size), category_id, annotation.get("iscrowd") in (1, True))
+    label = None if annotation.get("label") is None else integer(annotation, "label")
+    return CocoObject(read_record(annotation, size), category_id, annotation.get("iscrowd") in (1, True), label)

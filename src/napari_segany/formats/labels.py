@@ -15,6 +15,7 @@ from napari_segany.formats.atomic import replacing
 from napari_segany.formats.image_file import read_array
 from napari_segany.formats.pixel_size import PixelSize
 from napari_segany.formats.record import MaskRecord
+from napari_segany.formats.rle import RunLengths
 
 
 def to_labels(
@@ -52,6 +53,39 @@ def to_labels(
         window = labels[row_min:row_max, col_min:col_max]
         window[records[index].rle.window((row_min, col_min, row_max, col_max))] = index + 1
     return labels
+
+
+def run_lengths_by_label(labels: ArrayLike) -> dict[int, RunLengths]:
+    """Return every object of a label image as run lengths, by its number, ascending; background is 0.
+
+    The image is gone through once, however many objects there are.
+
+    Parameters
+    ----------
+    labels : array_like
+        (H, W) integers.
+
+    Raises
+    ------
+    ValueError
+        For an array that is not 2-D, or holds no integers.
+    """
+    array = np.asarray(labels)
+    if array.ndim != 2 or array.dtype.kind not in "bui":
+        raise ValueError(f"a label image is (H, W) integers; this one has the shape {array.shape} and {array.dtype}")
+    flat = array.ravel(order="F")
+    if flat.size == 0:
+        return {}
+    starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
+    edges = np.stack([starts, np.append(starts[1:], flat.size)], axis=1)
+    numbers = flat[starts]
+    order = np.argsort(numbers, kind="stable")
+    found, first = np.unique(numbers[order], return_index=True)
+    return {
+        int(number): RunLengths(np.diff(np.concatenate([[0], edges[runs].ravel(), [flat.size]])), array.shape)
+        for number, runs in zip(found, np.split(order, first[1:]), strict=True)
+        if number != 0
+    }
 
 
 def write_label_tiff(path: str | os.PathLike[str], labels: ArrayLike, *, pixel_size: PixelSize | None = None) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from napari_segany.formats.atomic import replacing
 from napari_segany.formats.image_file import read_image
 from napari_segany.formats.json_fields import a_mapping, image_size, integer, objects, read_json_object, reading, text
 from napari_segany.formats.record import MaskRecord
+
+_IMAGE_FIELDS = ("image_id", "width", "height", "file_name")
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,15 @@ class SA1BImage:
         Its masks, each of that size.
     image_id : int
         The image's number in its data set.
+    extra : Mapping
+        What else the file says of the image, as plain values.
     """
 
     file_name: str
     size: tuple[int, int]
     records: tuple[MaskRecord, ...]
     image_id: int = 0
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,7 @@ def write_sa1b(
     file_name: str,
     size: tuple[int, int],
     image_id: int = 0,
+    extra: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the masks of one image, whole or not at all.
 
@@ -85,6 +91,8 @@ def write_sa1b(
         (H, W) of the image, in pixels.
     image_id : int
         The image's number in its data set.
+    extra : Mapping, optional
+        Further fields of the image, plain values for JSON; those that SA-1B itself asks for win.
 
     Raises
     ------
@@ -95,7 +103,13 @@ def write_sa1b(
     """
     height, width = (int(side) for side in size)
     values = {
-        "image": {"image_id": int(image_id), "width": width, "height": height, "file_name": file_name},
+        "image": {
+            **(extra or {}),
+            "image_id": int(image_id),
+            "width": width,
+            "height": height,
+            "file_name": file_name,
+        },
         "annotations": [_annotation(record, number, (height, width)) for number, record in enumerate(records, 1)],
     }
     with replacing(path) as temporary:
@@ -120,7 +134,8 @@ def read_sa1b(path: str | os.PathLike[str]) -> SA1BImage:
         for position, annotation in enumerate(objects(values, "annotations")):
             with reading(annotation_name(annotation, position)):
                 records.append(read_record(annotation, size))
-        return SA1BImage(text(image, "file_name"), size, tuple(records), integer(image, "image_id"))
+        extra = {key: value for key, value in image.items() if key not in _IMAGE_FIELDS}
+        return SA1BImage(text(image, "file_name"), size, tuple(records), integer(image, "image_id"), extra)
 
 
 def iterate_sa1b(folder: str | os.PathLike[str]) -> Iterator[SA1BSample]:

@@ -1,0 +1,141 @@
+"""`segany evaluate --protocol everything`: how many of the objects are found without a prompt. Imports torch late."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from napari_segany.cli.automatic_options import automatic_settings
+from napari_segany.cli.watched import watched
+
+if TYPE_CHECKING:
+    from napari_segany.evaluation.data import Sample
+    from napari_segany.evaluation.everything import MaskGenerator
+    from napari_segany.evaluation.image_scores import ImageScore, ImageScoreFile
+
+DOMAIN = "domain"
+"""Value of index.json that groups the images where no other one is asked for."""
+
+_OF_POINTS = ("objects_per_image", "baseline", "no_box", "point_choice", "points")
+
+
+def run_everything(args: argparse.Namespace, defaults: Callable[[str], object]) -> int:
+    """Measure and print the tables; an interruption prints those of what was measured so far.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        The arguments of `segany evaluate`.
+    defaults : callable
+        Returns the default of an argument, so that those of the other protocol are refused where they are given.
+    """
+    others = [name for name in _OF_POINTS if getattr(args, name) != defaults(name)]
+    if others:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in others)
+        raise ValueError(f"{names} is of the protocol 'points'; leave it out with --protocol everything")
+    if args.group_table is not None and args.groups is None:
+        raise ValueError("--group-table is given without --groups COLUMN; name the column that holds the groups")
+    settings = automatic_settings(args)
+
+    from napari_segany.evaluation.data import find_samples
+
+    samples = find_samples(args.data, args.datasets, args.images_per_dataset)
+    column, group = _grouping(args, samples)
+
+    from napari_segany.engine.automatic import AutomaticMaskGenerator
+    from napari_segany.engine.loaded_model import weights_checksum
+    from napari_segany.engine.predictor import Predictor
+
+    predictor = Predictor(args.model or "light", device=args.device)
+    run = {
+        "protocol": "everything",
+        "model": predictor.name,
+        "weights": weights_checksum(predictor.sam),
+        "settings": {name: value for name, value in asdict(settings).items() if name != "points_per_batch"},
+    }
+    scores: list[ImageScore] = []
+    try:
+        _measure(args, samples, AutomaticMaskGenerator(predictor, settings), run, scores)
+    except KeyboardInterrupt:
+        print("interrupted: the tables hold what was measured so far; run it again to go on", file=sys.stderr)
+        raise
+    finally:
+        if scores:
+            _report(args, scores, column, group)
+    if not scores:
+        raise ValueError(f"none of the {len(samples)} images of {args.data} can be measured; see the reasons above")
+    return 0
+
+
+def _grouping(
+    args: argparse.Namespace, samples: Sequence[Sample]
+) -> tuple[str | None, Callable[[ImageScore], str] | None]:
+    """Return the name of the groups and what tells an image's group."""
+    from napari_segany.evaluation.groups import OWN_GROUPS, image_grouping
+
+    has_domains = any(DOMAIN in sample.metadata for sample in samples)
+    column = args.groups or (DOMAIN if has_domains else None)
+    if column is None:
+        return None, None
+    if column in OWN_GROUPS and args.group_table is None:
+        raise ValueError(f"--groups {column} tells objects apart; with --protocol everything, groups are of images")
+    return column, image_grouping(column, samples, args.group_table)
+
+
+def _measure(
+    args: argparse.Namespace,
+    samples: Sequence[Sample],
+    generator: MaskGenerator,
+    run: Mapping[str, object],
+    scores: list[ImageScore],
+) -> None:
+    """Run the protocol; `scores` and images.csv grow with every image, also by those of the last run."""
+    from napari_segany.evaluation.everything import everything
+    from napari_segany.evaluation.image_scores import ImageScoreFile
+
+    file: ImageScoreFile | None = None
+    if args.output is not None:
+        args.output.mkdir(parents=True, exist_ok=True)
+        file = ImageScoreFile(args.output, run)
+
+    def receive(score: ImageScore) -> None:
+        scores.append(score)
+        if file is not None:
+            file.write(score)
+
+    try:
+        steps = everything(samples, generator, known=file.known if file else None, receive=receive)
+        result = watched(steps, "image")
+    finally:
+        if file is not None:
+            file.close()
+    for reason in result.skipped:
+        print(f"skipped: {reason}", file=sys.stderr)
+
+
+def _report(
+    args: argparse.Namespace,
+    scores: Sequence[ImageScore],
+    column: str | None,
+    group: Callable[[ImageScore], str] | None,
+) -> None:
+    """Print the tables and, with --output, write them."""
+    from napari_segany.evaluation import everything_report as report
+    from napari_segany.evaluation.report import to_csv, to_markdown, to_text
+
+    rows = report.dataset_rows(scores, args.seed)
+    texts = {"summary.csv": to_csv(rows, report.RATIOS), "summary.md": to_markdown(rows, report.RATIOS)}
+    print(to_text(rows, report.RATIOS), report.EVERYTHING_NOTE, sep="\n\n")
+    if column is not None and group is not None:
+        members = report.group_rows(scores, group, args.seed)
+        print("", to_text(members, report.RATIOS, column), sep="\n")
+        texts["groups.csv"] = to_csv(members, report.RATIOS, "group")
+        texts["summary.md"] += f"\n\n{to_markdown(members, report.RATIOS, column)}"
+    if args.output is None:
+        return
+    for name, text in texts.items():
+        (args.output / name).write_text(text.rstrip() + "\n", encoding="utf-8")
+    print(f"\nimages.csv, {', '.join(texts)} are in {args.output}")

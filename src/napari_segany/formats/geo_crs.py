@@ -1,0 +1,64 @@
+"""Coordinate reference systems: reading them, going from one to the other, the length of their units. Needs pyproj."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_segany.formats.geo_extra import geo_module
+
+LONGITUDE_LATITUDE = "OGC:CRS84"
+"""WGS 84 with x = longitude and y = latitude, which GeoJSON asks for (RFC 7946)."""
+
+LONGEST_EDGE = 16
+"""What edges are cut to, in pixels, before they go to another reference system, where straight lines are bent."""
+
+Reprojection = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+
+def parsed_crs(text: str) -> Any:
+    """Return a horizontal `pyproj.CRS` of WKT, a PROJ string or a code such as "EPSG:32633".
+
+    Raises
+    ------
+    ValueError
+        For a text that is no reference system.
+    """
+    try:
+        return geo_module("pyproj").CRS.from_user_input(text).to_2d()
+    except geo_module("pyproj.exceptions").CRSError:
+        short = text if len(text) <= 60 else f"{text[:57]}..."
+        raise ValueError(
+            f"{short!r} is no coordinate reference system; give WKT or a code such as 'EPSG:32633'"
+        ) from None
+
+
+def is_same_crs(one: str, other: str) -> bool:
+    """Tell whether coordinates (x, y) mean the same in both reference systems."""
+    return bool(parsed_crs(one).equals(parsed_crs(other), ignore_axis_order=True))
+
+
+def crs_name(text: str) -> str:
+    """Return what to call a reference system: "WGS 84 / UTM zone 33N (EPSG:32633)"."""
+    crs = parsed_crs(text)
+    code = crs.to_authority()
+    return f"{crs.name} ({':'.join(code)})" if code else str(crs.name)
+
+
+def reprojection(source: str, target: str) -> Reprojection:
+    """Return a function from (N, 2) coordinates (x, y) of one system to those of another; inf where there are none."""
+    transformer = geo_module("pyproj").Transformer.from_crs(parsed_crs(source), parsed_crs(target), always_xy=True)
+
+    def reproject(coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.stack(transformer.transform(coordinates[:, 0], coordinates[:, 1]), axis=1)
+
+    return reproject
+
+
+def metres_per_unit(text: str) -> float | None:
+    """Return how many metres a unit of a projected system is; None for degrees."""
+    crs = parsed_crs(text)
+    return None if crs.is_geographic else float(crs.axis_info[0].unit_conversion_factor)

@@ -1,0 +1,73 @@
+"""Nothing is found where a raster has no data: masks and labels without their pixels on nodata. Needs rasterio."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_segany.formats.geo_raster import Raster
+from napari_segany.formats.geo_windows import Box, boxes_of, read_valid
+from napari_segany.formats.record import MaskRecord
+from napari_segany.formats.rle import RunLengths
+
+
+def placed(window: NDArray[np.bool_], corner: tuple[int, int], size: tuple[int, int]) -> RunLengths:
+    """Return the run lengths of a mask that is a window of a larger one; no array of its size is made.
+
+    Parameters
+    ----------
+    window : numpy.ndarray
+        (h, w) bool.
+    corner : (int, int)
+        (row, col) of its upper left pixel, within the mask.
+    size : (int, int)
+        (H, W) of the mask.
+    """
+    padded = np.pad(window, ((1, 1), (0, 0)))
+    changes = np.argwhere((padded[1:] != padded[:-1]).T)  # (col, row) of the pixel before which the value changes
+    positions = (changes[:, 0] + corner[1]) * size[0] + changes[:, 1] + corner[0]
+    return RunLengths(np.diff(np.concatenate([[0], positions, [size[0] * size[1]]])), size)
+
+
+def on_data(record: MaskRecord, raster: Raster, bands: Sequence[int]) -> MaskRecord:
+    """Return a mask without its pixels where any of the bands is nodata; the very record where there are none.
+
+    Raises
+    ------
+    ValueError
+        For a mask of another size than the raster.
+    """
+    if record.rle.size != raster.size:
+        raise ValueError(f"the mask has the size {record.rle.size} and {raster.name} {raster.size}")
+    if not record.area:
+        return record
+    mask = record.rle.window(record.bbox)
+    kept = mask & read_valid(raster, bands, record.bbox)
+    if np.array_equal(kept, mask):
+        return record
+    rle = placed(kept, record.bbox[:2], raster.size)
+    return replace(record, rle=rle, bbox=rle.bbox, area=rle.area)
+
+
+def labels_on_data(
+    labels: Any, raster: Raster | None = None, bands: Sequence[int] = ()
+) -> Iterator[tuple[Box, NDArray[np.integer[Any]]]]:
+    """Yield a label image window by window, 0 where any of the bands is nodata.
+
+    Parameters
+    ----------
+    labels : array_like
+        (H, W) integers that can be sliced: numpy, dask, zarr.
+    raster : Raster, optional
+        What the labels are of; without it, they stay as they are.
+    bands : sequence of int
+        Its bands.
+    """
+    size = (int(labels.shape[0]), int(labels.shape[1]))
+    for box in boxes_of(size, raster.block if raster else (512, 512)):
+        window = np.asarray(labels[box[0] : box[2], box[1] : box[3]])
+        yield box, window if raster is None else np.where(read_valid(raster, bands, box), window, 0).astype(window.dtype)

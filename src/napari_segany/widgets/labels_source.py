@@ -1,0 +1,128 @@
+"""Labels layers as writers get them: pixels, the masks behind them, their features, the image that they are of.
+
+Knows napari's layer tuples and looks up the image in the viewer, but no Qt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from napari.layers import Image
+from numpy.typing import NDArray
+
+from napari_segany.formats.record import MaskRecord
+from napari_segany.widgets.candidate_layers import PREVIEW_KEY
+from napari_segany.widgets.kept_masks import MASKS_KEY, KeptMasks, PlaneIndex, present_masks
+from napari_segany.widgets.label_features import category_of, described, row_finder
+from napari_segany.widgets.layers import spatial_shape
+from napari_segany.widgets.objects import OWNER_KEY
+
+LayerTuple = tuple[Any, Mapping[str, Any], str]
+"""(data, state, type) of a layer, as napari hands it to writers."""
+
+
+@dataclass(frozen=True)
+class LabelledMask:
+    """An object as it is written: its mask with scores, its label and its category; None if nobody named one."""
+
+    record: MaskRecord
+    label: int
+    category: str | None
+    is_crowd: bool
+
+
+@dataclass(frozen=True, eq=False)
+class LabelsSource:
+    """A Labels layer to be written.
+
+    Attributes
+    ----------
+    data : array_like
+        (..., H, W) integers, of the full resolution; may be lazy.
+    meta : Mapping
+        The layer's state.
+    kept : KeptMasks or None
+        The masks behind it.
+    """
+
+    data: Any
+    meta: Mapping[str, Any]
+    kept: KeptMasks | None
+
+    @property
+    def name(self) -> str:
+        """The layer's name."""
+        return str(self.meta.get("name") or "labels")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape, in pixels."""
+        return tuple(int(side) for side in self.data.shape)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) of a plane."""
+        return self.shape[-2], self.shape[-1]
+
+    def masks(self, index: PlaneIndex) -> Iterator[LabelledMask]:
+        """Yield the objects of a plane with what the features table says of them."""
+        plane = np.asarray(self.data[index])
+        labels: NDArray[np.integer[Any]] = plane.astype(np.uint8) if plane.dtype == np.bool_ else plane
+        row_of = row_finder(self.meta.get("features"))
+        kept = self.kept or KeptMasks({})
+        for mask in present_masks(labels, kept.planes.get(index, ()), kept.rule):
+            row = row_of(mask.label)
+            # In a stack the row of a label sums up its planes, of which each has scores of its own.
+            record = described(mask.record, row, row_first=len(self.shape) == 2)
+            yield LabelledMask(record, mask.label, category_of(row), mask.is_crowd)
+
+
+def labels_of(layers: Sequence[LayerTuple]) -> list[LabelsSource]:
+    """Return the Labels layers, without those that are previews of ours.
+
+    Raises
+    ------
+    ValueError
+        For a layer of less than two axes.
+    """
+    chosen = [(data, meta) for data, meta, kind in layers if kind == "labels"]
+    lasting = [(data, meta) for data, meta in chosen if PREVIEW_KEY not in (meta.get("metadata") or {})]
+    sources = []
+    for data, meta in lasting or chosen:
+        level = data[0] if meta.get("multiscale") else data
+        if len(level.shape) < 2:
+            raise ValueError(f"The layer {meta.get('name')!r} has {len(level.shape)} axis; two are needed.")
+        kept = (meta.get("metadata") or {}).get(MASKS_KEY)
+        sources.append(LabelsSource(level, meta, kept if isinstance(kept, KeptMasks) else None))
+    return sources
+
+
+def image_name(source: LabelsSource, layers: Sequence[LayerTuple]) -> str:
+    """Return the name of the image that labels are of.
+
+    That is, as far as it is there: the name in the file that the masks are from; the file of the image that the
+    objects were found in; that of the only image of the labels' shape; the name of the only image that is saved along
+    with them. Without any, it is the name of the layer of labels.
+    """
+    if source.kept is not None and source.kept.file_name:
+        return source.kept.file_name
+    owner = (source.meta.get("metadata") or {}).get(OWNER_KEY)
+    images = _shown_images()
+    owners = [image for image in images if owner is not None and image.unique_id == owner]
+    alike = [image for image in images if spatial_shape(image) == source.shape]
+    for found in (owners, alike):
+        if len(found) == 1:
+            return Path(found[0].source.path).name if found[0].source.path else str(found[0].name)
+    names = [str(meta["name"]) for _, meta, kind in layers if kind == "image" and meta.get("name")]
+    return names[0] if len(names) == 1 else source.name
+
+
+def _shown_images() -> list[Image]:
+    from napari import current_viewer
+
+    viewer = current_viewer()
+    return [] if viewer is None else [layer for layer in viewer.layers if isinstance(layer, Image)]
