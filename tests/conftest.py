@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory):
+    """Keep embeddings of the tests out of the user's cache, and those of the user out of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEGANY_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +43,15 @@ def parity(shared: Path) -> Path:
     if not folder.is_dir():
         pytest.skip("the shared folder has no parity numbers")
     return folder
+
+
+@pytest.fixture(scope="session")
+def discs(project: Path) -> ModuleType:
+    """Images of discs, and a predictor that finds them without weights: the module beside this file."""
+    spec = importlib.util.spec_from_file_location("discs", project / "tests" / "discs.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,205 @@
+"""`segany everything`: all objects of files, folders and stacks, or masks for a detector's boxes.
+
+Imports torch only when it runs. How a batch is done, and goes on after an interruption, is in `engine/batch`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from napari_segany.cli.automatic_options import add_automatic_options, automatic_settings
+from napari_segany.engine.batch.output_names import DEFAULT_OUTPUTS, OUTPUTS
+from napari_segany.formats.painting import PAINTING_RULES
+
+if TYPE_CHECKING:
+    from napari_segany.engine.batch.run import BatchResult, Workers
+    from napari_segany.engine.batch.sources import BatchImage
+    from napari_segany.engine.progress import Progress, Steps
+
+NAME = "everything"
+HELP = (
+    "Segment everything in files, folders and stacks, or turn a detector's boxes into masks; run it again to go on."
+)
+
+FAILED_STATUS = 1
+"""Some images could not be read or segmented; report.csv says which and why."""
+
+_BOX_OUTPUTS = ("coco", "yolo")
+_REFRESH_SECONDS = 0.5
+_REFRESH_SECONDS_IN_A_LOG = 30.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument(
+        "inputs", metavar="INPUT", nargs="+",
+        help="image files (TIFF, OME-TIFF, PNG, JPEG, ...; stacks go slice by slice), folders of images, or patterns "
+        "such as 'plate*/*.tif'",
+    )  # fmt: skip
+    parser.add_argument("-o", "--output", metavar="OUTDIR", type=Path, required=True, help="the folder to write into")
+    parser.add_argument("--recursive", action="store_true", help="take the images of folders within folders too")
+    what = "; ".join(f"{name}: {text}" for name, text in OUTPUTS.items())
+    parser.add_argument(
+        "--outputs", metavar="A,B", type=_names,
+        help=f"what to write, separated by commas, or all. {what} "
+        f"(default: {','.join(DEFAULT_OUTPUTS)}; with --boxes {','.join(_BOX_OUTPUTS)})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--model", metavar="NAME|PATH", default="light",
+        help="see `segany models`, or a checkpoint file (default: light)",
+    )  # fmt: skip
+    parser.add_argument("--device", default="auto", help="auto, cuda, mps or cpu (default: auto)")
+    parser.add_argument(
+        "--contrast-limits", metavar="LO,HI", type=_limits,
+        help="intensities that become black and white (default: 8-bit images as they are, others from percentiles)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--painting", choices=PAINTING_RULES, default="smaller",
+        help="which mask shows in the label image where several overlap (default: smaller)",
+    )  # fmt: skip
+    _add_box_options(parser)
+    _add_cluster_options(parser)
+    add_automatic_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do the batch, print one line, and one for each image that failed."""
+    automatic = automatic_settings(args)
+
+    from napari_segany.engine.batch.folder import BatchFolder
+    from napari_segany.engine.batch.inputs import find_images
+    from napari_segany.engine.batch.model_source import NamedModel
+    from napari_segany.engine.batch.run import batch_steps
+    from napari_segany.engine.batch.settings import BatchSettings
+
+    outputs = args.outputs or (DEFAULT_OUTPUTS if args.boxes is None else _BOX_OUTPUTS)
+    settings = BatchSettings(outputs, automatic, args.contrast_limits, args.painting)
+    images: Sequence[BatchImage] = find_images(
+        args.inputs, recursive=args.recursive, skip=BatchFolder(args.output).subfolders
+    )
+    classes = None
+    if args.boxes is not None:
+        images, classes = _with_boxes(args, images)
+    model = NamedModel(args.model, args.device)
+    steps = batch_steps(images, args.output, model, settings, classes=classes, workers=_workers(args))
+    result = _watched(steps, len(images))
+    for image in result.failed:
+        print(f"failed: {image.error}", file=sys.stderr)
+    print(_summary(result, args.output))
+    return FAILED_STATUS if result.failed else 0
+
+
+def _add_box_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("masks for the boxes of an object detector")
+    group.add_argument(
+        "--boxes", metavar="FILE|FOLDER", type=Path,
+        help="COCO results or instances (.json), a table (.csv), or a folder of YOLO texts; the masks keep the "
+        "detector's classes",
+    )  # fmt: skip
+    group.add_argument(
+        "--classes", metavar="FILE", type=Path,
+        help="names of the classes: a COCO file with 'categories' (and 'images', for the image ids of COCO results), "
+        "YOLO's data.yaml, or a text with one name in a line",
+    )  # fmt: skip
+    group.add_argument(
+        "--min-score", metavar="X", type=float, default=0.0, help="leave out boxes of a lower score (default: 0)"
+    )
+
+
+def _add_cluster_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("more than one process (needs the extra: napari-segany[distributed])")
+    group.add_argument(
+        "--dask", metavar="ADDRESS|local",
+        help="hand the images to the dask cluster at this address, which sees the same files, or start one here",
+    )  # fmt: skip
+    group.add_argument("--workers", metavar="N", type=int, help="processes of --dask local (default: one per core)")
+
+
+def _workers(args: argparse.Namespace) -> Workers | None:
+    if args.dask is None:
+        if args.workers is not None:
+            raise ValueError("--workers is given without --dask local; give both")
+        return None
+    try:
+        from napari_segany.engine.batch.cluster import Cluster
+    except ImportError:
+        raise ValueError(
+            'dask.distributed is not installed; install it with: pip install "napari-segany[distributed]"'
+        ) from None
+    if args.dask == "local":
+        return Cluster(workers=args.workers)
+    if args.workers is not None:
+        raise ValueError("--workers is for --dask local; a cluster at an address has the workers that it has")
+    return Cluster(args.dask)
+
+
+def _with_boxes(
+    args: argparse.Namespace, images: Sequence[BatchImage]
+) -> tuple[Sequence[BatchImage], dict[int, str]]:
+    """Return the images with their boxes, and the names of the classes."""
+    from napari_segany.engine.batch.detection_files import read_detections
+    from napari_segany.engine.batch.detection_match import matched
+
+    found = read_detections(args.boxes, args.classes)
+    match = matched(images, found, args.min_score)
+    if match.unused:
+        print(
+            f"segany everything: warning: boxes are given for {len(match.unused)} images that are not among the "
+            f"inputs, the first: {match.unused[0]}",
+            file=sys.stderr,
+        )
+    return match.images, dict(found.classes)
+
+
+def _watched(steps: Steps[BatchResult], total: int) -> BatchResult:
+    """Run the batch with a bar and its remaining time on stderr; rarely refreshed where nobody watches."""
+    from napari_segany.engine.batch.run import BatchProgress
+    from napari_segany.engine.progress import drain
+
+    interval = _REFRESH_SECONDS if sys.stderr.isatty() else _REFRESH_SECONDS_IN_A_LOG
+    with tqdm(total=total, unit="image", mininterval=interval, maxinterval=interval, file=sys.stderr) as bar:
+
+        def report(progress: Progress) -> None:
+            if isinstance(progress, BatchProgress):
+                # What was there already takes no time, and says nothing about that of the rest.
+                bar.initial = progress.reused
+            bar.set_description(_shown(progress), refresh=False)
+            bar.update(progress.done - bar.n)
+
+        try:
+            return drain(steps, report)
+        except KeyboardInterrupt:
+            bar.write(f"{bar.n} of {total} images are complete; run the same command again to go on", sys.stderr)
+            raise
+
+
+def _shown(progress: Progress) -> str:
+    stage = getattr(progress, "stage", None)
+    within = f" {stage.done}/{stage.total}" if stage is not None and stage.total else ""
+    return f"{progress.note}{within}"
+
+
+def _summary(result: BatchResult, folder: Path) -> str:
+    done = len(result.images) - len(result.failed)
+    reused = f", {result.reused} of them complete before" if result.reused else ""
+    failed = f"; {len(result.failed)} failed, see {folder / 'report.csv'}" if result.failed else ""
+    return f"{done} of {len(result.images)} images{reused}, {result.objects} masks -> {folder}{failed}"
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in text.split(",") if part.strip())
+    return tuple(OUTPUTS) if names == ("all",) else names
+
+
+def _limits(text: str) -> tuple[float, float]:
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not two numbers separated by a comma, as in 0,4095") from None
+    return low, high

@@ -1,0 +1,169 @@
+"""Files, folders and glob patterns as the images of a batch, each with a name that no other one has."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePath
+
+from napari_segany.engine.batch.sources import ArraySource, BatchImage, FileSource, ImageContent
+
+IMAGE_SUFFIXES = (
+    ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".npy", ".bmp", ".gif", ".webp", ".jp2", ".pgm", ".ppm", ".lsm", ".stk",
+    ".dcm",
+)  # fmt: skip
+"""Endings of the files that a folder is searched for; a file that is named, or a pattern, may have any."""
+
+_UNFIT = re.compile(r'[<>:"/\\|?*\x00-\x1f]+')  # what one file system or another does not take
+
+
+def find_images(
+    inputs: Iterable[str | os.PathLike[str]], *, recursive: bool = False, skip: Iterable[Path] = ()
+) -> tuple[BatchImage, ...]:
+    """Return the images of files, folders and patterns, in the order given; those of a folder by name.
+
+    Parameters
+    ----------
+    inputs : iterable of path
+        Files; folders, whose images are taken; glob patterns such as "plate*/*.tif" ("**" for any folders).
+    recursive : bool
+        Take the images of folders within folders too.
+    skip : iterable of pathlib.Path
+        Folders whose files are left out: those of the outputs, which may lie among the inputs.
+
+    Raises
+    ------
+    FileNotFoundError
+        For a file or folder that does not exist.
+    ValueError
+        For a folder or pattern without images, or nothing at all.
+    """
+    skipped = [_absolute(folder) for folder in skip]
+    shown_of: dict[Path, str] = {}
+    for given in inputs:
+        found = [path for path in _expanded(str(given), recursive) if not _is_within(_absolute(path), skipped)]
+        if not found:
+            raise ValueError(_nothing_found(str(given), recursive))
+        for path in found:
+            shown_of.setdefault(_absolute(path), str(path))
+    if not shown_of:
+        raise ValueError("no image is given; give files, folders or patterns such as 'plate*/*.tif'")
+    paths = list(shown_of)
+    names, file_names = distinct_names(paths), _relative_names(paths)
+    return tuple(
+        BatchImage(FileSource(path, shown_of[path]), name, file_name)
+        for path, name, file_name in zip(paths, names, file_names, strict=True)
+    )
+
+
+def images_of_arrays(contents: Iterable[tuple[str, ImageContent]]) -> tuple[BatchImage, ...]:
+    """Return images that are in memory, layers of a viewer for example, under names that files can have.
+
+    Parameters
+    ----------
+    contents : iterable of (str, ImageContent)
+        The name and the content of each; equal names are told apart by numbers.
+    """
+    pairs = list(contents)
+    names = _numbered([_UNFIT.sub("_", name).strip(" .") or "image" for name, _ in pairs])
+    return tuple(
+        BatchImage(ArraySource(content, shown), name, name)
+        for (shown, content), name in zip(pairs, names, strict=True)
+    )
+
+
+def distinct_names(paths: Sequence[PurePath]) -> list[str]:
+    """Return a name for each path, the shortest that tells it from the others: stem, ending, then folders.
+
+    a/cells.tif and b/cells.tif become "a_cells" and "b_cells", cells.tif and cells.png "cells_tif" and "cells_png".
+    Names differ in more than upper and lower case, so that every file system keeps them apart.
+
+    Parameters
+    ----------
+    paths : sequence of path
+        No two are the same.
+    """
+    choices = [_name_choices(path) for path in paths]
+    levels = [0] * len(paths)
+    while True:
+        names = [options[level] for options, level in zip(choices, levels, strict=True)]
+        counts = Counter(name.casefold() for name in names)
+        stuck = True
+        for index, name in enumerate(names):
+            if counts[name.casefold()] > 1 and levels[index] + 1 < len(choices[index]):
+                levels[index] += 1
+                stuck = False
+        if stuck:
+            return _numbered(names)
+
+
+def _name_choices(path: PurePath) -> list[str]:
+    """Return names from the shortest to the longest."""
+    stem = path.stem[: -len(".ome")] if path.stem.lower().endswith(".ome") else path.stem
+    ending = path.suffix.removeprefix(".")
+    choices = []
+    folders = [part for part in path.parent.parts if part not in (path.anchor, ".", "..")]
+    for count in range(len(folders) + 1):
+        name = "_".join([*folders[len(folders) - count :], stem])
+        choices += [name, f"{name}_{ending}"]
+    return choices
+
+
+def _numbered(names: Sequence[str]) -> list[str]:
+    """Tell the last equal names apart (a_b/c.tif and a/b_c.tif) by numbers."""
+    taken: set[str] = set()
+    result = []
+    for name in names:
+        number, free = 1, name
+        while free.casefold() in taken:
+            number += 1
+            free = f"{name}-{number}"
+        taken.add(free.casefold())
+        result.append(free)
+    return result
+
+
+def _relative_names(paths: Sequence[Path]) -> list[str]:
+    """Return the paths from the deepest folder that holds them all, with forward slashes."""
+    try:
+        root = os.path.commonpath([path.parent for path in paths])
+    except ValueError:  # on different drives
+        return [path.as_posix() for path in paths]
+    return [path.relative_to(root).as_posix() for path in paths]
+
+
+def _expanded(given: str, recursive: bool) -> list[Path]:
+    path = Path(given)
+    if path.is_dir():
+        found = path.rglob("*") if recursive else path.iterdir()
+        return sorted(item for item in found if _is_image(item, path))
+    if path.exists():
+        return [path]
+    if glob.has_magic(given):
+        return sorted(Path(name) for name in glob.glob(given, recursive=True) if Path(name).is_file())
+    raise FileNotFoundError(2, "No such file or folder", given)
+
+
+def _is_image(path: Path, root: Path) -> bool:
+    is_hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
+    return path.suffix.lower() in IMAGE_SUFFIXES and not is_hidden and path.is_file()
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))
+
+
+def _is_within(path: Path, folders: Sequence[Path]) -> bool:
+    return any(path.is_relative_to(folder) for folder in folders)
+
+
+def _nothing_found(given: str, recursive: bool) -> str:
+    if Path(given).is_dir():
+        more = "" if recursive else "; folders within it are searched with --recursive"
+        return f"the folder {given} holds no image ({', '.join(IMAGE_SUFFIXES)}){more}"
+    if glob.has_magic(given):
+        return f"no file matches {given}; give files, folders or another pattern"
+    return f"{given} lies among the outputs; choose another folder for them"

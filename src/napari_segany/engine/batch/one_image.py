@@ -1,0 +1,158 @@
+"""One image of a batch from its file to its outputs, by whoever is at work: this process or a worker of a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_segany.engine.automatic import AutomaticMaskGenerator
+from napari_segany.engine.batch.box_masks import box_mask_steps
+from napari_segany.engine.batch.detection import BatchObject
+from napari_segany.engine.batch.folder import BatchFolder, Completion, PlaneMasks
+from napari_segany.engine.batch.image_outputs import write_image_steps
+from napari_segany.engine.batch.model_source import LazyPredictor
+from napari_segany.engine.batch.settings import BatchJob
+from napari_segany.engine.batch.sources import BatchImage, ImageContent
+from napari_segany.engine.predictor import Predictor
+from napari_segany.engine.progress import Progress, Steps
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """What became of one image.
+
+    Attributes
+    ----------
+    name, shown : str
+        What its outputs are called, and what it was called by the user.
+    planes : tuple of str
+        Names of its planes; none for an image that failed.
+    objects : int
+        Masks in all planes.
+    error : str
+        Why it failed, in one sentence; "" for an image that is complete.
+    reused : bool
+        Whether it was complete before.
+    """
+
+    name: str
+    shown: str
+    planes: tuple[str, ...] = ()
+    objects: int = 0
+    error: str = ""
+    reused: bool = False
+
+
+class ImageError(ValueError):
+    """An image that cannot be read or segmented; the others can."""
+
+
+def image_steps(image: BatchImage, job: BatchJob, predictor: LazyPredictor) -> Steps[ImageResult]:
+    """Segment one image and write its files, as far as they are not there already.
+
+    Parameters
+    ----------
+    image : BatchImage
+        The image.
+    job : BatchJob
+        What is wanted.
+    predictor : LazyPredictor
+        The model; it is asked for when masks are missing.
+
+    Yields
+    ------
+    Progress
+        Bytes, blocks of the image encoder, points or boxes, planes.
+
+    Returns
+    -------
+    ImageResult
+        Also for an image that is damaged.
+
+    Raises
+    ------
+    OSError
+        Where the outputs cannot be written, or weights are missing.
+    ValueError
+        For weights that are damaged.
+    """
+    folder = BatchFolder(job.folder)
+    try:
+        with _of_this_image(image):
+            input_digest = yield from image.source.digest_steps()
+        masks_key = job.masks_key(image, input_digest)
+        outputs_key = job.outputs_key(image, masks_key)
+        completion = folder.completion(image.name, outputs_key)
+        if completion is not None:
+            return _result(image, completion.planes, completion.objects, reused=True)
+        yield Progress(0, 0, "Reading the image")
+        with _of_this_image(image):
+            content = _read(image, job)
+            planes = _checked_planes(image, content)
+        yield from _mask_steps(image, content, masks_key, job, predictor)
+    except ImageError as error:
+        return ImageResult(image.name, image.source.shown, error=str(error))
+    count, files = yield from write_image_steps(image, content, job)
+    folder.complete(image.name, Completion(outputs_key, masks_key, planes, count), files)
+    return _result(image, planes, count, reused=False)
+
+
+def _mask_steps(
+    image: BatchImage, content: ImageContent, key: str, job: BatchJob, predictor: LazyPredictor
+) -> Steps[None]:
+    """Segment the planes whose masks are not kept yet."""
+    folder = BatchFolder(job.folder)
+    for number, (plane, pixels) in enumerate(content.planes()):
+        if folder.has_plane(image.name, plane, key):
+            continue
+        yield Progress(0, 0, "Loading the model" if not predictor.is_loaded else f"Segmenting plane {number}")
+        model = predictor.get()
+        with _of_this_image(image):
+            objects = yield from _object_steps(image, content, pixels, job, model)
+        folder.write_plane(image.name, plane, PlaneMasks(key, content.plane_shape, tuple(objects)))
+
+
+def _object_steps(
+    image: BatchImage, content: ImageContent, pixels: NDArray[np.generic], job: BatchJob, predictor: Predictor
+) -> Steps[list[BatchObject]]:
+    if image.detections is not None:
+        return (
+            yield from box_mask_steps(predictor, pixels, image.detections, contrast_limits=content.contrast_limits)
+        )
+    generator = AutomaticMaskGenerator(predictor, job.settings.automatic)
+    records = yield from generator.run(pixels, contrast_limits=content.contrast_limits)
+    return [BatchObject(record) for record in records]
+
+
+def _read(image: BatchImage, job: BatchJob) -> ImageContent:
+    """Return the image with the contrast limits that hold for all its planes."""
+    content = image.source.read()
+    return replace(content, contrast_limits=job.settings.contrast_limits or content.limits())
+
+
+def _checked_planes(image: BatchImage, content: ImageContent) -> tuple[str, ...]:
+    """Return the names of the planes."""
+    planes = tuple(name for name, _ in content.planes())
+    if image.detections and len(planes) > 1:
+        raise ValueError(f"{image.source.shown} is a stack of {len(planes)} planes; boxes belong to single images")
+    return planes
+
+
+def _result(image: BatchImage, planes: tuple[str, ...], objects: int, *, reused: bool) -> ImageResult:
+    return ImageResult(image.name, image.source.shown, planes, objects, reused=reused)
+
+
+@contextmanager
+def _of_this_image(image: BatchImage) -> Iterator[None]:
+    """Turn what an image, or too little memory for it, can cause into an `ImageError` in one line."""
+    try:
+        yield
+    except (ValueError, OSError, MemoryError) as error:
+        if isinstance(error, OSError) and error.strerror:
+            raise ImageError(f"{image.source.shown}: {error.strerror}") from error
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise ImageError(text if image.source.shown in text else f"{image.source.shown}: {text}") from error

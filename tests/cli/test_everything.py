@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from napari_segany.cli import everything as module
+from napari_segany.cli.automatic_options import automatic_settings
+from napari_segany.cli.main import _parser, main
+from napari_segany.engine.automatic import AutomaticMaskGenerator
+from napari_segany.engine.automatic_presets import preset
+from napari_segany.engine.automatic_settings import AutomaticSettings
+from napari_segany.engine.predictor import Predictor
+from napari_segany.formats.coco import read_coco
+
+LOOSE = (
+    "--points-per-side", 2, "--pred-iou-thresh", 0, "--stability-score-thresh", 0, "--max-mask-area-fraction", "none",
+)  # fmt: skip
+
+
+@pytest.fixture
+def inputs(tmp_path: Path, image: Path) -> Path:
+    """Two pictures, one of which is in a folder within."""
+    folder = tmp_path / "in"
+    (folder / "deeper").mkdir(parents=True)
+    for path in (folder / "a.png", folder / "deeper" / "b.png"):
+        path.write_bytes(image.read_bytes())
+    return folder
+
+
+def everything(*arguments: object) -> int:
+    return main(["everything", *(str(argument) for argument in arguments)])
+
+
+def options(*arguments: object) -> AutomaticSettings:
+    line = ["everything", "x", "-o", "y", *(str(argument) for argument in arguments)]
+    return automatic_settings(_parser().parse_args(line))
+
+
+def test_a_folder_becomes_labels_tables_and_a_report(inputs, checkpoint, image, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert everything(inputs, "-o", out, "--model", checkpoint, *LOOSE) == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith("1 of 1 images, ")
+    assert str(out) in printed.out
+    settings = AutomaticSettings(
+        points_per_side=2, pred_iou_thresh=0, stability_score_thresh=0, max_mask_area_fraction=None
+    )
+    predictor = Predictor(checkpoint, device="cpu")
+    records = AutomaticMaskGenerator(predictor, settings).generate(np.asarray(Image.open(image)))
+    assert f"{len(records)} masks" in printed.out
+    labels = tifffile.imread(out / "labels/a.tif")
+    np.testing.assert_array_equal(labels > 0, np.any([record.mask for record in records], axis=0))
+    with (out / "tables/a.csv").open(newline="") as file:
+        assert [int(row["area"]) for row in csv.DictReader(file)] == [record.area for record in records]
+
+    arguments = ("--recursive", "--outputs", "coco,overlay", "--model", checkpoint, *LOOSE)
+    assert everything(inputs, "-o", out, *arguments) == 0
+    assert [item.file_name for item in read_coco(out / "coco.json").images] == ["a.png", "deeper/b.png"]
+    assert everything(inputs, "-o", out, *arguments) == 0
+    assert "2 of 2 images, 2 of them complete before" in capsys.readouterr().out
+
+
+def test_a_damaged_image_shows_in_the_status_the_report_and_one_line(inputs, checkpoint, tmp_path, capsys):
+    (inputs / "broken.tif").write_bytes(b"II*\0")
+    out = tmp_path / "out"
+    assert everything(inputs, "-o", out, "--model", checkpoint, *LOOSE) == module.FAILED_STATUS == 1
+    printed = capsys.readouterr()
+    failed = [line for line in printed.err.splitlines() if line.startswith("failed: ")]
+    assert len(failed) == 1
+    assert "broken.tif is damaged" in failed[0]
+    assert "Traceback" not in printed.err
+    assert printed.out.startswith("1 of 2 images")
+    assert "1 failed, see " in printed.out
+    with (out / "report.csv").open(newline="") as file:
+        assert [row["status"] for row in csv.DictReader(file)] == ["done", "failed"]
+
+
+def test_boxes_become_masks_of_the_detector_s_classes(inputs, checkpoint, tmp_path, capsys):
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text("image,class,x_min,y_min,x_max,y_max,score\na.png,dog,5,5,30,30,0.9\nother,cat,1,1,2,2,0.9\n")
+    out = tmp_path / "out"
+    assert everything(inputs, "-o", out, "--model", checkpoint, "--boxes", boxes, "--min-score", 0.5) == 0
+    data = read_coco(out / "coco.json")
+    assert data.categories == {1: "cat", 2: "dog"}
+    assert [item.category_id for item in data.images[0].objects] == [2]
+    assert (out / "yolo/labels/train/a.txt").is_file()
+    assert "warning: boxes are given for 1 images" in capsys.readouterr().err
+
+
+def test_every_parameter_is_an_option_over_its_preset(tmp_path):
+    grids = tmp_path / "grids.json"
+    grids.write_text(json.dumps([[[0.5, 0.5]], [[0.25, 0.75]]]))
+    given = {
+        "points_per_side": 5, "points_per_batch": 6, "pred_iou_thresh": 0.1, "stability_score_thresh": 0.2,
+        "stability_score_offset": 0.3, "box_nms_thresh": 0.4, "crop_n_layers": 1, "crop_nms_thresh": 0.6,
+        "crop_overlap_ratio": 0.7, "crop_n_points_downscale_factor": 2, "point_grids": grids,
+        "min_mask_region_area": 8, "max_mask_area_fraction": 0.9, "ranking": "mean",
+    }  # fmt: skip
+    assert set(given) == {field.name for field in fields(AutomaticSettings)}
+    line = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", value)]
+    expected = {**given, "point_grids": ([[0.5, 0.5]], [[0.25, 0.75]])}
+    assert options("--preset", "dense", *line) == AutomaticSettings(**expected)
+    assert options("--preset", "cells") == preset("cells").settings
+    assert options("--preset", "cells", "--points-per-side", 7) == preset("cells").settings.replaced(
+        points_per_side=7
+    )
+    assert options() == AutomaticSettings()
+    assert options("--max-mask-area-fraction", "none").max_mask_area_fraction is None
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{folder}/none.tif -o {out}", "none.tif: No such file"),
+        ("{folder}/*.gif -o {out}", "no file matches"),
+        ("{folder}/empty -o {out}", "holds no image"),
+        ("{folder} -o {out} --outputs labels,movie", "there is no output movie"),
+        ("{folder} -o {out} --points-per-side 0", "points_per_side is 0"),
+        ("{folder} -o {out} --point-grids {folder}/a.png", "is no JSON file"),
+        ("{folder} -o {out} --preset fish", "invalid choice: 'fish'"),
+        ("{folder} -o {out} --max-mask-area-fraction some", "neither a number nor 'none'"),
+        ("{folder} -o {out} --contrast-limits 5", "not two numbers"),
+        ("{folder} -o {out} --contrast-limits 5,1", "the lower first"),
+        ("{folder} -o {out} --model fish", "there is no model 'fish'"),
+        ("{folder} -o {folder}/a.png", "a.png"),
+        ("{folder} -o {out} --workers 2", "--dask local"),
+        ("{folder} -o {out} --boxes {folder}/none.json", "none.json: No such file"),
+        ("{folder}", "required: -o"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(inputs, tmp_path, capsys, line, message):
+    (inputs / "empty").mkdir()
+    words = [word.format(folder=inputs, out=tmp_path / "out") for word in line.split()]
+    assert everything(*words) == 2
+    lines = [text for text in capsys.readouterr().err.splitlines() if "error" in text]
+    assert len(lines) == 1
+    assert lines[0].startswith("segany everything: error: ")
+    assert message in lines[0]
+
+
+def test_without_dask_the_remedy_is_told(inputs, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    monkeypatch.delitem(sys.modules, "napari_segany.engine.batch.cluster", raising=False)
+    assert everything(inputs, "-o", tmp_path / "out", "--dask", "local") == 2
+    assert 'pip install "napari-segany[distributed]"' in capsys.readouterr().err
+
+
+def test_ctrl_c_stops_cleanly_and_the_next_run_goes_on(inputs, checkpoint, tmp_path, capsys, monkeypatch):
+    out = tmp_path / "out"
+    arguments = (inputs, "-o", out, "--recursive", "--model", checkpoint, *LOOSE)
+    encode = Predictor.encode_steps
+    images = []
+
+    def encode_one(self, image, **named):
+        images.append(image)
+        if len(images) == 2:
+            raise KeyboardInterrupt
+        return encode(self, image, **named)
+
+    monkeypatch.setattr(Predictor, "encode_steps", encode_one)
+    assert everything(*arguments) == 130
+    printed = capsys.readouterr().err
+    assert "1 of 2 images are complete; run the same command again to go on" in printed
+    assert printed.endswith("segany everything: interrupted\n")
+    assert not (out / "report.csv").exists()
+    assert not [path for path in out.rglob(".*") if path.is_file()]
+    assert everything(*arguments) == 0
+    assert "1 of them complete before" in capsys.readouterr().out
+    assert len(images) == 3

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_segany.engine.batch.inputs import distinct_names, find_images, images_of_arrays
+from napari_segany.engine.batch.sources import ImageContent
+
+
+def touch(folder: Path, *names: str) -> None:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+
+
+def found(*inputs, **options):
+    return [(image.name, image.file_name) for image in find_images(inputs, **options)]
+
+
+def test_a_folder_gives_its_images_by_name(tmp_path):
+    touch(tmp_path, "b.png", "a.ome.tif", "c.JPG", "notes.txt", ".hidden.png", "deeper/d.tif", ".cache/e.png")
+    assert found(tmp_path) == [("a", "a.ome.tif"), ("b", "b.png"), ("c", "c.JPG")]
+    assert found(tmp_path, recursive=True)[-1] == ("d", "deeper/d.tif")
+    assert len(found(tmp_path, recursive=True)) == 4
+
+
+def test_patterns_files_and_folders_together_give_each_image_once(tmp_path):
+    touch(tmp_path, "1/a.tif", "2/b.tif", "2/c.odd")
+    assert found(tmp_path / "2/c.odd", tmp_path / "*" / "*.tif", tmp_path / "1", tmp_path / "**" / "b.tif") == [
+        ("c", "2/c.odd"), ("a", "1/a.tif"), ("b", "2/b.tif"),
+    ]  # fmt: skip
+
+
+def test_images_are_called_in_a_report_as_they_were_given(tmp_path, monkeypatch):
+    touch(tmp_path, "in/a.tif")
+    monkeypatch.chdir(tmp_path)
+    (image,) = find_images(["in"])
+    assert Path(image.source.shown) == Path("in/a.tif")
+    assert image.source.path == tmp_path / "in/a.tif"
+
+
+def test_outputs_among_the_inputs_are_left_out(tmp_path):
+    touch(tmp_path, "a.tif", "labels/a.tif")
+    assert found(tmp_path, recursive=True, skip=[tmp_path / "labels"]) == [("a", "a.tif")]
+    with pytest.raises(ValueError, match="lies among the outputs"):
+        found(tmp_path / "labels/a.tif", skip=[tmp_path / "labels"])
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "words"),
+    [
+        ("missing.tif", FileNotFoundError, "No such file"),
+        ("empty", ValueError, "holds no image .*--recursive"),
+        ("*.gif", ValueError, "no file matches"),
+    ],
+)
+def test_what_holds_no_image_is_refused(tmp_path, given, kind, words):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(kind, match=words):
+        find_images([tmp_path / given])
+    with pytest.raises(ValueError, match="no image is given"):
+        find_images([])
+
+
+def test_equal_names_are_told_apart_by_what_differs():
+    paths = [PurePosixPath(path) for path in ("/d/a/cells.tif", "/d/b/cells.tif", "/d/a/worm.tif", "/d/a/worm.png")]
+    assert distinct_names(paths) == ["a_cells", "b_cells", "worm_tif", "worm_png"]
+    assert distinct_names([PurePosixPath("/d/Cells.tif"), PurePosixPath("/e/cells.tif")]) == ["d_Cells", "e_cells"]
+    assert distinct_names([PurePosixPath("/x.ome.tif")]) == ["x"]
+
+
+PARTS = st.sampled_from(["a", "A", "b", "a_b", "b_a", "c-2"])
+PATHS = st.builds(
+    lambda folders, stem, ending: PurePosixPath("/", *folders, stem + ending),
+    st.lists(PARTS, max_size=3), PARTS, st.sampled_from([".tif", ".png", ".ome.tif", ".TIF", ""]),
+)  # fmt: skip
+
+
+@settings(deadline=None)
+@given(st.lists(PATHS, unique=True, max_size=12))
+def test_names_differ_on_every_file_system_and_are_always_the_same(paths):
+    names = distinct_names(paths)
+    assert len({name.casefold() for name in names}) == len(paths)
+    assert names == distinct_names(paths)
+    assert not any("/" in name for name in names)
+
+
+def test_layers_get_names_that_files_can_have():
+    content = ImageContent(np.zeros((4, 4)))
+    images = images_of_arrays([("cells [1]", content), ("a/b:c", content), ("A_b_c", content), ("..", content)])
+    assert [image.name for image in images] == ["cells [1]", "a_b_c", "A_b_c-2", "image"]
+    assert images[1].source.shown == "a/b:c"
