@@ -86,3 +86,14 @@ def test_processes_share_the_numbers(tiny_training: TrainingConfig) -> None:
     source = CropSource([], tiny_training, SamConfig(image_size=64))
     numbers = [list(crop_batches(source, 0, 12, 2, World(rank, 3), 0).sampler) for rank in range(3)]
     assert numbers == [[0, 1, 6, 7], [2, 3, 8, 9], [4, 5, 10, 11]]
+
+
+def test_of_drawn_scenes_there_are_as_many_as_asked_for(tiny_training: TrainingConfig) -> None:
+    config = replace(tiny_training, procedural_scenes=2)
+    source = CropSource([], config, SamConfig(image_size=64))
+    drawn = {id(source._drawn(np.random.default_rng(seed))) for seed in range(20)}
+    assert len(drawn) == 2
+    again = CropSource([], config, SamConfig(image_size=64))
+    for index in (3, 0):  # in another order, and with nothing kept yet
+        np.testing.assert_array_equal(again[index].image, source[index].image)
+    assert (source[0].image != source[3].image).any()

@@ -91,6 +91,8 @@ class TrainingConfig:
         Nor are objects that cover more of the crop than this.
     procedural_share : float
         Share of images drawn by `synthetic` instead of read.
+    procedural_scenes : int
+        How many different scenes are drawn in all, each cropped many times; 0 draws a new one for every crop.
     sources : mapping of str to float
         Weights of kinds of images, by pattern over `dataset/name` (the first that fits counts); images that fit
         none are one more kind of weight 1. Within a kind, images are equally likely.
@@ -146,6 +148,7 @@ class TrainingConfig:
     min_object_area: int = 16
     max_object_share: float = 0.9
     procedural_share: float = 0.3
+    procedural_scenes: int = 0
     sources: Mapping[str, float] = field(default_factory=dict)
     validation_share: float = 0.1
     validate_every: int = 200
@@ -167,7 +170,8 @@ class TrainingConfig:
         for name in ("validation_share", "ema_decay", "drop_path"):
             self._require(name, 0 <= getattr(self, name) < 1, "at least 0 and less than 1")
         for name in ("focal_weight", "dice_weight", "iou_weight", "weight_decay", "clip_norm", "warmup_steps",
-                     "variants", "memory_gb", "picture_every", "workers", "threads"):  # fmt: skip
+                     "variants", "memory_gb", "picture_every", "procedural_scenes", "workers",
+                     "threads"):  # fmt: skip
             self._require(name, getattr(self, name) >= 0, "0 or more")
         for name in ("learning_rate", "layer_decay", "max_object_share", "lora_alpha"):
             self._require(name, getattr(self, name) > 0, "more than 0")

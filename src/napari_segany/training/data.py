@@ -6,7 +6,7 @@ interruption changes what is seen.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TypeVar
@@ -75,7 +75,7 @@ class CropSource(Dataset[Crop]):
 
     def _crop(self, rng: np.random.Generator) -> Crop:
         if rng.random() < self.config.procedural_share:
-            return self._cut(draw_scene(self._drawn_size, rng), rng)
+            return self._cut(self._drawn(rng), rng)
         number = int(rng.choice(len(self.images), p=self._chances))
         if not self.config.variants:
             return self._cut(self._scene(number), rng)
@@ -93,10 +93,22 @@ class CropSource(Dataset[Crop]):
     ) -> Crop:
         return make_crop(scene, self.config, self.shape, rng, changed=changed, choice=choice)
 
+    def _drawn(self, rng: np.random.Generator) -> Scene:
+        """Draw a scene for this crop alone, or one of the run's `procedural_scenes`."""
+        if not self.config.procedural_scenes:
+            return draw_scene(self._drawn_size, rng)
+        number = int(rng.integers(self.config.procedural_scenes))
+        fixed = np.random.default_rng((self.config.seed, number, _DRAWN))
+        # Drawn scenes are kept beside read ones, under negative numbers.
+        return self._keep(-1 - number, lambda: draw_scene(self._drawn_size, fixed))
+
     def _scene(self, number: int) -> Scene:
+        return self._keep(number, lambda: read_scene(self.images[number]))
+
+    def _keep(self, number: int, make: Callable[[], Scene]) -> Scene:
         if number in self._kept:
             return self._kept[number]
-        scene = read_scene(self.images[number])
+        scene = make()
         size = scene.image.nbytes + sum(layer.nbytes for layer in scene.layers)
         if size <= self._room:
             self._kept[number] = scene

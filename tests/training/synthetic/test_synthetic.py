@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from napari_segany.training.synthetic import RECIPES, draw_scene
 from napari_segany.training.synthetic.cells import stained_cells
 from napari_segany.training.synthetic.outlines import fill
+from napari_segany.training.synthetic.phase_contrast import phase_contrast_cells
 
 SIZE = 128
 
@@ -44,6 +46,16 @@ def test_nuclei_lie_in_their_cells() -> None:
         cells, nuclei = scene.layers
         assert (cells[nuclei > 0] == nuclei[nuclei > 0]).all()
         assert (nuclei > 0).sum() < (cells > 0).sum()
+
+
+def test_cells_in_phase_contrast_are_whole_and_hardly_brighter_than_their_ground() -> None:
+    for seed in range(6):
+        scene = phase_contrast_cells(SIZE, np.random.default_rng(seed))
+        cells = scene.layers[0]
+        for label in np.unique(cells[cells > 0]):
+            assert ndimage.label(cells == label)[1] == 1
+        inside, outside = scene.image[cells > 0].mean(), scene.image[cells == 0].mean()
+        assert abs(inside - outside) < 40
 
 
 def test_every_recipe_is_drawn() -> None:
