@@ -7,6 +7,7 @@ Pictures are written to docs/images, and refused when they show nothing: a black
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from napari import Viewer
 from PIL import Image
 
 from napari_segany.widgets.demo import open_demo, settle, wait_for_masks
+from napari_segany.widgets.everything_session import EverythingSession
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images"
 _LEAST_SPREAD = 20.0  # standard deviation of grey levels below which a picture shows nothing
@@ -82,12 +84,44 @@ def _zoom(viewer: Viewer, center: tuple[float, float], zoom: float) -> None:
     viewer.scene.camera.zoom = zoom
 
 
+def everything(path: Path) -> None:
+    """Show the window after segmenting everything, with one object selected."""
+    from skimage import data
+
+    viewer = Viewer(show=True, show_welcome_screen=False)
+    try:
+        viewer.window.resize(1280, 900)
+        viewer.add_image(data.coins(), name="coins")
+        _, widget = viewer.window.add_plugin_dock_widget("napari-segany", "Segment everything")
+        session = widget.session
+        _wait_while_working(session)
+        session.choose_preset("sparse")
+        session.run()
+        _wait_while_working(session)
+        if not session.objects:
+            raise SystemExit(f"nothing was found: {session.status}")
+        session.editor.select([max(session.objects.values(), key=lambda found: found.record.predicted_iou).label])
+        settle(1.0)
+        viewer.window.screenshot(str(path), flash=False)
+    finally:
+        viewer.close()
+
+
+def _wait_while_working(session: EverythingSession, timeout_s: float = 600.0) -> None:
+    end = time.monotonic() + timeout_s
+    while session.is_busy:
+        settle(0.1)
+        if time.monotonic() > end:
+            raise SystemExit(f"not ready after {timeout_s:g} s; the last word was: {session.status}")
+
+
 MORE_CLICKS = ((367.0, 308.0), (358.0, 327.0), (346.0, 335.0), (375.0, 330.0))
 
 PICTURES: dict[str, Callable[[Path], None]] = {
     "prompt_widget.png": prompt_widget,
     "candidates.png": candidates,
     "accepted.png": accepted,
+    "everything_widget.png": everything,
 }
 
 if __name__ == "__main__":

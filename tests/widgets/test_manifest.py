@@ -12,6 +12,8 @@ from npe2 import PluginManifest
 from napari_segany.widgets import samples
 from napari_segany.widgets.settings import Settings, read_settings
 
+KINDS = ("widgets", "readers", "writers", "sample_data")
+
 
 @pytest.fixture(scope="module")
 def manifest(project):
@@ -29,7 +31,7 @@ def test_every_command_is_there_and_importable(manifest):
     for python_name in commands.values():
         module, name = python_name.split(":")
         assert callable(getattr(import_module(module), name))
-    named = [item["command"] for kind in ("widgets", "sample_data") for item in contributions[kind]]
+    named = [item["command"] for kind in KINDS for item in contributions[kind]]
     named += [item["command"] for items in contributions["menus"].values() for item in items if "command" in item]
     assert set(named) <= set(commands)
     assert set(commands) == set(named), "a command that nothing leads to"

@@ -131,6 +131,10 @@ class AutomaticSettings:
         """Tell whether both ask the model the same, so that they differ only in what is kept."""
         return all(getattr(self, name) == getattr(other, name) for name in _ASKING)
 
+    def asking_as(self, other: AutomaticSettings) -> AutomaticSettings:
+        """Return these settings with the questions of other ones, to filter what those have asked."""
+        return replace(self, **{name: getattr(other, name) for name in _ASKING})
+
 
 def _check_range(name: str, value: Any, low: float, high: float) -> None:
     if not isinstance(value, int | float | np.number) or not math.isfinite(value) or not low <= value <= high:

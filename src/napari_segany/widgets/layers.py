@@ -125,6 +125,14 @@ def follow(layer: Layer, image: Image, plane: Plane | None = None) -> None:
             setattr(layer, name, value)
 
 
+def show_plane(viewer: ViewerModel, image: Image, plane: Plane) -> None:
+    """Move the viewer's sliders to a plane of the image; its displayed axes stay."""
+    world = np.asarray(image.data_to_world(plane.offset), dtype=float) / units_ratio(viewer, image)
+    first = viewer.dims.ndim - image.ndim
+    for axis in plane.hidden:
+        viewer.dims.set_point(first + axis, world[axis])
+
+
 def object_on_plane(labels: Labels, label: int, image: Image, plane: Plane) -> NDArray[np.bool_]:
     """Return (H, W) bool: where an object of a Labels layer lies on a plane of the image.
 
@@ -136,14 +144,8 @@ def object_on_plane(labels: Labels, label: int, image: Image, plane: Plane) -> N
     ValueError
         If the object is nowhere on this plane.
     """
-    ndim = labels.ndim
-    to_world = align_trailing(affine_matrix(image.data_to_world, image.ndim), ndim)
-    to_labels = affine_matrix(labels.world_to_data, ndim)
-    ratio = np.eye(ndim + 1)
-    shared = min(ndim, image.ndim)
-    ratio[range(ndim - shared, ndim), range(ndim - shared, ndim)] = _relative_units(image, labels, shared)
     shape = plane.shape_in(spatial_shape(image))
-    mask = sample_plane(full_resolution(labels), to_labels @ ratio @ to_world, plane, shape) == label
+    mask = sample_plane(full_resolution(labels), image_to_layer(image, labels), plane, shape) == label
     if label == 0 or not mask.any():
         raise ValueError(
             f"Object {label} of the layer {labels.name!r} is not on this plane of the image; select one that is, "
@@ -152,13 +154,27 @@ def object_on_plane(labels: Labels, label: int, image: Image, plane: Plane) -> N
     return np.asarray(mask)
 
 
-def _relative_units(image: Layer, labels: Layer, shared: int) -> Floats:
+def image_to_layer(image: Image, layer: Layer) -> Floats:
+    """Return the (ndim + 1, ndim + 1) map from data positions of the image to those of another layer, of its ndim.
+
+    Layers are aligned on their last axes, and units of the same kind are converted.
+    """
+    ndim = layer.ndim
+    to_world = align_trailing(affine_matrix(image.data_to_world, image.ndim), ndim)
+    to_layer = affine_matrix(layer.world_to_data, ndim)
+    ratio = np.eye(ndim + 1)
+    shared = min(ndim, image.ndim)
+    ratio[range(ndim - shared, ndim), range(ndim - shared, ndim)] = _relative_units(image, layer, shared)
+    return np.asarray(to_layer @ ratio @ to_world)
+
+
+def _relative_units(image: Layer, layer: Layer, shared: int) -> Floats:
     registry = pint.get_application_registry()
     ratios = []
-    for of_image, of_labels in zip(image.units[-shared:], labels.units[-shared:], strict=True):
-        same_kind = of_image.dimensionality == of_labels.dimensionality
+    for of_image, of_layer in zip(image.units[-shared:], layer.units[-shared:], strict=True):
+        same_kind = of_image.dimensionality == of_layer.dimensionality
         ratios.append(
-            registry.get_base_units(of_image)[0] / registry.get_base_units(of_labels)[0] if same_kind else 1.0
+            registry.get_base_units(of_image)[0] / registry.get_base_units(of_layer)[0] if same_kind else 1.0
         )
     return np.asarray(ratios, dtype=float)
 

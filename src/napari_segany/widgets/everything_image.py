@@ -1,0 +1,113 @@
+"""The image that everything is segmented in: its shown plane, what is asked of it, what was found. Knows no Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image
+from numpy.typing import NDArray
+
+from napari_segany.engine.automatic_settings import AutomaticSettings
+from napari_segany.widgets.everything_asker import About, Estimate, EverythingAsker
+from napari_segany.widgets.everything_region import Region, planes_like, region_reader
+from napari_segany.widgets.everything_results import EverythingResults
+from napari_segany.widgets.everything_work import PlaneQuestion
+from napari_segany.widgets.geometry import Plane
+from napari_segany.widgets.layers import full_resolution, intensity_limits, read_plane, spatial_shape
+from napari_segany.widgets.objects import ObjectsLayer
+
+
+class EverythingImage:
+    """One image and its results.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        The viewer that shows it.
+    image : Image
+        The image.
+    results : EverythingResults
+        What was found in it.
+
+    Attributes
+    ----------
+    picked : ObjectsLayer
+        The layer `objects` of the image, which the prompts share.
+    """
+
+    def __init__(self, viewer: ViewerModel, image: Image, results: EverythingResults) -> None:
+        self.image, self.results = image, results
+        self.picked = ObjectsLayer(viewer, image)
+        self._viewer = viewer
+
+    @property
+    def plane(self) -> Plane | None:
+        """The shown plane; None while there is none to work on."""
+        return self.results.shown_plane
+
+    @property
+    def about(self) -> About:
+        """What questions are about, as things are now."""
+        return About(self.image.unique_id, intensity_limits(self.image))
+
+    def planes(self, *, all_slices: bool) -> list[Plane]:
+        """Return the shown plane, or all planes with its axes."""
+        if self.plane is None:
+            return []
+        return planes_like(self.plane, spatial_shape(self.image)) if all_slices else [self.plane]
+
+    def questions(self, asker: EverythingAsker, region: Region, *, all_slices: bool) -> list[PlaneQuestion]:
+        """Return what a run asks.
+
+        Raises
+        ------
+        ValueError
+            For a region that has nothing in it.
+        """
+        if self.plane is None:
+            return []
+        reader = region_reader(self._viewer, self.image, self.plane, region)
+        return [self.question(asker, plane, reader) for plane in self.planes(all_slices=all_slices)]
+
+    def question(
+        self,
+        asker: EverythingAsker,
+        plane: Plane,
+        read_region: Callable[[Plane], NDArray[np.bool_] | None] = lambda _: None,
+    ) -> PlaneQuestion:
+        """Return what is asked of one plane, by default of all of it."""
+        read: Callable[[], Any] = partial(read_plane, full_resolution(self.image), plane)
+        return PlaneQuestion(plane, read, read_region, asker.embedding(self.about, plane))
+
+    def prepare(self, asker: EverythingAsker, settings: AutomaticSettings) -> None:
+        """Make the embedding of the shown plane and measure the speed, unless both are known."""
+        if self.plane is not None and (asker.speed is None or asker.embedding(self.about, self.plane) is None):
+            asker.prepare(self.about, self.question(asker, self.plane), settings)
+
+    def estimate(
+        self, asker: EverythingAsker, settings: AutomaticSettings, region: Region, *, all_slices: bool
+    ) -> Estimate | None:
+        """Return what a run takes; None without a plane, or with a region that has nothing in it."""
+        from napari_segany.engine.automatic_estimate import count_questions
+
+        planes = self.planes(all_slices=all_slices)
+        if self.plane is None:
+            return None
+        try:
+            allowed = region_reader(self._viewer, self.image, self.plane, region)(self.plane)
+        except ValueError:
+            return None
+        of_one = count_questions(self.plane.shape_in(spatial_shape(self.image)), settings, allowed)
+        encoded = sum(asker.embedding(self.about, plane) is not None for plane in planes)
+        speed = asker.speed
+        seconds = None if speed is None else len(planes) * speed.seconds(of_one) - encoded * speed.encode_s
+        return Estimate(of_one.points * len(planes), len(planes), None if seconds is None else max(seconds, 0.0))
+
+    def close(self, *, keep_layers: bool = False) -> None:
+        """Stop drawing; the layers of objects stay in the viewer."""
+        self.results.close(keep_layers=keep_layers)
+        self.picked.close()

@@ -1,0 +1,216 @@
+"""Segmenting everything with real mouse and key events: run, cancel, filter, delete, join, pick, save, open again."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+
+from napari_segany.formats.sa1b import read_sa1b, write_sa1b
+from napari_segany.widgets.everything_widget import EverythingWidget
+from napari_segany.widgets.settings import Settings
+
+SHAPE = (96, 128)
+# a cell with a nucleus in it, and two cells apart
+DISCS = ((30, 30, 18, 150), (30, 30, 8, 240), (70, 100, 10, 200), (20, 100, 10, 230))
+
+
+class Person:
+    """Somebody in front of the viewer."""
+
+    def __init__(self, viewer, widget, finder, qtbot) -> None:
+        self.viewer, self.widget, self.finder, self.qtbot = viewer, widget, finder, qtbot
+        self.session, self.editor = widget.session, widget.session.editor
+
+    @property
+    def canvas(self):
+        return self.viewer.window._qt_viewer.canvas
+
+    @property
+    def idle(self) -> bool:
+        return not self.session.is_busy
+
+    def press(self, button) -> None:
+        self.qtbot.mouseClick(button, Qt.LeftButton)
+
+    def key(self, key, modifier=Qt.NoModifier) -> None:
+        self.canvas.native.setFocus()
+        QTest.keyClick(self.canvas.native, key, modifier)
+
+    def click(self, position, modifier=Qt.NoModifier) -> None:
+        image = self.session.image
+        transform = self.canvas.view.transform * self.canvas.view.scene.transform
+        point = transform.map([*np.asarray(image.data_to_world(position))[::-1], 0, 1])
+        place = QPoint(*(round(value) for value in point[:2] / point[3]))
+        QTest.mouseClick(self.canvas.native, Qt.LeftButton, modifier, place)
+
+    def run(self, count) -> None:
+        self.press(self.widget.run_row.button)
+        self.qtbot.waitUntil(lambda: len(self.session.objects) == count and self.idle, timeout=60_000)
+
+
+@pytest.fixture
+def begin(make_napari_viewer, qtbot, discs):
+    def open_it(image, **kwargs):
+        viewer = make_napari_viewer(show=True)
+        viewer.window.resize(1200, 850)
+        viewer.add_image(image, **kwargs)
+        finder = discs.DiscFinder()
+        widget = EverythingWidget(viewer, load_predictor=lambda model, device: finder, settings=Settings())
+        viewer.window.add_dock_widget(widget, name="Segment everything", area="right")
+        person = Person(viewer, widget, finder, qtbot)
+        person.session.change(points_per_side=8, pred_iou_thresh=0.5, stability_score_thresh=0.5)
+        qtbot.waitUntil(lambda: person.idle, timeout=60_000)  # the model is loaded and timed
+        qtbot.wait(100)
+        return person
+
+    return open_it
+
+
+@pytest.fixture
+def person(begin, discs):
+    return begin(discs.disc_image(SHAPE, DISCS), name="discs")
+
+
+def test_run_filter_select_delete_and_take_back(person):
+    assert "less than" in person.widget.run_row.estimate.text() or "about" in person.widget.run_row.estimate.text()
+    person.run(4)
+    layer = person.session.layer
+    assert person.viewer.layers.selection.active is layer
+    calls = person.finder.calls
+
+    slider = person.widget.form.fields["pred_iou_thresh"]._slider
+    QTest.mouseClick(slider, Qt.LeftButton, Qt.NoModifier, QPoint(slider.width() - 2, slider.height() // 2))
+    person.qtbot.waitUntil(lambda: person.idle and not layer.data.any(), timeout=20_000)
+    assert person.session.settings.pred_iou_thresh > 0.97
+    QTest.mouseClick(slider, Qt.LeftButton, Qt.NoModifier, QPoint(1, slider.height() // 2))
+    person.qtbot.waitUntil(lambda: person.idle and len(person.session.objects) >= 4, timeout=20_000)
+    person.session.change(pred_iou_thresh=0.5)
+    person.qtbot.waitUntil(lambda: person.idle and len(person.session.objects) == 4, timeout=20_000)
+    assert person.finder.calls == calls, "filtering must not ask the model"
+
+    nucleus, cell = int(layer.data[30, 30]), int(layer.data[30, 16])
+    person.click((30, 30))
+    assert person.editor.selection == (nucleus,)
+    person.click((30, 30))
+    assert person.editor.selection == (cell,), "a click on the same place goes to the object around"
+    person.click((30, 30))
+    person.key(Qt.Key_Delete)
+    person.qtbot.waitUntil(lambda: person.idle and layer.data[30, 30] == cell, timeout=20_000)
+    assert nucleus not in person.session.objects
+    person.key(Qt.Key_Z, Qt.ControlModifier)
+    person.qtbot.waitUntil(lambda: person.idle and layer.data[30, 30] == nucleus, timeout=20_000)
+
+
+def test_join_and_pick(person):
+    person.run(4)
+    layer = person.session.layer
+    person.click((70, 100))
+    person.click((20, 100), Qt.ShiftModifier)
+    first, second = person.editor.selection
+    person.key(Qt.Key_J)
+    joined = min(first, second)
+    person.qtbot.waitUntil(
+        lambda: person.idle and layer.data[70, 100] == layer.data[20, 100] == joined, timeout=20_000
+    )
+    person.key(Qt.Key_N)
+    objects = person.viewer.layers["objects"]
+    np.testing.assert_array_equal(objects.data == 1, layer.data == joined)
+
+
+def test_dragging_moves_the_view_and_selects_nothing(person):
+    person.run(4)
+    native, center = person.canvas.native, person.viewer.scene.camera.center
+    QTest.mousePress(native, Qt.LeftButton, Qt.NoModifier, QPoint(200, 200))
+    for step in (20, 60):
+        QTest.mouseMove(native, QPoint(200 + step, 200 + step))
+        person.qtbot.wait(20)
+    QTest.mouseRelease(native, Qt.LeftButton, Qt.NoModifier, QPoint(260, 260))
+    assert person.editor.selection == ()
+    assert person.viewer.scene.camera.center != center
+
+
+def test_cancel_stops_and_keeps_the_slices_that_are_finished(begin, discs):
+    person = begin(np.stack([discs.disc_image(SHAPE, DISCS)] * 3), contrast_limits=(0, 255))
+    row = person.widget.run_row
+    row.slices.setCurrentIndex(1)
+    finished = person.session.results_changed
+    finished.connect(lambda: setattr(person.finder, "held", True))
+    person.press(row.button)
+    person.qtbot.waitUntil(lambda: person.finder.held, timeout=60_000)
+    assert row.button.text() == "Cancel"
+    person.press(row.button)
+    person.finder.released.set()
+    person.qtbot.waitUntil(lambda: person.idle and person.widget._runner.running == 0, timeout=20_000)
+    slices = {found.plane.index for found in person.session.objects.values()}
+    assert 0 < len(slices) < 3
+    drawn = set(np.flatnonzero(person.session.layer.data.any(axis=(1, 2))))
+    assert drawn == {index for (index,) in slices}
+
+
+def test_naparis_features_table_selects_the_objects_rightly(person):
+    person.run(4)
+    layer = person.session.layer
+    person.click((70, 100))
+    person.key(Qt.Key_Delete)  # a gap in the labels must not shift the rows
+    person.qtbot.waitUntil(lambda: person.idle and layer.data[70, 100] == 0, timeout=20_000)
+    _, table = person.viewer.window.add_plugin_dock_widget("napari", "Features table widget")
+    person.viewer.layers.selection.active = layer
+    person.qtbot.waitUntil(lambda: table.table.model().rowCount() == len(layer.features), timeout=20_000)
+    label = int(layer.data[20, 100])
+    table.table.selectRow(label)
+    assert layer.selected_label == label
+    assert person.editor.selection == (label,)
+    assert layer.features.loc[label, "index"] == label
+    assert layer.features.loc[label, "area"] == person.session.objects[label].record.area
+    person.click((30, 30))
+    (row,) = {index.row() for index in table.table.selectionModel().selectedIndexes()}
+    assert table.table.model().mapToSource(table.table.model().index(row, 0)).row() == person.editor.selection[0]
+
+
+def test_saved_and_opened_again(person, tmp_path):
+    person.run(4)
+    path = tmp_path / "discs.json"
+    write_sa1b(path, person.editor.records, file_name="discs.png", size=SHAPE)
+    masks = [found.record.mask for found in person.session.objects.values()]
+    for annotation, mask in zip(json.loads(path.read_text())["annotations"], masks, strict=True):
+        np.testing.assert_array_equal(coco_mask.decode(annotation["segmentation"]).astype(bool), mask)
+    before = {label: found.record.rle for label, found in person.session.objects.items()}
+    person.viewer.layers.remove(person.session.layer)
+    assert person.session.objects == {}
+    person.editor.open_records(read_sa1b(path).records)
+    person.qtbot.waitUntil(lambda: person.idle, timeout=20_000)
+    assert {label: found.record.rle for label, found in person.session.objects.items()} == before
+    person.click((70, 100))
+    person.key(Qt.Key_Delete)
+    person.qtbot.waitUntil(lambda: person.idle and person.session.layer.data[70, 100] == 0, timeout=20_000)
+
+
+def test_closed_while_it_runs(person):
+    person.finder.held = True
+    person.finder.begun.clear()
+    person.press(person.widget.run_row.button)
+    person.qtbot.waitUntil(person.finder.begun.is_set, timeout=20_000)
+    person.viewer.window.remove_dock_widget(person.widget)
+    person.finder.released.set()
+    person.qtbot.waitUntil(lambda: person.widget._runner.running == 0, timeout=20_000)
+    assert [layer.name for layer in person.viewer.layers] == ["discs"]
+
+
+def test_it_opens_by_its_plugin_name(make_napari_viewer_proxy, discs, qtbot):
+    viewer = make_napari_viewer_proxy(show=True)
+    viewer.window.resize(1280, 800)
+    viewer.add_image(discs.disc_image(SHAPE, DISCS), name="discs")
+    _, widget = viewer.window.add_plugin_dock_widget("napari-segany", "Segment everything")
+    assert type(widget).__name__ == "EverythingWidget"
+    assert widget.session.image.name == "discs"
+    qtbot.wait(50)
+    right = widget.mapToGlobal(widget.rect().topRight()).x()
+    for part in (widget.run_row.button, widget.delete_button, widget.form.fields["pred_iou_thresh"]):
+        assert part.mapToGlobal(part.rect().topRight()).x() <= right
+    assert widget.height() <= 800
+    qtbot.waitUntil(lambda: widget.session.state.phase != "working", timeout=120_000)
