@@ -16,12 +16,12 @@ def main() -> None:
     predictor = segany.Predictor("light")
     embedding = predictor.encode(image)
 
-    prediction = predictor.predict(embedding, points=[(361, 344)])
+    prediction = predictor.predict(embedding, points=[(255, 297)])
     for rank, (mask, iou) in enumerate(zip(prediction.masks, prediction.predicted_iou, strict=True), start=1):
         print(f"mask {rank}: {mask.sum()} pixels, predicted IoU {iou:.2f}")
 
-    refined = predictor.predict(embedding, points=[(361, 344), (361, 330)], labels=[1, 0], mask=prediction.logits[0])
-    print(f"with a background point beside it: {refined.masks[0].sum()} pixels")
+    refined = predictor.predict(embedding, points=[(255, 297), (240, 306)], labels=[1, 0], mask=prediction.logits[0])
+    print(f"with a background point on its neighbour: {refined.masks[0].sum()} pixels")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ Pictures are written to docs/images, and refused when they show nothing: a black
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,9 +24,11 @@ _LEAST_SPREAD = 20.0  # standard deviation of grey levels below which a picture 
 
 
 def main() -> None:
-    """Make all pictures."""
+    """Make the pictures named on the command line, or all of them."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name, take in PICTURES.items():
+        if sys.argv[1:] and name not in sys.argv[1:]:
+            continue
         path = FOLDER / name
         take(path)
         spread = float(np.asarray(Image.open(path).convert("L")).std())
@@ -72,7 +75,7 @@ def accepted(path: Path) -> None:
             session.add_point(point)
             wait_for_masks(session)
             session.accept()
-        _zoom(viewer, (365.0, 325.0), 4.0)
+        _zoom(viewer, (285.0, 335.0), 4.0)
         settle(1.0)
         viewer.window.screenshot(str(path), flash=False)
     finally:
@@ -115,7 +118,7 @@ def _wait_while_working(session: EverythingSession, timeout_s: float = 600.0) ->
             raise SystemExit(f"not ready after {timeout_s:g} s; the last word was: {session.status}")
 
 
-MORE_CLICKS = ((367.0, 308.0), (358.0, 327.0), (346.0, 335.0), (375.0, 330.0))
+MORE_CLICKS = ((240.0, 306.0), (271.0, 335.0), (291.0, 356.0), (322.0, 379.0))
 
 PICTURES: dict[str, Callable[[Path], None]] = {
     "prompt_widget.png": prompt_widget,

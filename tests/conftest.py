@@ -15,9 +15,10 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory):
-    """Keep embeddings of the tests out of the user's cache, and those of the user out of the tests."""
+    """Keep what the tests cache and save out of the user's folders, and what is there out of the tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEGANY_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("SEGANY_DATA", str(tmp_path_factory.mktemp("data")))
         yield
 
 

@@ -10,7 +10,8 @@ import pytest
 from napari_segany.engine.progress import Progress, drain
 from napari_segany.evaluation.data import find_samples
 from napari_segany.evaluation.everything import everything
-from napari_segany.evaluation.image_scores import ImageScore, ImageScoreFile, content_digest, read_image_scores
+from napari_segany.evaluation.image_scores import ImageScore, ImageScoreFile, read_image_scores
+from napari_segany.evaluation.score_file import content_digest
 from napari_segany.formats.record import MaskRecord
 
 RUN = {"model": "squares", "settings": {"points_per_side": 4, "point_grids": ((0, 1),)}}

@@ -9,7 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from napari_segany.engine.automatic_presets import PRESETS, preset
+from napari_segany.engine.automatic_presets import PRESETS, default_preset, preset
 from napari_segany.engine.automatic_settings import RANKINGS, AutomaticSettings
 
 _HELP: dict[str, tuple[str, str]] = {
@@ -35,8 +35,8 @@ def add_automatic_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what is asked and kept (the names are SAM's own)")
     names = ", ".join(f"{item.name} ({item.title.lower()})" for item in PRESETS)
     group.add_argument(
-        "--preset", metavar="NAME", choices=[item.name for item in PRESETS], default=PRESETS[0].name,
-        help=f"settings to begin with: {names} (default: {PRESETS[0].name})",
+        "--preset", metavar="NAME", choices=[item.name for item in PRESETS],
+        help=f"settings to begin with: {names} (default: light with that model, else {PRESETS[0].name})",
     )  # fmt: skip
     default = AutomaticSettings()
     for field in fields(AutomaticSettings):
@@ -72,7 +72,9 @@ def automatic_settings(args: argparse.Namespace) -> AutomaticSettings:
         changes["max_mask_area_fraction"] = None
     if "point_grids" in changes:
         changes["point_grids"] = _read_grids(changes["point_grids"])
-    return preset(args.preset).settings.replaced(**changes)
+    model = getattr(args, "model", None) or "light"
+    begun = default_preset(model) if args.preset is None else preset(args.preset)
+    return begun.settings.replaced(**changes)
 
 
 class _Nothing:

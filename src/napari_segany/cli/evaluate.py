@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from napari_segany.cli.automatic_options import add_automatic_options
 from napari_segany.cli.evaluate_everything import run_everything
+from napari_segany.cli.evaluate_similar import add_similar_options, refuse_options_of_similar, run_similar
 from napari_segany.cli.watched import watched
 
 if TYPE_CHECKING:
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
 NAME = "evaluate"
 HELP = (
     "Measure a model on annotated images: IoU after 1, 2, 3, 5 and 9 points, with a box, and its calibration; "
-    "or precision and recall of segmenting everything."
+    "precision and recall of segmenting everything; or how well finding similar objects works."
 )
-POINTS, EVERYTHING = "points", "everything"
+POINTS, EVERYTHING, SIMILAR = "points", "everything", "similar"
 
 _DEFAULTS = {
     "points": (1, 2, 3, 5, 9),
@@ -48,8 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="see `segany models`, or a checkpoint file (default: light; none for --baseline alone)",
     )  # fmt: skip
     parser.add_argument(
-        "--protocol", choices=(POINTS, EVERYTHING), default=POINTS,
-        help="what is asked: points and boxes of each object, or everything in the image (default: points)",
+        "--protocol", choices=(POINTS, EVERYTHING, SIMILAR), default=POINTS,
+        help="what is asked: points and boxes of each object, everything in the image, or what is similar to a few "
+        "chosen objects (default: points)",
     )  # fmt: skip
     parser.add_argument("--device", default="auto", help="auto, cuda, mps or cpu (default: auto)")
     parser.add_argument("--datasets", metavar="A,B", type=_names, help="these data sets only")
@@ -69,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--groups", metavar="COLUMN",
         help="a second table by group: a value of index.json, size, at_border, parts, or a column of --group-table "
-        "(for everything: a value of index.json, by default domain, or a column)",
+        "(for everything and similar: a value of index.json, by default domain, or a column)",
     )  # fmt: skip
     parser.add_argument(
         "--group-table", metavar="CSV", type=Path,
@@ -78,13 +80,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", metavar="DIR", type=Path,
         help="write objects.csv (line by line), summary.csv, summary.md, groups.csv and plots here; for everything "
-        "images.csv, and a second run goes on where the first one ended",
+        "and similar images.csv, and a second run goes on where the first one ended",
     )  # fmt: skip
+    add_similar_options(parser)
     add_automatic_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print the tables; an interruption prints those of what was measured so far."""
+    if args.protocol == SIMILAR:
+        return run_similar(args, _DEFAULTS.__getitem__)
+    refuse_options_of_similar(args)
     if args.protocol == EVERYTHING:
         return run_everything(args, _DEFAULTS.__getitem__)
 

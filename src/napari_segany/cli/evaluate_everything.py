@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from napari_segany.evaluation.data import Sample
     from napari_segany.evaluation.everything import MaskGenerator
     from napari_segany.evaluation.image_scores import ImageScore, ImageScoreFile
+    from napari_segany.evaluation.score_file import Scored
 
 DOMAIN = "domain"
 """Value of index.json that groups the images where no other one is asked for."""
@@ -32,18 +33,13 @@ def run_everything(args: argparse.Namespace, defaults: Callable[[str], object]) 
     defaults : callable
         Returns the default of an argument, so that those of the other protocol are refused where they are given.
     """
-    others = [name for name in _OF_POINTS if getattr(args, name) != defaults(name)]
-    if others:
-        names = ", ".join(f"--{name.replace('_', '-')}" for name in others)
-        raise ValueError(f"{names} is of the protocol 'points'; leave it out with --protocol everything")
-    if args.group_table is not None and args.groups is None:
-        raise ValueError("--group-table is given without --groups COLUMN; name the column that holds the groups")
+    refuse_options_of_points(args, defaults)
     settings = automatic_settings(args)
 
     from napari_segany.evaluation.data import find_samples
 
     samples = find_samples(args.data, args.datasets, args.images_per_dataset)
-    column, group = _grouping(args, samples)
+    column, group = image_groups(args, samples)
 
     from napari_segany.engine.automatic import AutomaticMaskGenerator
     from napari_segany.engine.loaded_model import weights_checksum
@@ -70,10 +66,32 @@ def run_everything(args: argparse.Namespace, defaults: Callable[[str], object]) 
     return 0
 
 
-def _grouping(
+def refuse_options_of_points(args: argparse.Namespace, defaults: Callable[[str], object]) -> None:
+    """Refuse options that mean nothing to a protocol of whole images.
+
+    Raises
+    ------
+    ValueError
+        For an option of the protocol of points, or a table of groups without a column.
+    """
+    others = [name for name in _OF_POINTS if getattr(args, name) != defaults(name)]
+    if others:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in others)
+        raise ValueError(f"{names} is of the protocol 'points'; leave it out with --protocol {args.protocol}")
+    if args.group_table is not None and args.groups is None:
+        raise ValueError("--group-table is given without --groups COLUMN; name the column that holds the groups")
+
+
+def image_groups(
     args: argparse.Namespace, samples: Sequence[Sample]
-) -> tuple[str | None, Callable[[ImageScore], str] | None]:
-    """Return the name of the groups and what tells an image's group."""
+) -> tuple[str | None, Callable[[Scored], str] | None]:
+    """Return the name of the groups and what tells an image's group; nothing where there are none.
+
+    Raises
+    ------
+    ValueError
+        For a column that does not exist, or that tells objects apart.
+    """
     from napari_segany.evaluation.groups import OWN_GROUPS, image_grouping
 
     has_domains = any(DOMAIN in sample.metadata for sample in samples)
@@ -81,7 +99,9 @@ def _grouping(
     if column is None:
         return None, None
     if column in OWN_GROUPS and args.group_table is None:
-        raise ValueError(f"--groups {column} tells objects apart; with --protocol everything, groups are of images")
+        raise ValueError(
+            f"--groups {column} tells objects apart; with --protocol {args.protocol}, groups are of images"
+        )
     return column, image_grouping(column, samples, args.group_table)
 
 

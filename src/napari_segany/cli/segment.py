@@ -48,6 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--contrast-limits", metavar="LO,HI", type=_numbers(2),
         help="intensities that become black and white (default: 8-bit images as they are, others from percentiles)",
     )  # fmt: skip
+    parser.add_argument(
+        "--embeddings", metavar="FOLDER", type=Path,
+        help="a folder made by `segany embed`; an image that is in it is not encoded again",
+    )  # fmt: skip
     parser.add_argument("--slice", metavar="N", type=int, help="which plane of a stack, from 0")
     number = parser.add_mutually_exclusive_group()
     number.add_argument("--multimask", action="store_true", help="three masks, whatever the prompt")
@@ -66,6 +70,8 @@ def run(args: argparse.Namespace) -> int:
     if not points and args.box is None:
         raise ValueError("the prompt is empty; give --point R,C or --box R0,C0,R1,C1")
     _check_outputs(args.output)
+    if args.embeddings is not None and not args.embeddings.is_dir():
+        raise ValueError(f"there is no folder {args.embeddings}; give one that `segany embed` made")
 
     from napari_segany.engine.image import checked_image
     from napari_segany.engine.prompts import Prompt
@@ -74,10 +80,12 @@ def run(args: argparse.Namespace) -> int:
     image = checked_image(read_image(args.image, plane=args.slice))
     prompt = Prompt.checked(points or None, labels or None, args.box, image_shape=(image.shape[0], image.shape[1]))
 
+    from napari_segany.engine.cache_places import CachePlaces
     from napari_segany.engine.predictor import Predictor
     from napari_segany.engine.records import records_of
 
-    predictor = Predictor(args.model, device=args.device)
+    cache = CachePlaces(limit=0, prepared=args.embeddings).open()
+    predictor = Predictor(args.model, device=args.device, cache=cache)
     embedding = _encode(predictor, image, args.contrast_limits)
     multimask = True if args.multimask else False if args.single else None
     records = records_of(predictor.answer(embedding, prompt, multimask=multimask), prompt)

@@ -6,6 +6,7 @@ Kirillov et al. 2023 (arXiv:2304.02643), section 5 and appendix B. Asking (`cand
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +29,7 @@ from napari_segany.engine.region import allowed_pixels
 from napari_segany.engine.upsampling import Upsampling
 from napari_segany.formats.record import MaskRecord
 from napari_segany.formats.rle import RunLengths
-from napari_segany.model import ImageFeatures
+from napari_segany.model import ImageDecoder, ImageFeatures
 
 # Image tokens times points that a CPU decodes in one call: one point of a model of 1024 pixels, four of one of 512,
 # so that closing is quick. Larger calls are not faster there.
@@ -242,9 +243,11 @@ class _Collection:
             steps = self.predictor.encode_steps(part, contrast_limits=self.limits)
             embedding = yield from relabelled(steps, lambda inner: self._progress(number, inner.note))
         self.upsamplings.append(Upsampling(embedding.logits_shape, embedding.input_shape, crop.shape))
+        here = embedding.to(self.predictor.device)
+        decoder = ImageDecoder(self.predictor.sam, ImageFeatures(here.features, here.high_resolution))
         for batch in _batches(points, self._batch_size(embedding)):
             yield self._progress(number, "Asking the points")
-            logits, iou = _decoded(self.predictor, embedding, batch)
+            logits, iou = _decoded(decoder, embedding, batch, self._least_iou())
             for answer, scores, point in zip(logits, iou, batch, strict=True):
                 yield self._progress(number, "Measuring the masks")
                 self._collect(number, answer, scores, point)
@@ -262,17 +265,20 @@ class _Collection:
         rows, cols = embedding.features.shape[-2:]
         return max(1, min(self.settings.points_per_batch, _CPU_TOKENS // (rows * cols)))
 
+    def _least_iou(self) -> float:
+        """Return the predicted IoU up to which masks need not be drawn."""
+        threshold = self.settings.pred_iou_thresh
+        return threshold if self.discard and threshold > 0 else -math.inf
+
     def _collect(
         self, number: int, logits: NDArray[np.float32], scores: NDArray[np.float32], point: NDArray[np.float64]
     ) -> None:
-        """Keep the answers to one point, (C, h, w) logits and (C,) predicted IoU."""
+        """Keep the answers to one point, (C, h, w) logits and (C,) predicted IoU of those that are not discarded."""
         upsampling, offset = self.upsamplings[number], self.settings.stability_score_offset
         top, left = self.crops[number].box[:2]
         position = (float(point[0]) + top, float(point[1]) + left)
         found = []
         for low, iou in zip(logits, scores, strict=True):
-            if self.discard and 0 < self.settings.pred_iou_thresh >= iou:
-                continue
             window = upsampling.window(low, self.threshold - offset)
             statistics = upsampling.statistics(window, self.threshold, offset)
             found.append(Candidate(number, position, float(iou), statistics, window))
@@ -292,24 +298,21 @@ def _batches(points: NDArray[np.float64], size: int) -> Iterator[NDArray[np.floa
         yield points[start : start + size]
 
 
-@torch.inference_mode()
 def _decoded(
-    predictor: Predictor, embedding: ImageEmbedding, points: NDArray[np.float64]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return logits (B, 3, h, w) and predicted IoU (B, 3) of single points (B, 2), at low resolution."""
+    decoder: ImageDecoder, embedding: ImageEmbedding, points: NDArray[np.float64], least_iou: float
+) -> tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]]:
+    """Return for single points (B, 2) low-resolution logits (C, h, w) and predicted IoU (C,) above `least_iou`."""
     prompt = Prompt.checked(points[:, None], image_shape=embedding.image_shape)
-    device = predictor.device
-    features = ImageFeatures(
-        embedding.features.to(device), tuple(tensor.to(device) for tensor in embedding.high_resolution)
-    )
+    device = decoder.features.embedding.device
     try:
-        logits, iou = predictor.sam.decode(
-            features,
-            points=torch.tensor(prompt.model_points(embedding.input_shape), device=device),
-            labels=torch.tensor(prompt.labels, device=device),
-            multimask=True,
+        logits, iou, good = decoder.decode_likely(
+            torch.tensor(prompt.model_points(embedding.input_shape), device=device),
+            torch.tensor(prompt.labels, device=device),
+            least_iou=least_iou,
+            input_shape=embedding.input_shape,
         )
-        return logits.float().cpu().numpy(), iou.float().cpu().numpy()
+        counts = good.sum(dim=1).tolist()
+        masks, scores = logits.float().cpu().split(counts), iou[good].float().cpu().split(counts)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -317,3 +320,4 @@ def _decoded(
             f"there is not enough memory on {device.type.upper()} for {len(points)} points at once; "
             "lower points_per_batch or use a smaller model"
         ) from error
+    return [part.numpy() for part in masks], [part.numpy() for part in scores]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -43,3 +43,8 @@ class ImageEmbedding:
     def nbytes(self) -> int:
         """Memory held by the features, in bytes."""
         return sum(tensor.nbytes for tensor in (self.features, *self.high_resolution))
+
+    def to(self, device: torch.device | str) -> ImageEmbedding:
+        """Return it with its tensors on a device."""
+        high_resolution = tuple(tensor.to(device) for tensor in self.high_resolution)
+        return replace(self, features=self.features.to(device), high_resolution=high_resolution)

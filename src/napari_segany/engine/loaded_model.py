@@ -8,10 +8,13 @@ import zlib
 from os import PathLike
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from napari_segany.engine.device import DeviceFallbackWarning, is_out_of_memory
+from napari_segany.engine.digests import new_hasher
 from napari_segany.engine.model_registry import UnknownModelError
+from napari_segany.engine.progress import Progress, Steps
 from napari_segany.engine.weights import resolve
 from napari_segany.model import Sam, load_sam
 
@@ -39,6 +42,20 @@ def weights_checksum(sam: Sam) -> str:
         values = flat[:: max(1, len(flat) // 256)].cpu().double().numpy()
         checksum = zlib.crc32(values.tobytes(), zlib.crc32(name.encode(), checksum))
     return f"{checksum:08x}"
+
+
+def model_digest_steps(sam: Sam) -> Steps[str]:
+    """Return a digest of a model's shape and of every weight, the same on every device; progress in tensors."""
+    tensors = sam.state_dict()
+    hasher = new_hasher("xxh128")
+    hasher.update(repr(sam.config).encode())
+    for number, (name, tensor) in enumerate(tensors.items()):
+        yield Progress(number, len(tensors), "Checking the model")
+        hasher.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        plain = tensor.detach().cpu().contiguous().reshape(-1)
+        hasher.update(plain.view(torch.uint8).numpy() if plain.numel() else np.empty(0, np.uint8))
+    digest: str = hasher.hexdigest()
+    return digest
 
 
 def placed(sam: Sam, device: torch.device) -> Sam:

@@ -1,7 +1,8 @@
 """Image to embedding to masks with one model on one device. Knows no files but weights, and no user interface.
 
-Kirillov et al. 2023 (arXiv:2304.02643). The embedding is a value that the caller keeps and passes to `predict`; a
-predictor remembers nothing of the images it has seen and may be used from any thread.
+Kirillov et al. 2023 (arXiv:2304.02643). The embedding is a value that the caller keeps and passes to `predict`. A
+predictor may be used from any thread; of the images it has seen it keeps only what the decoder made ready of the
+latest, for the next click.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -27,10 +29,11 @@ from napari_segany.engine.embedding import ImageEmbedding
 from napari_segany.engine.image import ModelInput, model_input
 from napari_segany.engine.loaded_model import copy_on_cpu, load_model, model_digest_steps, placed, weights_checksum
 from napari_segany.engine.mask_prompt import mask_logits
+from napari_segany.engine.precision import FLOAT32, products_of
 from napari_segany.engine.prediction import Prediction
 from napari_segany.engine.progress import Progress, Steps, drain, relabelled
 from napari_segany.engine.prompts import Prompt
-from napari_segany.model import ImageFeatures, Sam
+from napari_segany.model import ImageDecoder, ImageFeatures, Sam
 
 if TYPE_CHECKING:  # which brings zarr's neighbours, and is there only for those who want it
     from napari_segany.engine.cache import LayeredCache
@@ -55,6 +58,9 @@ class Predictor:
         Where the weights of the registry are; `engine.weights` says where by default.
     cache : LayeredCache, optional
         Where embeddings are looked up before they are computed, and kept; `CachePlaces(...).open()` makes one.
+    precision : str
+        Of the image encoder's large products: "float32"; "bfloat16", which rounds them to three digits; or "auto",
+        which takes bfloat16 where it is measured to be faster.
 
     Attributes
     ----------
@@ -69,7 +75,7 @@ class Predictor:
     FileNotFoundError
         For weights of the registry that are not on this computer, with the remedy.
     ValueError
-        For an unknown name, a missing or damaged checkpoint file, or a device that is not available.
+        For an unknown name or precision, a missing or damaged checkpoint file, or a device that is not available.
     """
 
     def __init__(
@@ -79,6 +85,7 @@ class Predictor:
         device: str | torch.device = "auto",
         weights_folder: str | PathLike[str] | None = None,
         cache: LayeredCache | None = None,
+        precision: str = FLOAT32,
     ) -> None:
         target = choose_device(device)
         if isinstance(model, Sam):
@@ -87,7 +94,9 @@ class Predictor:
             self.name, sam = load_model(model, None if weights_folder is None else Path(weights_folder))
         self.sam = placed(sam.eval(), target)
         self.cache = cache
+        self._products = products_of(precision, self.device)
         self._digest: str | None = None
+        self._latest: WeakKeyDictionary[ImageEmbedding, ImageDecoder] = WeakKeyDictionary()
 
     @property
     def device(self) -> torch.device:
@@ -98,7 +107,7 @@ class Predictor:
         """Return a digest of the model's shape and of every weight, computed when it is first asked for."""
         if self._digest is None:
             self._digest = yield from model_digest_steps(self.sam)
-        return self._digest
+        return self._digest if self._products is None else f"{self._digest}-{self._products}"
 
     def encode(self, image: ArrayLike, *, contrast_limits: tuple[float, float] | None = None) -> ImageEmbedding:
         """Compute the embedding of an image; see `encode_steps`."""
@@ -170,6 +179,15 @@ class Predictor:
             model_name=self.name,
         )
 
+    def decoder(self, embedding: ImageEmbedding) -> ImageDecoder:
+        """Return the mask decoder made ready for an image; that of the latest image is kept while the image is."""
+        decoder = self._latest.get(embedding)
+        if decoder is None or decoder.sam is not self.sam:
+            here = embedding.to(self.device)
+            decoder = ImageDecoder(self.sam, ImageFeatures(here.features, here.high_resolution))
+            self._latest = WeakKeyDictionary({embedding: decoder})
+        return decoder
+
     def predict(
         self,
         embedding: ImageEmbedding,
@@ -235,7 +253,7 @@ class Predictor:
     @torch.inference_mode()
     def _features(self, prepared: ModelInput) -> Steps[ImageFeatures]:
         try:
-            return (yield from _encode(self.sam, prepared, "Computing the image embedding"))
+            return (yield from _encode(self.sam, prepared, "Computing the image embedding", self._products))
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -247,7 +265,7 @@ class Predictor:
         self.sam = copy_on_cpu(self.sam)
         yield Progress(0, 0, note)
         try:
-            return (yield from _encode(self.sam, prepared, note))
+            return (yield from _encode(self.sam, prepared, note, None))
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -267,16 +285,13 @@ class Predictor:
 
     def _decode(self, embedding: ImageEmbedding, prompt: Prompt, multimask: bool) -> tuple[Tensor, Tensor]:
         """Return low-resolution logits (B, C, h, w) and predicted IoU (B, C), B = 1 for a single prompt."""
-        sam, device = self.sam, self.device
+        device = self.device
         points, boxes = prompt.model_points(embedding.input_shape), prompt.model_boxes(embedding.input_shape)
         labels = None if prompt.labels is None else prompt.labels.reshape(-1, prompt.labels.shape[-1])
         masks = mask_logits(prompt, embedding.input_shape, embedding.logits_shape)
-        features = ImageFeatures(
-            embedding.features.to(device), tuple(tensor.to(device) for tensor in embedding.high_resolution)
-        )
+        decoder = self.decoder(embedding)
         parts = [
-            sam.decode(
-                features,
+            decoder.decode(
                 points=_tensor(points, part, device),
                 labels=_tensor(labels, part, device),
                 boxes=_tensor(boxes, part, device),
@@ -327,10 +342,10 @@ def stability_score(logits: Tensor, threshold: float = 0.0, offset: float = STAB
     return inner / outer if outer else 0.0
 
 
-def _encode(sam: Sam, prepared: ModelInput, note: str) -> Steps[ImageFeatures]:
+def _encode(sam: Sam, prepared: ModelInput, note: str, products: torch.dtype | None) -> Steps[ImageFeatures]:
     device = sam.pixel_mean.device
     pixels = torch.from_numpy(prepared.pixels).to(device).permute(2, 0, 1)[None]
-    blocks = sam.encode_steps(sam.preprocess(pixels))
+    blocks = sam.encode_steps(sam.preprocess(pixels), products=products)
     return (yield from relabelled(blocks, lambda block: Progress(*block, note)))
 
 

@@ -16,8 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_segany.engine.progress import Progress, Steps, relabelled
 from napari_segany.evaluation.data import Sample
-from napari_segany.evaluation.image_scores import ImageScore, content_digest
+from napari_segany.evaluation.image_scores import ImageScore
 from napari_segany.evaluation.matching import matches, overlaps, ranked, recalled
+from napari_segany.evaluation.score_file import content_digest, unchanged
 from napari_segany.formats.record import MaskRecord
 
 
@@ -80,7 +81,7 @@ def everything(
         here = Progress(done, len(samples), f"{sample.dataset}/{sample.name}")
         yield here
         try:
-            score = _unchanged(sample, known or {})
+            score = unchanged(sample, known or {})
             image, labels = sample.read() if score is None else (None, None)
         except (ValueError, OSError) as error:
             skipped.append(f"{here.note}: {error}")
@@ -94,12 +95,6 @@ def everything(
                 receive(score)
     yield Progress(len(samples), len(samples), "All images are measured")
     return EverythingScores(tuple(scores), tuple(skipped))
-
-
-def _unchanged(sample: Sample, known: Mapping[tuple[str, str], ImageScore]) -> ImageScore | None:
-    """Return the score of an earlier run, if the files are still those that it is of."""
-    score = known.get((sample.dataset, sample.name))
-    return score if score is not None and score.content == content_digest(sample) else None
 
 
 def _masks(generator: MaskGenerator, image: NDArray[Any], here: Progress) -> Steps[list[MaskRecord]]:

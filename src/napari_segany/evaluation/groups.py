@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_segany.evaluation.data import Sample
-from napari_segany.evaluation.image_scores import ImageScore
+from napari_segany.evaluation.score_file import Scored
 from napari_segany.evaluation.scores import ObjectScore
 
 Grouping = Callable[[ObjectScore], str]
@@ -61,7 +61,7 @@ def grouping(column: str, samples: Sequence[Sample], table: Path | None = None) 
     return _metadata_grouping(column, samples)
 
 
-def image_grouping(column: str, samples: Sequence[Sample], table: Path | None = None) -> Callable[[ImageScore], str]:
+def image_grouping(column: str, samples: Sequence[Sample], table: Path | None = None) -> Callable[[Scored], str]:
     """Return what tells an image's group; as `grouping`, without the groups of single objects.
 
     Raises
@@ -80,7 +80,7 @@ def image_grouping(column: str, samples: Sequence[Sample], table: Path | None = 
     return _metadata_grouping(column, samples)
 
 
-def _metadata_grouping(column: str, samples: Sequence[Sample]) -> Callable[[ObjectScore | ImageScore], str]:
+def _metadata_grouping(column: str, samples: Sequence[Sample]) -> Callable[[ObjectScore | Scored], str]:
     groups = {(sample.dataset, sample.name): sample.metadata.get(column, UNKNOWN) for sample in samples}
     return lambda score: groups.get((score.dataset, score.image), UNKNOWN)
 

@@ -50,7 +50,9 @@ class BandChoice:
         """Whether the image has three channels."""
         return len(self.bands) == 3
 
-    def combine(self, pixels: NDArray[np.generic], valid: NDArray[np.bool_]) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
+    def combine(
+        self, pixels: NDArray[np.generic], valid: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
         """Make the channels of the image of the bands' pixels.
 
         Parameters

@@ -1,4 +1,4 @@
-"""Coordinate reference systems: reading them, going from one to the other, the length of their units. Needs pyproj."""
+"""Coordinate reference systems: what they are, their units, and from one to the other. Needs pyproj."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def crs_name(text: str) -> str:
 
 
 def reprojection(source: str, target: str) -> Reprojection:
-    """Return a function from (N, 2) coordinates (x, y) of one system to those of another; inf where there are none."""
+    """Return a function from (N, 2) coordinates (x, y) of one system to those of another; inf where none are."""
     transformer = geo_module("pyproj").Transformer.from_crs(parsed_crs(source), parsed_crs(target), always_xy=True)
 
     def reproject(coordinates: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""The libraries behind rasters with a place on Earth, which are an extra: without them one sentence says what to do."""
+"""The libraries behind rasters with a place on Earth are an extra: without them one sentence says what to do."""
 
 from __future__ import annotations
 

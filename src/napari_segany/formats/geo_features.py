@@ -172,7 +172,12 @@ def read_features(path: str | os.PathLike[str], layer: str | None = None) -> Fea
 
 
 def _write(
-    path: Path, features: Features, *, geometry_type: str, layer_options: Mapping[str, str] | None = None, **options: Any
+    path: Path,
+    features: Features,
+    *,
+    geometry_type: str,
+    layer_options: Mapping[str, str] | None = None,
+    **options: Any,
 ) -> None:
     errors = geo_module("pyogrio.errors")
     try:
@@ -194,9 +199,7 @@ def _write_shapefile(path: Path, features: Features, kind: str) -> None:
     if kind == "Unknown":
         raise ValueError("a Shapefile holds either points or polygons, and these are both; save as .gpkg or .geojson")
     names = _short_names(list(features.columns))
-    short = Features(
-        features.geometries, dict(zip(names, features.columns.values(), strict=True)), features.crs
-    )
+    short = Features(features.geometries, dict(zip(names, features.columns.values(), strict=True)), features.crs)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}-") as folder:
         draft = Path(folder) / path.name
         kind = kind.removeprefix("Multi") if kind == "MultiPolygon" else kind  # of Shapefiles, polygons have parts

@@ -1,4 +1,4 @@
-"""Where the pixels of a raster lie on Earth: coordinate reference system, affine transform, size. Knows numpy only."""
+"""Where the pixels of a raster lie on Earth: reference system, affine transform, size. Knows numpy only."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ class GeoGrid:
             raise ValueError(f"a raster has the size {self.size}; both sides must be positive")
         numbers = tuple(float(number) for number in self.transform)
         if len(numbers) != 6 or not all(map(math.isfinite, numbers)):
-            raise ValueError(f"the transform of a raster is {self.transform}; give six finite numbers a, b, c, d, e, f")
+            raise ValueError(
+                f"the transform of a raster is {self.transform}; give six finite numbers a, b, c, d, e, f"
+            )
         a, b, c, d, e, f = numbers
         if a * e == b * d:
             raise ValueError(f"the transform {numbers} gives the pixels no area")
@@ -65,13 +67,13 @@ class GeoGrid:
         return math.hypot(b, e), math.hypot(a, d)
 
     def to_map(self, positions: ArrayLike) -> NDArray[np.float64]:
-        """Return (N, 2) map coordinates (x, y) of (N, 2) positions (row, col), of which integers are pixel centres."""
+        """Return (N, 2) map coordinates (x, y) of (N, 2) positions (row, col), integers at pixel centres."""
         rows, cols = (np.asarray(positions, np.float64).reshape(-1, 2) + 0.5).T
         a, b, c, d, e, f = self.transform
         return np.stack([a * cols + b * rows + c, d * cols + e * rows + f], axis=1)
 
     def to_pixels(self, coordinates: ArrayLike) -> NDArray[np.float64]:
-        """Return (N, 2) positions (row, col), of which integers are pixel centres, of (N, 2) map coordinates (x, y)."""
+        """Return (N, 2) positions (row, col), integers at pixel centres, of (N, 2) map coordinates (x, y)."""
         a, b, c, d, e, f = self.transform
         x, y = (np.asarray(coordinates, np.float64).reshape(-1, 2) - (c, f)).T
         area = a * e - b * d
@@ -80,4 +82,4 @@ class GeoGrid:
     def contains(self, positions: ArrayLike) -> NDArray[np.bool_]:
         """Tell for (N, 2) positions (row, col) whether they lie on a pixel, which reaches half a pixel around."""
         array = np.asarray(positions, np.float64).reshape(-1, 2)
-        return ((array >= -0.5) & (array <= np.subtract(self.size, 0.5))).all(axis=1)
+        return np.all((array >= -0.5) & (array <= np.subtract(self.size, 0.5)), axis=1, keepdims=False)

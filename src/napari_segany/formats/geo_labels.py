@@ -13,7 +13,7 @@ from napari_segany.formats.atomic import replacing
 from napari_segany.formats.geo_extra import geo_module
 from napari_segany.formats.geo_grid import GeoGrid
 from napari_segany.formats.geo_nodata import labels_on_data
-from napari_segany.formats.geo_raster import COARSEST, Raster, opened, read_raster
+from napari_segany.formats.geo_raster import COARSEST, Raster, bounded_cache, opened, read_raster
 
 CONTENT_TAG = "NAPARI_SEGANY_CONTENT"
 """Name of the tag that says that a GeoTIFF holds labels."""
@@ -68,7 +68,8 @@ def write_label_geotiff(
     if grid.crs:
         profile["crs"] = geo_module("rasterio.crs").CRS.from_user_input(grid.crs)
     windows = geo_module("rasterio.windows")
-    with replacing(path) as temporary, geo_module("rasterio").open(temporary, "w", **profile) as file:
+    rasterio = geo_module("rasterio")
+    with replacing(path) as temporary, bounded_cache(), rasterio.open(temporary, "w", **profile) as file:
         file.update_tags(**{CONTENT_TAG: "labels"})
         for (row_min, col_min, row_max, col_max), window in labels_on_data(labels, raster, bands):
             place = windows.Window(col_min, row_min, col_max - col_min, row_max - row_min)

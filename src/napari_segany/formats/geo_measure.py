@@ -62,7 +62,9 @@ def measure_polygons(
     geod = own.get_geod()
     degrees = math.degrees(own.geodetic_crs.axis_info[0].unit_conversion_factor)  # some systems count in gons
     reproject = reprojection(crs, own.geodetic_crs.to_wkt())
-    bent = shapely.transform(shapely.segmentize(geometries, LONGEST_EDGE * resolution), lambda xy: reproject(xy) * degrees)
-    found = [geod.geometry_area_perimeter(item) if not item.is_empty else (0.0, 0.0) for item in bent]
-    table = np.abs(np.array(found, np.float64).reshape(-1, 2))
-    return table[:, 0], table[:, 1]
+    cut = shapely.segmentize(geometries, LONGEST_EDGE * resolution)
+    bent = shapely.transform(cut, lambda xy: reproject(xy) * degrees)
+    area = [0.0 if item.is_empty else abs(geod.geometry_area_perimeter(item)[0]) for item in bent]
+    # Its perimeter leaves out holes.
+    perimeter = [0.0 if item.is_empty else geod.geometry_length(item.boundary) for item in bent]
+    return np.array(area, np.float64), np.array(perimeter, np.float64)

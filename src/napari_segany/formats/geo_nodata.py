@@ -70,4 +70,6 @@ def labels_on_data(
     size = (int(labels.shape[0]), int(labels.shape[1]))
     for box in boxes_of(size, raster.block if raster else (512, 512)):
         window = np.asarray(labels[box[0] : box[2], box[1] : box[3]])
-        yield box, window if raster is None else np.where(read_valid(raster, bands, box), window, 0).astype(window.dtype)
+        if raster is not None:
+            window = np.where(read_valid(raster, bands, box), window, 0).astype(window.dtype)
+        yield box, window

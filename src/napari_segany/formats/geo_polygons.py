@@ -3,8 +3,9 @@
 Polygons in pixels have their vertices (x, y) on corners: pixel (row, col) is the square from (col, row) to
 (col + 1, row + 1), as everywhere in `formats`; a grid's transform takes them to the map as they are.
 
-Objects that touch share a boundary. Simplified one by one, they would overlap here and leave slivers there; so they are
-simplified together as a coverage, by the algorithm of Visvalingam and Whyatt (1993, doi:10.1179/000870493786962263).
+Objects that touch share a boundary. Simplified one by one, they would overlap here and leave slivers there; so they
+are simplified together as a coverage, by the algorithm of Visvalingam and Whyatt (1993,
+doi:10.1179/000870493786962263).
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from napari_segany.formats.geo_extra import geo_module
 from napari_segany.formats.geo_grid import GeoGrid
 from napari_segany.formats.rle import RunLengths
 
+
 def pixel_polygon(mask: RunLengths) -> Any:
-    """Return a mask as a `shapely.MultiPolygon` in pixels, exactly: one part for each 4-connected one, with its holes.
+    """Return a mask as a `shapely.MultiPolygon` in pixels, exactly: 4-connected parts with their holes.
 
     An empty mask gives an empty polygon.
     """
@@ -31,7 +33,7 @@ def pixel_polygon(mask: RunLengths) -> Any:
         return shapely.MultiPolygon()
     traced = geo_module("rasterio.features").shapes(window, mask=window.astype(bool), connectivity=4)
     parts = [geo_module("shapely.geometry").shape(part) for part, _ in traced]
-    moved = shapely.transform(np.array(parts, object), lambda corners: corners + (box[1], box[0]))
+    moved = shapely.transform(np.array(parts, object), lambda corners: np.add(corners, (box[1], box[0])))
     return shapely.MultiPolygon([part for item in shapely.make_valid(moved) for part in _polygons_in(item)])
 
 

@@ -1,4 +1,4 @@
-"""Rasters with a place on Earth (GeoTIFF, COG, VRT) as values: what is in the file. Reads no pixels. Needs rasterio."""
+"""Rasters with a place on Earth (GeoTIFF, COG, VRT): what is in the file, but its pixels. Needs rasterio."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from napari_segany.formats.geo_grid import GeoGrid
 
 COARSEST = 1024
 """A pyramid ends when the longer side, in pixels, is no longer than this."""
+
+_CACHE = 64  # MB; a file is opened for one window, so that blocks are rarely needed again
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,11 @@ class Raster:
         return self.grid.size
 
 
+def bounded_cache() -> Any:
+    """Return a context in which GDAL keeps few blocks; by default it takes a twentieth of the computer's memory."""
+    return geo_module("rasterio").Env(GDAL_CACHEMAX=_CACHE)
+
+
 @contextmanager
 def opened(path: str | os.PathLike[str], **options: Any) -> Iterator[Any]:
     """Open a dataset of rasterio for reading.
@@ -106,7 +113,7 @@ def opened(path: str | os.PathLike[str], **options: Any) -> Iterator[Any]:
         pass  # a missing file and missing rights have their own words
     errors = geo_module("rasterio.errors")
     try:
-        with geo_module("rasterio").open(path, **options) as dataset:
+        with bounded_cache(), geo_module("rasterio").open(path, **options) as dataset:
             yield dataset
     except errors.RasterioError as error:
         reason = " ".join(str(error).replace(f"'{path}'", "it").split())

@@ -6,7 +6,7 @@ bits, and where a value has 32 bits those in the bins of the wanted ranks are co
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,7 +122,7 @@ class _Source:
 def _counted(
     source: _Source, upper: NDArray[np.int64] | None, done: int, total: int
 ) -> Generator[tuple[int, int], None, NDArray[np.int64]]:
-    """Count keys by their upper 16 bits, (C, 1, bins); or by their lower ones those of given upper bits, (C, E, bins)."""
+    """Count keys by their upper 16 bits, (C, 1, bins); or by the lower ones of given upper ones, (C, E, bins)."""
     channels = 1 if source.choice.is_index else len(source.choice.bands)
     counts = np.zeros((channels, 1 if upper is None else upper.shape[1], _BINS), np.int64)
     for number, box in enumerate(source.boxes, done + 1):

@@ -176,7 +176,7 @@ def _columns(
     records = [item.record for item in objects]
     own: dict[str, NDArray[Any]] = {
         "id": np.array([item.number for item in objects], np.int64),
-        "class": np.array([item.category for item in objects], object),
+        "class": column_of([item.category or None for item in objects]),
         "predicted_iou": np.array([record.predicted_iou for record in records], np.float64),
         "stability_score": np.array([record.stability_score for record in records], np.float64),
         "area_m2": area,

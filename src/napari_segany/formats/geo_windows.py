@@ -87,7 +87,7 @@ def read_valid(raster: Raster, bands: Sequence[int], box: Box) -> NDArray[np.boo
     window = _window(box)
     with opened(raster.path) as dataset:
         masks: NDArray[np.uint8] = dataset.read_masks(list(bands), window=window)
-    return (masks > 0).all(axis=0)
+    return np.all(masks > 0, axis=0, keepdims=False)
 
 
 def valid_at(raster: Raster, bands: Sequence[int], positions: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -97,7 +97,7 @@ def valid_at(raster: Raster, bands: Sequence[int], positions: NDArray[np.float64
     side = np.array(_tile(raster.block, raster.size))
     tiles, tile_of = np.unique(pixels // side, axis=0, return_inverse=True)
     valid = np.zeros(len(pixels), bool)
-    for number, tile in enumerate(tiles):
+    for number in range(len(tiles)):
         members = np.flatnonzero(tile_of.ravel() == number)
         low, high = pixels[members].min(axis=0), pixels[members].max(axis=0) + 1
         window = read_valid(raster, bands, (int(low[0]), int(low[1]), int(high[0]), int(high[1])))

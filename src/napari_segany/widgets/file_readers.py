@@ -44,20 +44,20 @@ def get_json_reader(path: str | list[str]) -> Callable[[str], list[Any]] | None:
     if not isinstance(path, str):
         return None
     read = _json_kind(Path(path))
-    return None if read is None else _telling(read)
+    return None if read is None else telling(read)
 
 
 def get_yolo_reader(path: str | list[str]) -> Callable[[str], list[Any]] | None:
     """Return what reads YOLO's text; None for lists to be stacked."""
-    return _telling(_read_yolo) if isinstance(path, str) else None
+    return telling(_read_yolo) if isinstance(path, str) else None
 
 
 def get_tiff_reader(path: str | list[str]) -> Callable[[str], list[Any]] | None:
     """Return what reads a label TIFF with its pixel size; None for lists to be stacked."""
-    return _telling(_read_tiff) if isinstance(path, str) else None
+    return telling(_read_tiff) if isinstance(path, str) else None
 
 
-def _telling(read: Read) -> Callable[[str], list[Any]]:
+def telling(read: Read) -> Callable[[str], list[Any]]:
     """Return a reader that says in one sentence what is wrong with a file."""
 
     def told(path: str) -> list[Any]:
@@ -120,7 +120,7 @@ def _read_coco(path: Path) -> list[LayerTuple]:
         )
     layers = []
     for number, ((name, shape), members) in enumerate(stacks.items()):
-        title = _stem(path) if len(stacks) == 1 else Path(name).stem
+        title = stem_of(path) if len(stacks) == 1 else Path(name).stem
         layers.append(_coco_layer(title, name, shape, members, data, visible=number == 0))
     return layers
 
@@ -158,7 +158,7 @@ def _read_sa1b(path: Path) -> list[LayerTuple]:
         placement = read_placement(image.extra, image.size)
     masks = tuple(KeptMask(number, record) for number, record in enumerate(image.records, 1))
     kept = KeptMasks({placement.plane: masks}, file_name=image.file_name, image_id=image.image_id, extra=image.extra)
-    return [_layer(_stem(path), placement.shape or image.size, kept, None, placement.keywords)]
+    return [_layer(stem_of(path), placement.shape or image.size, kept, None, placement.keywords)]
 
 
 def _read_records(path: Path) -> list[LayerTuple]:
@@ -167,7 +167,7 @@ def _read_records(path: Path) -> list[LayerTuple]:
     if len(sizes) != 1:
         raise ValueError(f"{path.name} holds masks of the sizes {sizes}; a layer needs masks of one size")
     masks = tuple(KeptMask(number, record) for number, record in enumerate(records, 1))
-    return [_layer(_stem(path), sizes[0], KeptMasks({(): masks}), None, {})]
+    return [_layer(stem_of(path), sizes[0], KeptMasks({(): masks}), None, {})]
 
 
 def _read_yolo(path: Path) -> list[LayerTuple]:
@@ -184,13 +184,13 @@ def _read_yolo(path: Path) -> list[LayerTuple]:
     masks = tuple(KeptMask(number, item.record) for number, item in enumerate(objects, 1))
     category = {number: categories[item.class_index + 1] for number, item in enumerate(objects, 1)}
     kept = KeptMasks({(): masks}, file_name=image_path.name, categories=categories)
-    return [_layer(_stem(path), (height, width), kept, category, {})]
+    return [_layer(stem_of(path), (height, width), kept, category, {})]
 
 
 def _read_tiff(path: Path) -> list[LayerTuple]:
     labels = read_label_tiff(path)
     pixel_size = read_pixel_size(path)
-    options: dict[str, Any] = {"name": _stem(path)}
+    options: dict[str, Any] = {"name": stem_of(path)}
     if pixel_size is not None:
         further = labels.ndim - 2
         options["scale"] = [*[1.0] * further, pixel_size.row, pixel_size.col]
@@ -254,6 +254,6 @@ def _class_names(path: Path) -> Mapping[int, str]:
     return {}
 
 
-def _stem(path: Path) -> str:
+def stem_of(path: Path) -> str:
     """Return the name of a file without its ending, compound ones included."""
     return re.sub(r"(\.coco|\.sa1b|\.labels)?\.[^.]+$", "", path.name, flags=re.IGNORECASE) or path.name

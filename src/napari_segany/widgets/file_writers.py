@@ -42,7 +42,7 @@ class NotSavedError(RuntimeError):
     """
 
 
-def _telling(write: Writer) -> Writer:
+def telling(write: Writer) -> Writer:
     """Return a writer whose complaints reach the user."""
 
     @wraps(write)
@@ -55,13 +55,13 @@ def _telling(write: Writer) -> Writer:
     return told
 
 
-@_telling
+@telling
 def write_coco(path: str, layers: Sequence[LayerTuple]) -> list[str]:
     """Write Labels layers into one COCO file; stacks plane by plane, categories from features or layers' names.
 
     Layers of one image that lie at the same place become one image of the file.
     """
-    target = _target(path, COCO_ENDINGS)
+    target = target_of(path, COCO_ENDINGS)
     sources = labels_of(layers)
     images: dict[tuple[str, str], list[LabelsSource]] = {}
     for source in sources:
@@ -73,15 +73,15 @@ def write_coco(path: str, layers: Sequence[LayerTuple]) -> list[str]:
         for (name, _), members in images.items():
             own = name if names[name] == 1 else f"{name} ({members[0].name})"
             _add_image(coco, own, members, {text: number for number, text in categories.items()}, len(sources) > 1)
-    _tell_of_rest(layers, "COCO")
+    tell_of_rest(layers, "COCO")
     return [str(target)]
 
 
-@_telling
+@telling
 def write_sa1b(path: str, layers: Sequence[LayerTuple]) -> list[str]:
     """Write one Labels layer of one image as an SA-1B file."""
-    target = _target(path, SA1B_ENDINGS)
-    source, index = _one_plane(layers, "An SA-1B file")
+    target = target_of(path, SA1B_ENDINGS)
+    source, index = one_plane(layers, "An SA-1B file")
     write_sa1b_file(
         target,
         [mask.record for mask in source.masks(index)],
@@ -90,37 +90,37 @@ def write_sa1b(path: str, layers: Sequence[LayerTuple]) -> list[str]:
         image_id=(source.kept or KeptMasks({})).image_id,
         extra=_extra(source, index),
     )
-    _tell_of_rest(layers, "SA-1B")
+    tell_of_rest(layers, "SA-1B")
     return [str(target)]
 
 
-@_telling
+@telling
 def write_yolo(path: str, layers: Sequence[LayerTuple]) -> list[str]:
     """Write one Labels layer of one image as YOLO's text of polygons; classes are numbered as its categories."""
-    target = _target(path, YOLO_ENDINGS)
-    source, index = _one_plane(layers, "A YOLO file")
+    target = target_of(path, YOLO_ENDINGS)
+    source, index = one_plane(layers, "A YOLO file")
     classes = {name: place for place, name in enumerate(_categories([source]).values())}
     objects = [YoloObject(mask.record, classes[mask.category or OBJECT]) for mask in source.masks(index)]
     write_yolo_labels(target, objects)
-    _tell_of_rest(layers, "YOLO")
+    tell_of_rest(layers, "YOLO")
     return [str(target)]
 
 
-@_telling
+@telling
 def write_label_image(path: str, layers: Sequence[LayerTuple]) -> list[str]:
     """Write one Labels layer, of any number of axes, as a compressed TIFF file with its pixel size."""
-    target = _target(path, TIFF_ENDINGS)
+    target = target_of(path, TIFF_ENDINGS)
     source = _one(layers, "A label TIFF file")
     labels = np.asarray(source.data)
     if labels.min(initial=0) >= 0:
         highest = int(labels.max(initial=0))
         labels = labels.astype(np.uint16 if highest < 2**16 else np.uint32 if highest < 2**32 else np.uint64)
     write_label_tiff(target, labels, pixel_size=_pixel_size(source))
-    _tell_of_rest(layers, "label TIFF")
+    tell_of_rest(layers, "label TIFF")
     return [str(target)]
 
 
-def _target(path: str, endings: Sequence[str]) -> Path:
+def target_of(path: str, endings: Sequence[str]) -> Path:
     """Return where to write: the name that was typed, with the format's ending where it has none.
 
     The dialog asked about replacing the name that was typed, not about the one with the ending.
@@ -141,7 +141,8 @@ def _one(layers: Sequence[LayerTuple], what: str) -> LabelsSource:
     return sources[0]
 
 
-def _one_plane(layers: Sequence[LayerTuple], what: str) -> tuple[LabelsSource, PlaneIndex]:
+def one_plane(layers: Sequence[LayerTuple], what: str) -> tuple[LabelsSource, PlaneIndex]:
+    """Return the only Labels layer and the index of its only plane; a ValueError where there are more of either."""
     source = _one(layers, what)
     leading = source.shape[:-2]
     if any(side != 1 for side in leading):
@@ -215,7 +216,7 @@ def _length(unit: Any) -> str | None:
     return known_unit(str(unit)) or (None if isinstance(unit, str) else known_unit(f"{unit:~}"))
 
 
-def _tell_of_rest(layers: Sequence[LayerTuple], form: str) -> None:
+def tell_of_rest(layers: Sequence[LayerTuple], form: str) -> None:
     """Say in a notification which layers are not in the file."""
     written = {source.name for source in labels_of(layers)}
     rest = [str(meta.get("name")) for _, meta, kind in layers if kind != "image" and meta.get("name") not in written]

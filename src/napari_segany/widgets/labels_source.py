@@ -111,7 +111,7 @@ def image_name(source: LabelsSource, layers: Sequence[LayerTuple]) -> str:
     if source.kept is not None and source.kept.file_name:
         return source.kept.file_name
     owner = (source.meta.get("metadata") or {}).get(OWNER_KEY)
-    images = _shown_images()
+    images = shown_images()
     owners = [image for image in images if owner is not None and image.unique_id == owner]
     alike = [image for image in images if spatial_shape(image) == source.shape]
     for found in (owners, alike):
@@ -121,7 +121,8 @@ def image_name(source: LabelsSource, layers: Sequence[LayerTuple]) -> str:
     return names[0] if len(names) == 1 else source.name
 
 
-def _shown_images() -> list[Image]:
+def shown_images() -> list[Image]:
+    """Return the Image layers of the current viewer; none where there is no viewer."""
     from napari import current_viewer
 
     viewer = current_viewer()

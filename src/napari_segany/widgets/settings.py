@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from napari.settings import get_plugin_settings
+
+from napari_segany.engine.cache_places import CachePlaces
 
 PLUGIN = "napari-segany"
 _BYTES_PER_GB = 1024**3
@@ -25,13 +27,16 @@ class Settings:
     weights_folder : Path, optional
         Where downloaded weights are; None for the default folder.
     cache_bytes : int
-        Bytes of image embeddings to keep.
+        Bytes of image embeddings to keep in memory.
+    places : CachePlaces
+        Where embeddings are kept on the disk, and where prepared ones are.
     """
 
     model: str = "light"
     device: str = "auto"
     weights_folder: Path | None = None
     cache_bytes: int = 2 * _BYTES_PER_GB
+    places: CachePlaces = field(default_factory=CachePlaces)
 
 
 def read_settings() -> Settings:
@@ -40,10 +45,20 @@ def read_settings() -> Settings:
         values: Any = get_plugin_settings(PLUGIN).segany
     except KeyError:  # the plugin's manifest is not registered
         return Settings()
-    folder = str(values.weights_dir).strip()
     return Settings(
         model=str(values.model),
         device=str(values.device),
-        weights_folder=Path(folder).expanduser() if folder else None,
+        weights_folder=_folder(values.weights_dir),
         cache_bytes=int(values.cache_gb * _BYTES_PER_GB),
+        places=CachePlaces(
+            folder=_folder(values.disk_cache_dir),
+            limit=int(values.disk_cache_gb * _BYTES_PER_GB),
+            prepared=_folder(values.prepared_dir),
+        ),
     )
+
+
+def _folder(text: str) -> Path | None:
+    """Return the folder that a line of the preferences names; None for an empty one."""
+    folder = str(text).strip()
+    return Path(folder).expanduser() if folder else None

@@ -1,0 +1,175 @@
+"""`segany evaluate --protocol similar`: how well chosen objects bring back the others. Imports torch late."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from napari_segany.cli.automatic_options import automatic_settings
+from napari_segany.cli.evaluate_everything import image_groups, refuse_options_of_points
+from napari_segany.cli.watched import watched
+
+if TYPE_CHECKING:
+    from napari_segany.engine.automatic import AutomaticMaskGenerator
+    from napari_segany.evaluation.data import Sample
+    from napari_segany.evaluation.score_file import Scored
+    from napari_segany.evaluation.similarity import SimilarityProtocol
+    from napari_segany.evaluation.similarity_scores import SimilarityScore, SimilarityScoreFile
+
+_OPTIONS: Mapping[str, object] = {"chosen": None, "draws": None, "crops": False}
+
+_LOOSE: Mapping[str, float] = {"pred_iou_thresh": 0.3, "stability_score_thresh": 0.5}
+"""Where none are given: who chooses tells objects from the rest, and high thresholds would lose objects before."""
+
+
+def add_similar_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this protocol."""
+    group = parser.add_argument_group("with --protocol similar")
+    group.add_argument("--chosen", metavar="N", type=int, help="objects that are chosen at a time (default: 3)")
+    group.add_argument("--draws", metavar="N", type=int, help="random choices in each image (default: 20)")
+    group.add_argument(
+        "--crops", action="store_true",
+        help="describe the masks by crops around them too, as the SAM paper does (the encoder runs twice a mask)",
+    )  # fmt: skip
+
+
+def refuse_options_of_similar(args: argparse.Namespace) -> None:
+    """Refuse the options of this protocol where another one runs.
+
+    Raises
+    ------
+    ValueError
+        For an option that is given.
+    """
+    given = [f"--{name}" for name, default in _OPTIONS.items() if getattr(args, name) != default]
+    if given:
+        raise ValueError(f"{', '.join(given)} is of the protocol 'similar'; add --protocol similar or leave it out")
+
+
+def run_similar(args: argparse.Namespace, defaults: Callable[[str], object]) -> int:
+    """Measure and print the tables; an interruption prints those of what was measured so far.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        The arguments of `segany evaluate`.
+    defaults : callable
+        Returns the default of an argument, so that those of the protocol of points are refused where they are given.
+    """
+    refuse_options_of_points(args, defaults)
+    loose = {name: value for name, value in _LOOSE.items() if getattr(args, name) is None}
+    settings = automatic_settings(argparse.Namespace(**{**vars(args), **loose}))
+
+    from napari_segany.evaluation.data import find_samples
+    from napari_segany.evaluation.similarity import SimilarityProtocol
+
+    numbers = {name: getattr(args, name) for name in ("chosen", "draws") if getattr(args, name) is not None}
+    protocol = SimilarityProtocol(seed=args.seed, **numbers)
+    samples = find_samples(args.data, args.datasets, args.images_per_dataset)
+    column, group = image_groups(args, samples)
+
+    from napari_segany.engine.automatic import AutomaticMaskGenerator
+    from napari_segany.engine.loaded_model import weights_checksum
+    from napari_segany.engine.predictor import Predictor
+
+    predictor = Predictor(args.model or "light", device=args.device)
+    run = {
+        **asdict(protocol),
+        "protocol": "similar",
+        "crops": args.crops,
+        "model": predictor.name,
+        "weights": weights_checksum(predictor.sam),
+        "settings": {name: value for name, value in asdict(settings).items() if name != "points_per_batch"},
+    }
+    scores: list[SimilarityScore] = []
+    try:
+        _measure(args, samples, AutomaticMaskGenerator(predictor, settings), protocol, run, scores)
+    except KeyboardInterrupt:
+        print("interrupted: the tables hold what was measured so far; run it again to go on", file=sys.stderr)
+        raise
+    finally:
+        if any(score.is_measured for score in scores):
+            _report(args, scores, column, group)
+    if not any(score.is_measured for score in scores):
+        raise ValueError(_nothing_measured(args, scores, samples, protocol.chosen))
+    return 0
+
+
+def _measure(
+    args: argparse.Namespace,
+    samples: Sequence[Sample],
+    generator: AutomaticMaskGenerator,
+    protocol: SimilarityProtocol,
+    run: Mapping[str, object],
+    scores: list[SimilarityScore],
+) -> None:
+    """Run the protocol; `scores` and images.csv grow with every image, also by those of the last run."""
+    from napari_segany.evaluation.similarity import describer, similarity
+    from napari_segany.evaluation.similarity_scores import SimilarityScoreFile
+
+    file: SimilarityScoreFile | None = None
+    if args.output is not None:
+        args.output.mkdir(parents=True, exist_ok=True)
+        file = SimilarityScoreFile(args.output, run)
+
+    def receive(score: SimilarityScore) -> None:
+        scores.append(score)
+        if file is not None:
+            file.write(score)
+
+    try:
+        describe = describer(generator.predictor, crops=args.crops)
+        known = file.known if file else None
+        result = watched(similarity(samples, generator, describe, protocol, known=known, receive=receive), "image")
+    finally:
+        if file is not None:
+            file.close()
+    for reason in result.skipped:
+        print(f"skipped: {reason}", file=sys.stderr)
+    idle = sum(not score.is_measured for score in scores)
+    if idle:
+        print(f"{idle} of {len(scores)} images {_too_few(protocol.chosen)}, and do not count", file=sys.stderr)
+
+
+def _too_few(chosen: int) -> str:
+    return f"have no more than {chosen} objects with a candidate, or no other candidates"
+
+
+def _nothing_measured(
+    args: argparse.Namespace, scores: Sequence[SimilarityScore], samples: Sequence[Sample], chosen: int
+) -> str:
+    if not scores:
+        return f"none of the {len(samples)} images of {args.data} can be measured; see the reasons above"
+    return (
+        f"all {len(scores)} images of {args.data} {_too_few(chosen)}: there is nothing to rank; lower --chosen, "
+        "--pred-iou-thresh or --stability-score-thresh, or raise --points-per-side"
+    )
+
+
+def _report(
+    args: argparse.Namespace,
+    scores: Sequence[SimilarityScore],
+    column: str | None,
+    group: Callable[[Scored], str] | None,
+) -> None:
+    """Print the tables and, with --output, write them."""
+    from napari_segany.evaluation import similarity_report as report
+    from napari_segany.evaluation.report import to_csv, to_markdown, to_text
+
+    shown = report.columns(scores)
+    rows = report.dataset_rows(scores, args.seed)
+    texts = {"summary.csv": to_csv(rows, shown), "summary.md": to_markdown(rows, shown)}
+    print(to_text(rows, shown), report.SIMILARITY_NOTE, sep="\n\n")
+    if column is not None and group is not None:
+        members = report.group_rows(scores, group, args.seed)
+        print("", to_text(members, shown, column), sep="\n")
+        texts["groups.csv"] = to_csv(members, shown, "group")
+        texts["summary.md"] += f"\n\n{to_markdown(members, shown, column)}"
+    if args.output is None:
+        return
+    for name, text in texts.items():
+        (args.output / name).write_text(text.rstrip() + "\n", encoding="utf-8")
+    print(f"\nimages.csv, {', '.join(texts)} are in {args.output}")

@@ -1,0 +1,57 @@
+"""The contrast limits that a napari layer has when it is new. Knows no napari: a test compares the two.
+
+An embedding that is made in advance is found in a viewer only if it was made with the limits that the layer has.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_segany.engine.cache_key import Limits
+
+_LARGE = 1e7  # values; of larger stacks napari looks at three planes only
+_PATCH = 31  # half the side of what it looks at in planes that are themselves large
+
+
+def layer_limits(pixels: NDArray[np.generic], *, has_colours: bool) -> Limits | None:
+    """Return the contrast limits of a new Image layer; None for colours, which napari shows as they are.
+
+    Parameters
+    ----------
+    pixels : numpy.ndarray
+        (..., H, W), or (..., H, W, 3) or (..., H, W, 4) with colours; real numbers.
+    has_colours : bool
+        Whether the last axis holds colours.
+    """
+    if has_colours:
+        return None
+    if pixels.dtype == np.uint8:
+        return 0.0, 255.0
+    ranges = [_finite_range(part) for part in _looked_at(pixels)]
+    low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
+    return (low, high) if low < high else (min(low, 0.0), max(high, 1.0))
+
+
+def _looked_at(pixels: NDArray[np.generic]) -> list[NDArray[np.generic]]:
+    """Return the parts of which the range is taken."""
+    if pixels.ndim < 3 or pixels.size <= _LARGE:
+        return [pixels]
+    stack, plane = pixels.shape[:-2], pixels.shape[-2:]
+    places = [tuple(0 for _ in stack), tuple(size // 2 for size in stack), tuple(size - 1 for size in stack)]
+    planes = [pixels[place] for place in places]
+    if math.prod(plane) <= _LARGE or min(plane) <= 64:
+        return planes
+    centre = tuple(slice(size // 2 - _PATCH, size // 2 + _PATCH) for size in plane)
+    return [part[centre] for part in planes]
+
+
+def _finite_range(values: NDArray[np.generic]) -> Limits:
+    """Return the lowest and the highest finite value; (0, 1) where there is none."""
+    low, high = float(values.min()), float(values.max())
+    if math.isfinite(low) and math.isfinite(high):
+        return low, high
+    finite = values[np.isfinite(values)]
+    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)

@@ -1,0 +1,195 @@
+"""Embeddings of many images in advance, into a portable folder; run again, it goes on where it was."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_segany.engine.batch.sources import BatchImage, ImageContent
+from napari_segany.engine.cache import key_steps
+from napari_segany.engine.cache_disk import DiskCache
+from napari_segany.engine.cache_entry import CacheEntry, DamagedEntryError
+from napari_segany.engine.cache_key import Limits
+from napari_segany.engine.cache_limits import layer_limits
+from napari_segany.engine.cache_manifest import ManifestRecord, add_to_manifest
+from napari_segany.engine.image import checked_limits
+from napari_segany.engine.predictor import Predictor
+from napari_segany.engine.progress import Progress, Steps, relabelled
+
+Mapping = Literal["layer", "percentiles"]
+"""Where contrast limits come from: those of a new napari layer, or the engine's own, of the whole file."""
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """What became of one plane.
+
+    Attributes
+    ----------
+    record : ManifestRecord
+        What the manifest says of it.
+    state : str
+        "computed", "reused" (it was there before) or "repaired" (its file was damaged).
+    """
+
+    record: ManifestRecord
+    state: Literal["computed", "reused", "repaired"]
+
+
+@dataclass(frozen=True)
+class EmbedResult:
+    """What became of all images.
+
+    Attributes
+    ----------
+    planes : tuple of Embedded
+        In the order of the images.
+    failed : tuple of str
+        Why images could not be read or encoded, a sentence for each.
+    """
+
+    planes: tuple[Embedded, ...]
+    failed: tuple[str, ...]
+
+    def count(self, state: str) -> int:
+        """Return the number of planes in a state."""
+        return sum(plane.state == state for plane in self.planes)
+
+    @property
+    def relative_error(self) -> float:
+        """The largest relative error that half precision makes in any plane."""
+        return max((plane.record.relative_error for plane in self.planes), default=0.0)
+
+
+@dataclass
+class _Tally:
+    """How far the work is; planes of images that are not read yet count as one each."""
+
+    images: int
+    planes: int = 0
+    done: list[Embedded] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+    def progress(self, note: str) -> Progress:
+        return Progress(len(self.done) + len(self.failed), self.planes + self.images, note)
+
+
+def embed_steps(
+    images: Sequence[BatchImage], folder: Path, predictor: Predictor, mapping: Mapping | Limits = "layer"
+) -> Steps[EmbedResult]:
+    """Compute the embeddings of all planes of all images and keep them in a folder that can be carried elsewhere.
+
+    An embedding that is there already is not computed again, one whose file is damaged is. An image that cannot be
+    read does not stop the others. Closing the generator stops within the plane at work.
+
+    Parameters
+    ----------
+    images : sequence of BatchImage
+        From `find_images` or `images_of_arrays`.
+    folder : pathlib.Path
+        Made if it is not there.
+    predictor : Predictor
+        The model; a cache that it has is not used.
+    mapping : "layer", "percentiles" or (float, float)
+        Contrast limits: those of a new napari layer, the engine's own of the whole file, or these for all images.
+
+    Yields
+    ------
+    Progress
+        Planes.
+
+    Returns
+    -------
+    EmbedResult
+        What became of each.
+
+    Raises
+    ------
+    OSError
+        Where the folder cannot be written to.
+    ValueError
+        For contrast limits that do not increase.
+    """
+    if not isinstance(mapping, str):
+        mapping = checked_limits(mapping)
+    disk, tally = DiskCache(folder), _Tally(len(images))
+    add_to_manifest(disk, ())  # the folder is a portable one from the start, and a full disk shows at once
+    for image in images:
+        yield tally.progress(f"{image.file_name}: reading")
+        tally.images -= 1
+        before = len(tally.done)
+        try:
+            content = image.source.read()
+            planes = list(content.planes())
+            tally.planes += len(planes)
+            limits = _limits(content, mapping)
+        except (ValueError, OSError, MemoryError) as error:
+            tally.planes += 1
+            tally.failed.append(_sentence(image, error))
+            continue
+        for plane, pixels in planes:
+            yield from _plane_steps(image, plane, pixels, limits, disk, predictor, tally)
+        add_to_manifest(disk, (item.record for item in tally.done[before:]))
+    yield tally.progress("all images are done")
+    return EmbedResult(tuple(tally.done), tuple(tally.failed))
+
+
+def _plane_steps(
+    image: BatchImage,
+    plane: str,
+    pixels: NDArray[np.generic],
+    limits: Limits | None,
+    disk: DiskCache,
+    predictor: Predictor,
+    tally: _Tally,
+) -> Steps[None]:
+    """Embed one plane and count it."""
+    name = image.plane_file_name(plane)
+    label = partial(_labelled, tally, name)
+    key, pixels = yield from relabelled(key_steps(predictor, pixels, limits), label)
+    state: Literal["computed", "reused", "repaired"] = "reused"
+    try:
+        entry = disk.get(key)
+    except DamagedEntryError:
+        entry, state = None, "repaired"
+        yield tally.progress(f"{name}: its embedding is damaged, computing it again")
+    if entry is None:
+        state = "computed" if state == "reused" else state
+        try:
+            steps = predictor.compute_steps(pixels, contrast_limits=key.contrast_limits)
+            embedding = yield from relabelled(steps, label)
+        except MemoryError as error:
+            tally.failed.append(_sentence(image, error))
+            return
+        entry = CacheEntry.of(embedding)
+        disk.put(key, entry)
+    record = ManifestRecord.of(image.file_name, plane, key, entry.named(predictor.name), disk.path(key))
+    tally.done.append(Embedded(record, state))
+
+
+def _labelled(tally: _Tally, name: str, step: Progress) -> Progress:
+    within = f" {step.done}/{step.total}" if step.total else ""
+    note = step.note[:1].lower() + step.note[1:]
+    return tally.progress(f"{name}: {note}{within}")
+
+
+def _limits(content: ImageContent, mapping: Mapping | Limits) -> Limits | None:
+    if mapping == "percentiles":
+        return content.limits()
+    if mapping == "layer":
+        has_colours = content.pixels.ndim - len(content.stack_shape) == 3
+        return layer_limits(content.pixels, has_colours=has_colours)
+    return mapping
+
+
+def _sentence(image: BatchImage, error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{image.source.shown}: {error.strerror}"
+    words = " ".join(str(error).split()) or type(error).__name__
+    return words if image.source.shown in words else f"{image.source.shown}: {words}"

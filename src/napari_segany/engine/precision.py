@@ -1,0 +1,74 @@
+"""In which precision the large products of the image encoder are computed, and whether the shorter one pays here.
+
+bfloat16 halves what is moved and doubles what is multiplied where the processor has instructions for it. Where it has
+none the same code runs, several times slower than in float32: so it is measured, not guessed.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from functools import cache
+
+import torch
+
+FLOAT32, BFLOAT16, AUTO = "float32", "bfloat16", "auto"
+PRECISIONS = (FLOAT32, BFLOAT16, AUTO)
+
+WORTHWHILE = 1.2
+"""How many times as fast as float32 bfloat16 has to be to be chosen by itself."""
+
+_ROUNDS = 7
+
+
+class PrecisionWarning(RuntimeWarning):
+    """bfloat16 was asked for where it is slower than float32."""
+
+
+def products_of(precision: str, device: torch.device) -> torch.dtype | None:
+    """Return the type of the operands of large products, None for that of the weights.
+
+    Parameters
+    ----------
+    precision : str
+        "float32", "bfloat16", or "auto": bfloat16 where it is faster by `WORTHWHILE`.
+    device : torch.device
+        Where the model is. "auto" is float32 on devices other than the processor and CUDA.
+
+    Raises
+    ------
+    ValueError
+        For another precision.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"the precision is {precision!r}; known are {', '.join(PRECISIONS)}")
+    if precision == FLOAT32 or (precision == AUTO and device.type not in ("cpu", "cuda")):
+        return None
+    gain = bfloat16_gain(device.type)
+    if precision == AUTO:
+        return torch.bfloat16 if gain >= WORTHWHILE else None
+    if gain < 1:
+        warnings.warn(
+            f"bfloat16 takes {1 / gain:.1f} times as long as float32 on this {device.type.upper()}; "
+            "choose float32 or auto",
+            PrecisionWarning,
+            stacklevel=3,
+        )
+    return torch.bfloat16
+
+
+@cache
+def bfloat16_gain(device_type: str = "cpu") -> float:
+    """Return how many times as fast as in float32 a product is in bfloat16, measured once per process (0.1 s)."""
+    left, right = torch.randn(512, 768, device=device_type), torch.randn(768, 3072, device=device_type)
+    pairs = {dtype: (left.to(dtype), right.to(dtype)) for dtype in (torch.float32, torch.bfloat16)}
+    seconds: dict[torch.dtype, list[float]] = {dtype: [] for dtype in pairs}
+    # Time of this thread alone: other programs on the processor would decide the measurement otherwise.
+    clock = time.thread_time if device_type == "cpu" else time.perf_counter
+    with torch.inference_mode():
+        for _ in range(_ROUNDS):  # in turn, so that the load of the machine falls on both
+            for dtype, (first, second) in pairs.items():
+                start = clock()
+                float((first @ second)[0, 0])  # waits for the device
+                seconds[dtype].append(clock() - start)
+    return min(seconds[torch.float32]) / min(seconds[torch.bfloat16])

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_segany.cli import embed as module
+from napari_segany.cli.main import main
+from napari_segany.engine.predictor import Predictor
+
+
+@pytest.fixture
+def inputs(tmp_path: Path, image: Path) -> Path:
+    """A picture, and another one in a folder within."""
+    folder = tmp_path / "in"
+    (folder / "deeper").mkdir(parents=True)
+    (folder / "a.png").write_bytes(image.read_bytes())
+    np.save(folder / "deeper" / "b.npy", np.arange(40 * 50, dtype=np.uint16).reshape(40, 50))
+    return folder
+
+
+@pytest.fixture
+def no_encoder(monkeypatch):
+    """A computer that is too slow to compute embeddings: to be called once they are there."""
+
+    def refuse(self, image, **options):
+        raise AssertionError("an image was encoded")
+
+    return lambda: monkeypatch.setattr(Predictor, "compute_steps", refuse)
+
+
+def segany(*arguments: object) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+def test_a_folder_is_embedded_once_and_used_without_encoding(inputs, checkpoint, tmp_path, capsys, no_encoder):
+    assert segany("embed", inputs, "--recursive", "--model", checkpoint) == 0
+    out = tmp_path / "in.embeddings"
+    line = capsys.readouterr().out
+    expected = (
+        rf"2 embeddings, 0\.\d MB, relative error of half precision at most \d\.\de-04 -> {re.escape(str(out))}"
+    )
+    assert re.fullmatch(expected, line.rstrip()), line
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert [item["image"] for item in manifest["embeddings"]] == ["a.png", "deeper/b.npy"]
+    no_encoder()
+    assert segany("embed", inputs, "--recursive", "--model", checkpoint, "-o", out) == 0
+    assert capsys.readouterr().out.startswith("2 embeddings, 2 there before, ")
+    mask = tmp_path / "mask.json"
+    prompt = ("--point", "20,30", "--model", checkpoint, "--embeddings", out, "-o", mask)
+    assert segany("segment", inputs / "a.png", *prompt) == 0
+    assert mask.is_file()
+
+
+def test_a_damaged_image_is_a_line_and_a_status(inputs, checkpoint, tmp_path, capsys):
+    (inputs / "broken.tif").write_bytes(b"II*\0")
+    assert segany("embed", inputs, "--model", checkpoint, "-o", tmp_path / "out") == module.FAILED_STATUS == 1
+    printed = capsys.readouterr()
+    (failed,) = (line for line in printed.err.splitlines() if line.startswith("failed: "))
+    assert "broken.tif is damaged" in failed
+    assert printed.out.rstrip().endswith("; 1 images failed")
+    assert "Traceback" not in printed.err
+
+
+def test_damage_in_the_folder_is_repaired_and_said(inputs, checkpoint, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert segany("embed", inputs, "--model", checkpoint, "-o", out) == 0
+    (entry,) = out.glob("*.zarr.zip")
+    entry.write_bytes(b"PK" + entry.read_bytes()[2:-30])
+    assert segany("embed", inputs, "--model", checkpoint, "-o", out) == 0
+    assert "1 embeddings, 1 damaged and computed again, " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (("{inputs}", "{inputs}"), "-o OUTDIR"),
+        (("{inputs}/a.png",), "-o OUTDIR"),
+        (("{inputs}/none", "-o", "x"), "No such file"),
+        (("{inputs}", "--contrast-limits", "minmax"), "percentiles"),
+        (("{inputs}", "--contrast-limits", "9,1", "--model", "{checkpoint}"), "the lower first"),
+        (("{inputs}", "--model", "no_such_model"), "no_such_model"),
+    ],
+)
+def test_wrong_arguments_are_one_line(line, message, inputs, checkpoint, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert segany("embed", *(word.format(inputs=inputs, checkpoint=checkpoint) for word in line)) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+
+
+def test_segment_wants_a_folder_that_is_there(inputs, checkpoint, tmp_path, capsys):
+    line = (
+        "segment",
+        inputs / "a.png",
+        "--point",
+        "1,1",
+        "--embeddings",
+        tmp_path / "none",
+        "-o",
+        tmp_path / "a.json",
+    )
+    assert segany(*line, "--model", checkpoint) == 2
+    assert "segany embed" in capsys.readouterr().err

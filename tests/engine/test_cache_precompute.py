@@ -1,0 +1,163 @@
+"""Embeddings in advance: the folder, its manifest, going on after an interruption, and the viewer that uses it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from napari_segany.engine.batch.inputs import find_images
+from napari_segany.engine.cache_disk import DiskCache
+from napari_segany.engine.cache_entry import CacheEntry
+from napari_segany.engine.cache_manifest import read_manifest
+from napari_segany.engine.cache_places import CachePlaces
+from napari_segany.engine.cache_precompute import embed_steps
+from napari_segany.engine.predictor import Predictor
+from napari_segany.engine.progress import drain
+
+RNG = np.random.default_rng(0)
+PICTURE = RNG.integers(0, 255, (40, 60, 3)).astype(np.uint8)
+STACK = RNG.integers(100, 4000, (4, 30, 50)).astype(np.uint16)
+
+
+@pytest.fixture
+def inputs(tmp_path) -> Path:
+    """A picture and a stack of 12-bit slices."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    Image.fromarray(PICTURE).save(folder / "a.png")
+    tifffile.imwrite(folder / "stack.tif", STACK, photometric="minisblack")
+    return folder
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """The images that were encoded."""
+    encoded: list[np.ndarray] = []
+    compute = Predictor.compute_steps
+
+    def compute_steps(self, image, **options):
+        encoded.append(np.asarray(image))
+        return compute(self, image, **options)
+
+    monkeypatch.setattr(Predictor, "compute_steps", compute_steps)
+    return encoded
+
+
+def embed(inputs, out, predictor, *mapping):
+    return drain(embed_steps(find_images([inputs]), out, predictor, *mapping))
+
+
+def test_a_folder_becomes_one_that_a_viewer_uses(inputs, tmp_path, predictor, counted):
+    out = tmp_path / "out"
+    result = embed(inputs, out, predictor)
+    assert [plane.state for plane in result.planes] == ["computed"] * 5
+    assert result.failed == ()
+    assert 0 < result.relative_error < 5e-4
+    assert len(counted) == 5
+    there = Predictor(predictor.sam, device="cpu", cache=CachePlaces(limit=0, prepared=out).open())
+    there.encode(PICTURE)
+    for plane in STACK:  # with the limits that a layer of the whole stack has
+        there.encode(plane, contrast_limits=(STACK.min(), STACK.max()))
+    assert len(counted) == 5
+    there.encode(STACK[0])
+    assert len(counted) == 6, "other limits are another embedding"
+
+
+def test_the_manifest_says_what_is_there(inputs, tmp_path, predictor):
+    out = tmp_path / "out"
+    embed(inputs, out, predictor)
+    records = {(record.image, record.plane): record for record in read_manifest(out)}
+    assert sorted(records) == [("a.png", "image"), *(("stack.tif", f"{number:04d}") for number in range(4))]
+    for record in records.values():
+        assert (record.model, record.dtype) == (predictor.name, "float16")
+        assert (out / record.file).is_file()
+    third = records["stack.tif", "0003"]
+    assert (third.shape, third.contrast_limits) == ((30, 50), (STACK.min(), STACK.max()))
+    exact = CacheEntry.of(predictor.encode(STACK[3], contrast_limits=(STACK.min(), STACK.max())))
+    assert (third.relative_error, third.largest_error) == (exact.rounding.relative, exact.rounding.largest)
+
+
+@pytest.mark.parametrize("planes", [0, 1, 3])
+def test_interrupted_it_goes_on_where_it_was(inputs, tmp_path, predictor, counted, planes):
+    """Closed while a plane is at work: the finished ones, also of the same stack, are not computed again."""
+    out = tmp_path / "out"
+    steps = embed_steps(find_images([inputs]), out, predictor)
+    for step in steps:
+        if step.done == planes and "computing the image embedding" in step.note:
+            break
+    steps.close()
+    assert len(DiskCache(out)) == planes
+    del counted[:]
+    result = embed(inputs, out, predictor)
+    assert (result.count("reused"), result.count("computed")) == (planes, 5 - planes)
+    assert len(counted) == 5 - planes
+    assert len(read_manifest(out)) == 5
+    assert embed(inputs, out, predictor).count("reused") == 5
+
+
+def test_a_damaged_embedding_is_computed_again_and_counted(inputs, tmp_path, predictor):
+    out = tmp_path / "out"
+    embed(inputs, out, predictor)
+    broken = out / read_manifest(out)[2].file
+    broken.write_bytes(broken.read_bytes()[:-1000])
+    notes = []
+    result = drain(embed_steps(find_images([inputs]), out, predictor), lambda step: notes.append(step.note))
+    assert (result.count("repaired"), result.count("reused")) == (1, 4)
+    assert [note for note in notes if "is damaged" in note] == [
+        "stack.tif#0001: its embedding is damaged, computing it again"
+    ]
+    assert embed(inputs, out, predictor).count("reused") == 5
+
+
+def test_a_damaged_image_does_not_stop_the_others(inputs, tmp_path, predictor):
+    (inputs / "broken.tif").write_bytes(b"II*\0")
+    seen = []
+    result = drain(embed_steps(find_images([inputs]), tmp_path / "out", predictor), seen.append)
+    assert len(result.planes) == 5
+    assert len(result.failed) == 1
+    assert "broken.tif is damaged" in result.failed[0]
+    assert [step.done for step in seen] == sorted(step.done for step in seen)
+    assert (seen[0].done, seen[0].total) == (0, 3), "images, until their planes are known"
+    assert (seen[-1].done, seen[-1].total) == (6, 6)
+
+
+def test_an_image_that_changed_leaves_nothing_behind(inputs, tmp_path, predictor):
+    out = tmp_path / "out"
+    embed(inputs, out, predictor)
+    Image.fromarray(PICTURE[::-1]).save(inputs / "a.png")
+    assert embed(inputs, out, predictor).count("computed") == 1
+    assert len(read_manifest(out)) == len(DiskCache(out)) == 5
+    other = Predictor(predictor.sam, device="cpu")
+    other._digest = "another model"
+    embed(inputs, out, other)
+    assert len(read_manifest(out)) == len(DiskCache(out)) == 10, "a folder holds several models"
+
+
+def test_a_manifest_that_is_damaged_is_begun_anew(inputs, tmp_path, predictor, counted):
+    out = tmp_path / "out"
+    embed(inputs, out, predictor)
+    for content in ("{", json.dumps({"version": 99, "embeddings": []})):
+        (out / "manifest.json").write_text(content)
+        with pytest.raises(ValueError, match=r"manifest"):
+            read_manifest(out)
+        del counted[:]
+        embed(inputs, out, predictor)
+        assert counted == []
+        assert len(read_manifest(out)) == 5
+
+
+def test_limits_of_choice(inputs, tmp_path, predictor):
+    embed(inputs, tmp_path / "given", predictor, (0, 4095))
+    assert {record.contrast_limits for record in read_manifest(tmp_path / "given")} == {(0, 4095)}
+    embed(inputs, tmp_path / "percentiles", predictor, "percentiles")
+    low, high = np.percentile(STACK, (0.1, 99.9))
+    found = {record.image: record.contrast_limits for record in read_manifest(tmp_path / "percentiles")}
+    assert found == {"a.png": (0, 255), "stack.tif": (pytest.approx(low), pytest.approx(high))}
+    with pytest.raises(ValueError, match="the lower first"):
+        embed(inputs, tmp_path / "wrong", predictor, (9, 1))
+    assert not (tmp_path / "wrong").exists()

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from napari_segany.engine import precision as module
+from napari_segany.engine.precision import PrecisionWarning, bfloat16_gain, products_of
+from napari_segany.engine.predictor import Predictor
+from napari_segany.engine.progress import drain
+from napari_segany.model import SamConfig, TinyViTConfig, build_sam
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def sam():
+    torch.manual_seed(0)
+    encoder = TinyViTConfig(
+        embed_dims=(8, 16, 24, 32), depths=(1, 1, 1, 1), num_heads=(1, 2, 3, 4), window_sizes=(4, 4, 4, 4)
+    )
+    return build_sam(SamConfig(image_size=64, encoder=encoder, decoder_mlp_dim=64))
+
+
+@pytest.mark.parametrize(("gain", "chosen"), [(0.3, None), (1.1, None), (1.5, torch.bfloat16)])
+def test_auto_takes_what_is_faster(gain: float, chosen: torch.dtype | None, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "bfloat16_gain", lambda _: gain)
+    assert products_of("auto", CPU) is chosen
+    assert products_of("auto", torch.device("mps")) is None
+    assert products_of("float32", CPU) is None
+
+
+def test_a_slow_choice_is_taken_and_said(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "bfloat16_gain", lambda _: 0.25)
+    with pytest.warns(PrecisionWarning, match=r"takes 4\.0 times as long as float32 on this CPU"):
+        assert products_of("bfloat16", CPU) is torch.bfloat16
+
+
+def test_an_unknown_precision_is_refused():
+    with pytest.raises(ValueError, match="the precision is 'half'; known are float32, bfloat16, auto"):
+        products_of("half", CPU)
+
+
+def test_the_gain_is_a_ratio_of_times_and_measured_once():
+    assert 0 < bfloat16_gain("cpu") < 100
+    assert bfloat16_gain("cpu") == bfloat16_gain("cpu")
+
+
+@pytest.mark.filterwarnings("ignore::napari_segany.engine.precision.PrecisionWarning")
+def test_a_predictor_rounds_as_it_is_told_and_its_embeddings_are_kept_apart(sam):
+    image = np.random.default_rng(0).integers(0, 255, (40, 64), np.uint8)
+    exact, rounded = Predictor(sam, device="cpu"), Predictor(sam, device="cpu", precision="bfloat16")
+    expected, found = exact.encode(image).features, rounded.encode(image).features
+    assert found.dtype == torch.float32
+    difference = (found - expected).abs().max() / expected.abs().max()
+    assert 1e-5 < difference < 0.1
+    assert drain(exact.digest_steps()) != drain(rounded.digest_steps())
+    assert not torch.is_autocast_enabled("cpu")

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from napari_segany.formats.rle import RunLengths
+from napari_segany.formats.session_file import SavedMaskPrompt, SavedSession, read_session, write_session
+
+MASK = RunLengths.from_mask(np.eye(6, 8, dtype=bool))
+SAVED = SavedSession(
+    image={"name": "cells", "shape": [3, 6, 8], "dtype": "uint8", "digest": "ab"},
+    model="light",
+    saved_at="2026-01-02T03:04:05+00:00",
+    points=((0.0, 1.5, 2.0),),
+    labels=("foreground",),
+    boxes=(((0.0, 1.0, 1.0), (0.0, 1.0, 5.0), (0.0, 4.0, 5.0), (0.0, 4.0, 1.0)),),
+    mask_prompts=(SavedMaskPrompt((1, 2), (2,), "objects", 4, MASK),),
+    planes={(2,): {4: MASK}},
+    rows={4: {"predicted_iou": 0.5, "prompts": "{}", "area": 6.0, "is_cell": True}},
+)
+
+
+def test_what_is_written_is_read(tmp_path):
+    path = tmp_path / "one.json"
+    write_session(path, SAVED)
+    assert read_session(path) == SAVED
+    assert SAVED.objects == (4,)
+
+
+def test_cells_of_numpy_become_plain_and_nan_is_left_out(tmp_path):
+    row = {"area": np.float64(5), "n": np.int64(3), "nothing": float("nan"), "when": np.datetime64("2026-01-01")}
+    write_session(tmp_path / "one.json", SavedSession({}, "light", "", rows={1: row}))
+    assert read_session(tmp_path / "one.json").rows[1] == {"area": 5.0, "n": 3, "when": "2026-01-01"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("version", 2, "version 2"),
+        ("format", "COCO", "'COCO'"),
+        ("planes", 5, "'planes' is 5"),
+        ("prompts", {"points": [[1, "x"]], "labels": [], "boxes": [], "masks": []}, "could not convert"),
+        ("prompts", {}, "missing or of another kind"),
+        ("rows", [{"label": None, "features": {}}], "missing or of another kind"),
+    ],
+)
+def test_other_files_are_refused_with_a_sentence(tmp_path, key, value, message):
+    path = tmp_path / "one.json"
+    write_session(path, SAVED)
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    with pytest.raises(ValueError, match=message) as error:
+        read_session(path)
+    assert "one.json is no sound session file" in str(error.value)
