@@ -2,6 +2,7 @@
 # make test    the whole test suite
 # make lint    ruff, import-linter and mypy
 # make docs    the pictures of the documentation
+# make bench   how fast and how large it is beside the published order of operations (half an hour)
 # Each sets up what it needs first (.venv, and the system libraries for Qt on Debian and Ubuntu).
 
 VENV := .venv
@@ -10,10 +11,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
 export PYTHON
 
+# Two test processes, each with whole files, one thread and a screen of its own: threads of both would wait for each other.
+PYTEST_ARGS ?= -n 2 --dist loadfile
+
 # A virtual screen where there is no real one.
 SCREEN := $(if $(DISPLAY)$(WAYLAND_DISPLAY),,xvfb-run -a -s "-screen 0 1600x1000x24")
 
-.PHONY: demo test lint docs setup clean
+.PHONY: demo test lint docs bench setup clean
 .DEFAULT_GOAL := demo
 
 demo: setup
@@ -24,7 +28,7 @@ else
 endif
 
 test: setup
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: setup
 	$(BIN)/ruff check .
@@ -34,6 +38,12 @@ lint: setup
 
 docs: setup
 	$(SCREEN) $(BIN)/python scripts/make_pictures.py
+
+bench: setup
+	$(BIN)/python benchmarks/speed.py $(BENCH_ARGS)
+	$(BIN)/python benchmarks/encoder_memory.py
+	$(BIN)/python benchmarks/automatic_memory.py
+	$(BIN)/python benchmarks/model_speed.py
 
 setup: $(STAMP)
 

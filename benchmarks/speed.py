@@ -44,10 +44,12 @@ def main() -> None:
     torch.manual_seed(0)
     clock = time.process_time if arguments.processor_time else time.perf_counter
     watch = Stopwatch(arguments.rounds, clock)
+    kind = "processor" if arguments.processor_time else "elapsed"
     print(
         f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}, "
-        f"{threads} thread{'s' if threads > 1 else ''}, {arguments.rounds} rounds of {'processor' if arguments.processor_time else 'elapsed'} time; bfloat16 products are "
-        f"{bfloat16_gain('cpu'):.1f} times as fast as float32\n\n{HEAD}"
+        f"{threads} thread(s), {arguments.rounds} rounds of {kind} time; "
+        f"bfloat16 products are {bfloat16_gain('cpu'):.1f} times as fast as float32\n\n{HEAD}",
+        flush=True,
     )
     for name in arguments.rows:
         with torch.inference_mode():

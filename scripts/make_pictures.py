@@ -11,11 +11,13 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from napari import Viewer
 from PIL import Image
 
+from napari_segany.widgets.batch_session import BatchSession
 from napari_segany.widgets.demo import open_demo, settle, wait_for_masks
 from napari_segany.widgets.everything_session import EverythingSession
 
@@ -98,7 +100,7 @@ def everything(path: Path) -> None:
         _, widget = viewer.window.add_plugin_dock_widget("napari-segany", "Segment everything")
         session = widget.session
         _wait_while_working(session)
-        session.choose_preset("sparse")
+        session.choose_preset("light")
         session.run()
         _wait_while_working(session)
         if not session.objects:
@@ -110,7 +112,38 @@ def everything(path: Path) -> None:
         viewer.close()
 
 
-def _wait_while_working(session: EverythingSession, timeout_s: float = 600.0) -> None:
+def batch(path: Path) -> None:
+    """Show the window after a batch over two open layers, its results opened."""
+    from skimage import data
+
+    viewer = Viewer(show=True, show_welcome_screen=False)
+    with TemporaryDirectory() as folder:
+        try:
+            viewer.window.resize(1280, 900)
+            viewer.add_image(data.coins(), name="coins")
+            viewer.add_image(data.cell(), name="cell", visible=False)
+            _, widget = viewer.window.add_plugin_dock_widget("napari-segany", "Segment a folder")
+            session = widget.session
+            session.choose_preset("light")
+            session.choose_output(folder)
+            session.run()
+            _wait_while_working(session)
+            if not session.can_open:
+                raise SystemExit(f"the batch did not come to its end: {session.status}")
+            done = session.status
+            session.open_results()
+            _wait_while_working(session)
+            settle(1.0)
+            viewer.layers["cell masks"].visible = False
+            widget.output_row.line.setText("masks")  # and not a folder of this machine
+            widget.status_label.setText(done)
+            settle(1.0)
+            viewer.window.screenshot(str(path), flash=False)
+        finally:
+            viewer.close()
+
+
+def _wait_while_working(session: EverythingSession | BatchSession, timeout_s: float = 600.0) -> None:
     end = time.monotonic() + timeout_s
     while session.is_busy:
         settle(0.1)
@@ -125,6 +158,7 @@ PICTURES: dict[str, Callable[[Path], None]] = {
     "candidates.png": candidates,
     "accepted.png": accepted,
     "everything_widget.png": everything,
+    "batch_widget.png": batch,
 }
 
 if __name__ == "__main__":

@@ -12,9 +12,6 @@ from napari_segany.model import image_encoder as module
 from napari_segany.model.image_encoder import (
     ImageEncoderViT,
     attend_in_blocks,
-    relative_table,
-    resize_grid,
-    resize_table,
     window_partition,
     window_unpartition,
 )
@@ -36,21 +33,6 @@ def test_windows_are_padded_at_the_bottom_and_right():
     windows, padded = window_partition(x, 2)
     assert padded == (4, 4)
     assert windows[..., 0].tolist() == [[[1, 2], [4, 5]], [[3, 0], [6, 0]], [[7, 8], [0, 0]], [[9, 0], [0, 0]]]
-
-
-def test_relative_table_runs_from_key_after_query_to_key_before_query():
-    table = torch.tensor([[-2.0], [-1.0], [0.0], [1.0], [2.0]])  # each entry is query minus key
-    assert relative_table(table, 3)[..., 0].tolist() == [[0, -1, -2], [1, 0, -1], [2, 1, 0]]
-
-
-def test_tables_of_positions_are_interpolated():
-    ramp = torch.arange(5.0)[:, None].expand(5, 4)
-    assert resize_table(ramp, 5) is ramp
-    resized = resize_table(ramp, 10)
-    assert resized.shape == (10, 4)
-    torch.testing.assert_close(resized[1:-1, 0], torch.arange(0.25, 4, 0.5))  # linear, half-pixel centres
-    grid = torch.full((1, 4, 4, 3), 7.0)
-    torch.testing.assert_close(resize_grid(grid, (6, 9)), torch.full((1, 6, 9, 3), 7.0))
 
 
 @pytest.mark.parametrize("block", [1, 40, 10_000])

@@ -4,8 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
-from napari_segany.widgets.drafts import ObjectPrompt, Prompts
+from napari_segany.widgets.drafts import Candidate, Draft, ObjectPrompt, PackedMask, Prompts
 
 MASK = ObjectPrompt(np.pad(np.ones((2, 3), bool), ((4, 1), (5, 2))), "nuclei", 7)
 ONE = Prompts(((1.0, 2.0),), (1,))
@@ -50,3 +53,23 @@ def test_prompts_as_json_name_where_the_mask_came_from():
 
 def test_box_of_an_object_encloses_its_pixels():
     assert MASK.box == (3.5, 4.5, 5.5, 7.5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(arrays(bool, st.tuples(st.integers(1, 20), st.integers(1, 20))))
+def test_packing_loses_nothing(mask):
+    np.testing.assert_array_equal(PackedMask.of(mask).unpacked(), mask)
+
+
+def test_a_packed_draft_is_the_same_and_small():
+    mask = np.zeros((1000, 1000), bool)
+    mask[300:400, 500:520] = True
+    picture = np.zeros((4, 4, 3), np.uint8)
+    candidate = Candidate(mask, 0.9, 0.8, np.ones((8, 8), np.float32), picture, picture[..., 0] > 0)
+    draft = Draft(None, ONE, (candidate, candidate), 1)
+    packed = draft.packed()
+    assert packed.nbytes < 2 * (100 * 20 // 8 + 8 * 8 * 4 + 100)
+    again = packed.unpacked()
+    assert (again.answered, again.selected) == (ONE, 1)
+    np.testing.assert_array_equal(again.candidates[1].mask, mask)
+    assert again.candidates[0].logits is candidate.logits

@@ -6,7 +6,8 @@ import pytest
 
 from napari_segany.widgets.drafts import Candidate, Prompts
 from napari_segany.widgets.geometry import Plane
-from napari_segany.widgets.objects import NothingToAddError, ObjectsLayer, with_row
+from napari_segany.widgets.object_table import with_row
+from napari_segany.widgets.objects import NothingToAddError, ObjectsLayer
 
 PLANE = Plane((0, 1), ())
 

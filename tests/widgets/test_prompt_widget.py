@@ -9,6 +9,7 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 
+from napari_segany.engine.mask_cleaning import CleanUp
 from napari_segany.engine.progress import Progress
 from napari_segany.widgets import prompt_widget
 from napari_segany.widgets.catalogue import Catalogue, ModelChoice
@@ -31,7 +32,9 @@ CATALOGUE = Catalogue(
 
 
 @pytest.fixture
-def open_widget(viewer, predictor, qtbot, monkeypatch):
+def open_widget(viewer, predictor, qtbot, monkeypatch, tmp_path):
+    monkeypatch.setenv("SEGANY_DATA", str(tmp_path))
+
     def catalogue_steps(folder):
         yield Progress(0, 0)
         return CATALOGUE
@@ -107,12 +110,54 @@ def test_list_and_buttons_show_the_candidates(open_widget, viewer, qtbot):
     assert not widget.drop_button.isEnabled()
 
 
-def test_overwriting_is_a_choice(open_widget, viewer):
+def test_what_becomes_of_overlaps_is_a_choice(open_widget, viewer):
     viewer.add_image(FLAT)
     widget = open_widget()
-    assert not widget.session.overwrite
-    widget.overwrite_box.setChecked(True)
-    assert widget.session.overwrite
+    assert widget.session.overlap == "keep"
+    combo = widget.objects_row.overlap
+    combo.activated.emit(combo.findData("smaller"))
+    assert widget.session.overlap == "smaller"
+
+
+def test_clean_up_is_chosen_in_the_dock(open_widget, viewer, qtbot):
+    viewer.add_image(FLAT)
+    widget = open_widget()
+    row, editor = widget.objects_row, widget.session.editor
+    row.fill_holes.setChecked(True)
+    row.largest_part.setChecked(True)
+    row.drop_islands.setValue(7)
+    row.smooth.setValue(2)
+    assert editor.cleaning == CleanUp(True, 7, True, 2)
+    assert not editor.clean_accepted
+    row.clean_accepted.setChecked(True)
+    assert editor.clean_accepted
+
+
+def test_buttons_for_objects_follow_the_selection_and_the_history(open_widget, viewer, qtbot):
+    viewer.add_image(FLAT)
+    widget = open_widget()
+    row, session = widget.objects_row, widget.session
+    buttons = (row.delete, row.reopen, row.merge, row.split, row.clean)
+    assert not any(button.isEnabled() for button in (*buttons, row.undo, row.redo, row.restore))
+    for position in ((5, 5), (20, 20)):
+        session.add_point(position)
+        session.accept()
+    assert row.undo.isEnabled()
+    session.editor.select([1])
+    assert [button.isEnabled() for button in buttons] == [True, True, False, True, True]
+    session.editor.select([1, 2])
+    assert [button.isEnabled() for button in buttons] == [True, False, True, False, True]
+    qtbot.mouseClick(row.merge, Qt.LeftButton)
+    assert session.editor.labels == (1,)
+    qtbot.mouseClick(row.undo, Qt.LeftButton)
+    assert session.editor.labels == (1, 2)
+    qtbot.mouseClick(row.redo, Qt.LeftButton)
+    assert session.editor.labels == (1,)
+    session.editor.select([1])
+    qtbot.mouseClick(row.reopen, Qt.LeftButton)
+    assert widget.candidate_list.count() == 1
+    qtbot.mouseClick(row.delete, Qt.LeftButton)
+    assert session.editor.labels == ()
 
 
 def test_tools_and_polarity_follow_the_session(open_widget, viewer, qtbot):
@@ -273,8 +318,10 @@ def test_totals_beyond_32_bits_are_shown(qtbot):
 
 
 def test_every_key_is_named_bound_and_given_back(open_widget, viewer):
+    names = {key.key.replace("Control", "Ctrl").replace("-", "+") for key in KEYS}
+
     def bound(keymap):
-        return {str(key) for key in keymap} & {"N", "W", "Shift+W", "U", "Q"}
+        return {str(key) for key in keymap} & names
 
     viewer.add_image(FLAT)
     assert bound(viewer.keymap) == set()

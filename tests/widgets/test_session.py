@@ -497,13 +497,13 @@ def test_each_image_has_its_own_objects(session, viewer):
     assert sorted(int(layer.data.max()) for layer in layers) == [1, 2]
 
 
-def test_closing_leaves_the_image_and_the_objects_alone(flat, viewer):
+def test_closing_leaves_the_image_the_objects_and_unsaved_prompts_alone(flat, viewer):
     flat.add_point((10, 20))
     flat.accept()
     flat.add_point((20, 20))
     callbacks = len(viewer.mouse_drag_callbacks)
     flat.close()
-    assert names(viewer) == ["flat", "objects"]
+    assert names(viewer) == ["flat", "objects", "prompt points"]
     assert len(viewer.mouse_drag_callbacks) == callbacks - 1
     viewer.layers["flat"].contrast_limits = (0, 9)
     viewer.layers.remove("objects")

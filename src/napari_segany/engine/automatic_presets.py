@@ -69,7 +69,7 @@ PRESETS = (
         "lower. Groups of cells and specks are left out as for cells and nuclei.",
         AutomaticSettings(
             pred_iou_thresh=0.55,
-            stability_score_thresh=0.85,
+            stability_score_thresh=0.9,
             box_nms_thresh=0.5,
             min_mask_region_area=25,
             max_mask_area_fraction=0.25,

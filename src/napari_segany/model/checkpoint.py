@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from napari_segany.model.config import PRESETS, SamConfig, ViTConfig
-from napari_segany.model.image_encoder import resize_grid, resize_table
 from napari_segany.model.initialisation import start_localised
 from napari_segany.model.recognition import recognise
+from napari_segany.model.relative_positions import resize_grid, resize_table
 from napari_segany.model.sam import Sam
 from napari_segany.model.state_file import CheckpointError, StoredState, read_state, write_state
 

@@ -14,7 +14,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from napari_segany.model.config import ViTConfig
-from napari_segany.model.layers import DropPath, MLPBlock, Neck, drop_path_rates, finish, init_encoder
+from napari_segany.model.fast_vit import changed_tokens
+from napari_segany.model.layers import (
+    DropPath,
+    MLPBlock,
+    Neck,
+    drop_path_rates,
+    finish,
+    init_encoder,
+    is_inference_on_cpu,
+)
+from napari_segany.model.relative_positions import relative_table, resize_grid
 
 # Elements of one block of the attention map: on a CPU it has to stay in cache, a GPU wants few large kernels.
 _CPU_BLOCK = 2**20
@@ -107,6 +117,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, h, w, C) of (B, h, w, C)."""
+        if is_inference_on_cpu(self, x):
+            return changed_tokens(self, x)
         attended = self.norm1(x)
         if self.window_size:
             windows, padded = window_partition(attended, self.window_size)
@@ -184,36 +196,6 @@ def attend_in_blocks(q: Tensor, k: Tensor, v: Tensor, bias_h: Tensor, bias_w: Te
             outputs.append(logits.softmax(dim=2) @ v[some])
         heads.append(torch.cat(outputs, dim=1))
     return torch.cat(heads)
-
-
-def relative_table(table: Tensor, size: int) -> Tensor:
-    """Return (size, size, D): the entry of every query position against every key position along one axis.
-
-    Parameters
-    ----------
-    table : Tensor
-        (2 * n - 1, D), entries for offsets -(n - 1) to n - 1; interpolated linearly when n is not `size`.
-    size : int
-        Positions along the axis.
-    """
-    table = resize_table(table, 2 * size - 1)
-    position = torch.arange(size, device=table.device)
-    return table[position[:, None] - position[None, :] + size - 1]
-
-
-def resize_table(table: Tensor, length: int) -> Tensor:
-    """Interpolate a table (n, D) of relative positions to (length, D)."""
-    if table.shape[0] == length:
-        return table
-    return F.interpolate(table.T[None], size=length, mode="linear")[0].T
-
-
-def resize_grid(positions: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Interpolate absolute positions (1, h, w, C) to the grid `shape`."""
-    if positions.shape[1:3] == shape:
-        return positions
-    resized = F.interpolate(positions.permute(0, 3, 1, 2), size=shape, mode="bicubic", align_corners=False)
-    return resized.permute(0, 2, 3, 1)
 
 
 def window_partition(x: Tensor, size: int) -> tuple[Tensor, tuple[int, int]]:

@@ -52,8 +52,20 @@ class ConvBN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, outputs, H / stride, W / stride)."""
+        if is_inference(self):
+            weight, bias = self.folded()
+            return F.conv2d(x, weight, bias, self.c.stride, self.c.padding, groups=self.c.groups)
         out: Tensor = self.bn(self.c(x))
         return out
+
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """Return weight and bias of the one convolution that both are in evaluation."""
+        if self.bn.running_mean is None or self.bn.running_var is None:
+            raise ValueError(
+                "the batch normalisation keeps no statistics, so that it cannot be part of a convolution"
+            )
+        scale = self.bn.weight * (self.bn.running_var + self.bn.eps).rsqrt()  # (outputs,)
+        return self.c.weight * scale[:, None, None, None], self.bn.bias - self.bn.running_mean * scale
 
 
 class DropPath(nn.Module):
@@ -83,6 +95,16 @@ class Neck(nn.Sequential):
             nn.Conv2d(embed_dim, embed_dim, 3, padding=1, bias=False),
             LayerNorm2d(embed_dim),
         )
+
+
+def is_inference(module: nn.Module) -> bool:
+    """Tell whether a module is asked for numbers only: in evaluation, and no gradients are wanted."""
+    return not module.training and not torch.is_grad_enabled()
+
+
+def is_inference_on_cpu(module: nn.Module, x: Tensor) -> bool:
+    """Tell whether the ways to the same numbers that are made for processors may be taken."""
+    return x.device.type == "cpu" and is_inference(module)
 
 
 def drop_path_rates(last: float, depth: int) -> list[float]:

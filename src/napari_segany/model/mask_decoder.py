@@ -134,5 +134,10 @@ class MLP(nn.Module):
 
 def choose_masks(masks: Tensor, iou: Tensor, *, multimask: bool) -> tuple[Tensor, Tensor]:
     """Return the masks for ambiguous prompts (`multimask`), else the first, of (B, 4, h, w) and (B, 4)."""
-    chosen = slice(1, None) if multimask else slice(0, 1)
+    chosen = mask_choice(multimask=multimask)
     return masks[:, chosen], iou[:, chosen]
+
+
+def mask_choice(*, multimask: bool) -> slice:
+    """Return which of the four masks answer a prompt: the three for ambiguous prompts, or the first."""
+    return slice(1, None) if multimask else slice(0, 1)

@@ -16,6 +16,7 @@ from napari_segany.model.features import ImageFeatures
 from napari_segany.model.image_encoder import ImageEncoderViT
 from napari_segany.model.layers import finish
 from napari_segany.model.mask_decoder import MaskDecoder, choose_masks
+from napari_segany.model.mixed_precision import in_precision
 from napari_segany.model.prompt_encoder import STRIDE, PromptEncoder, SparsePromptEncoder
 from napari_segany.model.pyramid_decoder import PyramidDecoder
 from napari_segany.model.pyramid_encoder import STRIDE as PYRAMID_STRIDE
@@ -99,17 +100,21 @@ class Sam(nn.Module):
             rows, cols = (min(size, -(-side // PYRAMID_STRIDE) * PYRAMID_STRIDE) for side in image.shape[2:])
         return F.pad(normalised, (0, cols - image.shape[3], 0, rows - image.shape[2]))
 
-    def encode(self, x: Tensor) -> ImageFeatures:
-        """Return the features of normalised pixels (B, 3, H, W); H and W are multiples of 16."""
-        return finish(self.encode_steps(x))
+    def encode(self, x: Tensor, *, products: torch.dtype | None = None) -> ImageFeatures:
+        """Return the features of normalised pixels (B, 3, H, W); see `encode_steps`."""
+        return finish(self.encode_steps(x, products=products))
 
-    def encode_steps(self, x: Tensor) -> Generator[tuple[int, int], None, ImageFeatures]:
+    def encode_steps(
+        self, x: Tensor, *, products: torch.dtype | None = None
+    ) -> Generator[tuple[int, int], None, ImageFeatures]:
         """Encode block by block; closing the generator stops before the next block.
 
         Parameters
         ----------
         x : Tensor
             (B, 3, H, W) normalised pixels; H and W are multiples of 16, not necessarily `config.image_size`.
+        products : torch.dtype, optional
+            Type of the operands of large products, such as torch.bfloat16; that of the weights by default.
 
         Yields
         ------
@@ -131,7 +136,8 @@ class Sam(nn.Module):
                 f"the input has the shape {tuple(x.shape)}; expected (B, 3, H, W), "
                 f"H and W multiples of {STRIDE}: use preprocess"
             )
-        embedding, scales = yield from self.image_encoder.steps(x)
+        steps = self.image_encoder.steps(x)
+        embedding, scales = yield from (steps if products is None else in_precision(steps, x, products))
         return ImageFeatures(embedding, scales if isinstance(self.mask_decoder, PyramidDecoder) else ())
 
     def decode(
@@ -199,7 +205,7 @@ class Sam(nn.Module):
         iou : Tensor
             (B, 4) predicted IoU.
         """
-        _check_prompts(points, labels, boxes, masks)
+        check_prompts(points, labels, boxes, masks)
         grid = (features.embedding.shape[2], features.embedding.shape[3])
         given = None if points is None or labels is None else (points, labels)
         image_pe = self.prompt_encoder.get_dense_pe(grid, origin)
@@ -235,7 +241,8 @@ class Sam(nn.Module):
         return F.interpolate(image, image_shape, mode="bilinear", align_corners=False)
 
 
-def _check_prompts(points: Tensor | None, labels: Tensor | None, boxes: Tensor | None, masks: Tensor | None) -> None:
+def check_prompts(points: Tensor | None, labels: Tensor | None, boxes: Tensor | None, masks: Tensor | None) -> None:
+    """Raise a ValueError for points without labels, wrong shapes, or prompts of different number."""
     if (points is None) != (labels is None):
         raise ValueError("points and labels belong together: give both or neither")
     if points is not None and labels is not None and (points.shape[2:] != (2,) or points.shape[:2] != labels.shape):

@@ -14,8 +14,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from napari_segany.model.config import TinyViTConfig
+from napari_segany.model.fast_tiny_vit import attended_map, embedded_patches, filtered_map, merged_patches
 from napari_segany.model.image_encoder import window_partition, window_unpartition
-from napari_segany.model.layers import ConvBN, DropPath, Neck, drop_path_rates, finish, init_encoder
+from napari_segany.model.layers import (
+    ConvBN,
+    DropPath,
+    Neck,
+    drop_path_rates,
+    finish,
+    init_encoder,
+    is_inference_on_cpu,
+)
 
 Steps = Generator[tuple[int, int], None, tuple[Tensor, tuple[Tensor, ...]]]
 
@@ -120,6 +129,8 @@ class PatchEmbed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, C, H / 4, W / 4)."""
+        if is_inference_on_cpu(self, x):
+            return embedded_patches(self, x)
         out: Tensor = self.seq(x)
         return out
 
@@ -138,6 +149,8 @@ class MBConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, C, H, W) of (B, C, H, W)."""
+        if is_inference_on_cpu(self, x):
+            return filtered_map(self, x)
         hidden = self.act(self.conv2(self.act(self.conv1(x))))
         out: Tensor = self.act(x + self.drop_path(self.conv3(hidden)))
         return out
@@ -155,6 +168,8 @@ class PatchMerging(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, outputs, H / stride, W / stride)."""
+        if is_inference_on_cpu(self, x):
+            return merged_patches(self, x)
         out: Tensor = self.conv3(self.act(self.conv2(self.act(self.conv1(x)))))
         return out
 
@@ -172,6 +187,8 @@ class TinyViTBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, C, H, W) of (B, C, H, W)."""
+        if is_inference_on_cpu(self, x):
+            return attended_map(self, x)
         x = x.permute(0, 2, 3, 1)  # (B, H, W, C)
         windows, padded = window_partition(x, self.window_size)
         attended = self.attn(windows.flatten(1, 2)).view(windows.shape)

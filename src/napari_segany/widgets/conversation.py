@@ -54,6 +54,7 @@ class Conversation:
         self.plane: Plane | None = None
         self.layers = CandidateLayers(viewer)
         self._drafts: dict[Plane, Draft] = {}
+        self._drafts_of: dict[str, dict[Plane, Draft]] = {}
         self._visits = 0
         self._runner = runner
         self._embedder = embedder
@@ -63,13 +64,15 @@ class Conversation:
     # ------------------------------------------------------------ what it is about
 
     def turn_to(self, image: Image | None, plane: Plane | None) -> None:
-        """Put the present draft aside and take up that of another plane; of another image, nothing is kept.
+        """Put the present draft aside and take up that of another plane; those of an image wait until it is back.
 
         The embedding of the plane is begun once the view rests.
         """
         self._asker.invalidate()
         if image is not self.image:
-            self._drafts.clear()
+            if self.image is not None:
+                self._drafts_of[self.image.unique_id] = self._drafts
+            self._drafts = {} if image is None else self._drafts_of.pop(image.unique_id, {})
             self.layers.clear()
         self.image, self.plane = image, plane
         self._show()
@@ -84,8 +87,15 @@ class Conversation:
     def forget_answers(self) -> None:
         """Drop all candidates and keep the prompts, because another model is to answer them."""
         self._asker.invalidate()
-        self._drafts = {plane: draft.unanswered() for plane, draft in self._drafts.items()}
+        for drafts in (self._drafts, *self._drafts_of.values()):
+            drafts.update({plane: draft.unanswered() for plane, draft in drafts.items()})
         self._show()
+
+    def forget_image(self, image: Image) -> None:
+        """Drop all drafts of an image that has gone, or has other data now."""
+        self._drafts_of.pop(image.unique_id, None)
+        if image is self.image:
+            self._drafts.clear()
 
     def hold(self) -> None:
         """Drop the answer that is under way."""
@@ -133,6 +143,22 @@ class Conversation:
             self._drafts[self.plane] = Draft(mask_prompt=mask_prompt)
             self.ask()
 
+    def draft(self, plane: Plane) -> Draft:
+        """Return what has been asked and answered on a plane."""
+        return self._drafts.get(plane, Draft())
+
+    def put_draft(self, plane: Plane, draft: Draft) -> None:
+        """Have this draft on a plane; its candidates are shown where the plane is."""
+        self._drafts[plane] = draft
+        if plane == self.plane:
+            self._asker.invalidate()
+            self._show()
+
+    @property
+    def mask_prompts(self) -> dict[Plane, ObjectPrompt]:
+        """The objects in use as mask prompts, by plane."""
+        return {plane: draft.mask_prompt for plane, draft in self._drafts.items() if draft.mask_prompt is not None}
+
     def drop_draft(self) -> None:
         """Forget what was asked and answered on the shown plane."""
         if self.plane is not None:
@@ -155,7 +181,10 @@ class Conversation:
             if self._embedder.state.phase == "working":
                 self.settled.emit()
             return
-        refine = draft.candidates[draft.selected].logits if prompts.extends(draft.answered) else None
+        logits = draft.candidates[draft.selected].logits if prompts.extends(draft.answered) else None
+        refine = (
+            logits if logits is not None and logits.size else None
+        )  # an accepted mask that is open again has none
         read, limits = self._reader(plane), key.contrast_limits
         self._asker.ask(Question(plane, prompts, refine, predictor, embedding, read, limits))
 

@@ -21,7 +21,7 @@ from napari_segany.formats.record import MaskRecord, write_records
 from napari_segany.widgets.session import PromptSession
 
 IMAGE = "immunohistochemistry"
-CLICK = (356.0, 189.0)
+CLICK = (255.0, 297.0)
 """(row, col) of a nucleus in scikit-image's immunohistochemistry image."""
 
 _TIMEOUT_S = 300.0

@@ -25,11 +25,14 @@ class ObjectPrompt:
         Name of the Labels layer.
     label : int
         The object's label there.
+    layer_id : str
+        The layer's unique id, by which it is known under another name too; empty where that is not known.
     """
 
     mask: NDArray[np.bool_]
     layer: str
     label: int
+    layer_id: str = ""
 
     @property
     def box(self) -> Box:
@@ -132,3 +135,77 @@ class Draft:
     def unanswered(self) -> Draft:
         """Return the draft without its candidates (after a change of model)."""
         return replace(self, answered=None, candidates=(), selected=0)
+
+    def packed(self) -> PackedDraft:
+        """Return the draft with its masks packed, to be kept for long."""
+        return PackedDraft(
+            replace(self, candidates=tuple(replace(one, mask=_NO_MASK) for one in self.candidates)),
+            tuple(PackedMask.of(one.mask) for one in self.candidates),
+        )
+
+
+_NO_MASK = np.zeros((0, 0), bool)
+
+
+@dataclass(frozen=True, eq=False)
+class PackedMask:
+    """An (H, W) mask as the bits of its bounding box.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (H, W) of the mask.
+    box : tuple of int
+        (row_min, col_min, row_max, col_max), half-open.
+    bits : numpy.ndarray
+        Eight pixels of the box in each uint8.
+    """
+
+    shape: tuple[int, ...]
+    box: tuple[int, int, int, int]
+    bits: NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, mask: NDArray[np.bool_]) -> PackedMask:
+        """Pack a mask."""
+        rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        if not len(rows):
+            return cls(mask.shape, (0, 0, 0, 0), np.zeros(0, np.uint8))
+        box = int(rows[0]), int(cols[0]), int(rows[-1]) + 1, int(cols[-1]) + 1
+        return cls(mask.shape, box, np.packbits(mask[box[0] : box[2], box[1] : box[3]]))
+
+    def unpacked(self) -> NDArray[np.bool_]:
+        """Return the mask."""
+        top, left, bottom, right = self.box
+        sides = bottom - top, right - left
+        mask = np.zeros(self.shape, bool)
+        mask[top:bottom, left:right] = np.unpackbits(self.bits, count=sides[0] * sides[1]).reshape(sides)
+        return mask
+
+
+@dataclass(frozen=True, eq=False)
+class PackedDraft:
+    """A draft that takes little memory.
+
+    Attributes
+    ----------
+    draft : Draft
+        The draft, its candidates without their masks.
+    masks : tuple of PackedMask
+        Those masks.
+    """
+
+    draft: Draft
+    masks: tuple[PackedMask, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes, in bytes."""
+        others = sum(one.logits.nbytes + one.thumbnail.nbytes + one.outline.nbytes for one in self.draft.candidates)
+        prompt = self.draft.mask_prompt
+        return others + sum(mask.bits.nbytes for mask in self.masks) + (0 if prompt is None else prompt.mask.nbytes)
+
+    def unpacked(self) -> Draft:
+        """Return the draft."""
+        pairs = zip(self.draft.candidates, self.masks, strict=True)
+        return replace(self.draft, candidates=tuple(replace(one, mask=mask.unpacked()) for one, mask in pairs))

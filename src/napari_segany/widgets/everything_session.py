@@ -20,7 +20,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 from psygnal import Signal
 
-from napari_segany.engine.automatic_presets import PRESETS, preset
+from napari_segany.engine.automatic_presets import default_preset, preset
 from napari_segany.engine.automatic_settings import AutomaticSettings
 from napari_segany.engine.progress import Steps
 from napari_segany.formats.painting import PAINTING_RULES, PaintingRule
@@ -96,7 +96,7 @@ class EverythingSession:
     ) -> None:
         self.viewer: ViewerModel = unwrap(viewer)
         self.image: Image | None = None
-        self.settings: AutomaticSettings = PRESETS[0].settings
+        self.settings: AutomaticSettings = default_preset(model).settings
         self.painting: PaintingRule = "smaller"
         self.region: Region = WHOLE_IMAGE
         self.status = ""
@@ -111,8 +111,6 @@ class EverythingSession:
         self._asker.answered.connect(self._answered)
         self._asker.speed_changed.connect(self._look_again)
         self._say_idle()
-
-    # -------------------------------------------------------------- what is used
 
     @property
     def plane(self) -> Plane | None:
@@ -148,7 +146,10 @@ class EverythingSession:
     def choose_model(self, name: str) -> None:
         """Ask another model from the next run on; what was found stays."""
         if name != self.model:
+            begin_anew = self.settings == default_preset(self.model).settings and not self.objects
             self._asker.use(model=name)
+            if begin_anew:
+                self._set(default_preset(name).settings)
         self.model_changed.emit(name)
 
     def choose_device(self, device: str) -> None:
@@ -161,7 +162,7 @@ class EverythingSession:
         self._asker.download(title, steps, done)
 
     def choose_preset(self, name: str) -> None:
-        """Take the settings of a preset: "natural", "cells", "sparse", "dense" or "fields"."""
+        """Take the settings of a preset: "natural", "cells", "light", "sparse", "dense" or "fields"."""
         self._set(preset(name).settings)
 
     def change(self, **changes: Any) -> None:
@@ -259,8 +260,6 @@ class EverythingSession:
     def objects(self) -> dict[int, FoundObject]:
         """All objects by label; `editor` has their records and table, and selects, deletes, merges and picks them."""
         return self.editor.objects
-
-    # -------------------------------------------------------------------- the end
 
     def close(self, *, keep_layers: bool = False) -> None:
         """Stop all work and let go of the viewer; the layer `everything` stays, as an ordinary Labels layer.

@@ -14,7 +14,7 @@ from napari_segany.widgets.session import PromptSession
 
 @dataclass(frozen=True)
 class Key:
-    """A key, the method of the session that it calls, and what people read about it."""
+    """A key, the method of the session (or "editor." and one of its editor's) that it calls, and what people read."""
 
     key: str
     method: str
@@ -27,6 +27,13 @@ KEYS = (
     Key("Shift-W", "previous_candidate", "previous mask"),
     Key("U", "clear_prompts", "drop the prompts"),
     Key("Q", "toggle_polarity", "swap what a click means"),
+    Key("Control-Z", "undo", "undo"),
+    Key("Control-Shift-Z", "redo", "do again"),
+    Key("G", "editor.toggle_here", "select the object under the mouse"),
+    Key("Shift-G", "editor.reopen_here", "open it again, to correct it"),
+    Key("J", "editor.merge_here", "merge it with the selected"),
+    Key("K", "editor.split_here", "split it"),
+    Key("Shift-N", "editor.delete_here", "delete it"),
 )
 
 
@@ -47,20 +54,25 @@ class KeyBindings:
             except ValueError:
                 continue  # taken by the user or another plugin
             self._on_viewer.append(key.key)
-        session.when_layer_made(self.bind_layer)
+        session.when_layer_made(self.bind_layer, self.release_layer)
 
     def bind_layer(self, layer: Layer) -> None:
         """Bind the keys on a layer of ours."""
         for key in KEYS:
             layer.bind_key(key.key, self._action(key), overwrite=True)
 
+    def release_layer(self, layer: Layer) -> None:
+        """Give the keys of a layer back that stays in the viewer: napari's own undo of a Labels layer among them."""
+        for key in KEYS:
+            layer.bind_key(key.key, None, overwrite=True)
+
     def clear(self) -> None:
-        """Give the viewer's keys back; those of the layers go with the layers."""
+        """Give the viewer's keys back; those of the layers go with the layers, or when they are left."""
         while self._on_viewer:
             self._viewer.bind_key(self._on_viewer.pop(), None)
 
     def _action(self, key: Key) -> Callable[[Any], None]:
         def act(_: Any) -> None:
-            getattr(self._session, key.method)()
+            self._session.attempt(key.method)
 
         return act

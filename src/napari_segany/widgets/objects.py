@@ -1,29 +1,36 @@
-"""The `objects` layer: accepted masks, with a row of features for each label. Knows no Qt and no model.
-
-Row k of the features belongs to label k (row 0 to the background), as napari's features table has it, and the column
-`index` says the same, as its status bar has it.
-"""
+"""The `objects` layer: accepted masks, with a row of features for each label. Knows no Qt and no model."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
-from numpy.typing import NDArray
+from psygnal import Signal
 
-from napari_segany.widgets.drafts import Candidate, Prompts
+from napari_segany.widgets.drafts import Candidate, ObjectPrompt, Prompts
+from napari_segany.widgets.geo_metadata import inherited_place
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.layers import follow, insert_below, placement, spatial_shape
+from napari_segany.widgets.object_changes import ObjectsChange
+from napari_segany.widgets.object_overlap import OverlapRule, writable_pixels
+from napari_segany.widgets.object_table import AREA, Row, counted, edited, origin_of, rows_of, with_rows
+from napari_segany.widgets.pixel_changes import PixelChange, plane_change
 
 OBJECTS_NAME = "objects"
 OWNER_KEY = "napari_segany_image"
 """Key of the layer's metadata: the unique id of the image that the objects were found in."""
+
+LARGEST_LABEL = 1_000_000
+"""Of labels with a row: the table has a row for every number up to the highest."""
+
+_COUNTED_AT_ONCE = 1 << 25
+"""Pixels of a layer up to which all its objects are counted when it is taken up; beyond, each when it is changed."""
 
 
 class NothingToAddError(ValueError):
@@ -32,19 +39,23 @@ class NothingToAddError(ValueError):
 
 @dataclass(frozen=True)
 class Added:
-    """The label given to a new object, how many pixels were written and how many left to other objects."""
+    """The label given to a new object, how many pixels were written, how many left to others, and who lost all."""
 
     label: int
     pixels: int
     kept: int
+    covered: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         kept = f"; {self.kept:,} px stay with other objects" if self.kept else ""
-        return f"Object {self.label} accepted, {self.pixels:,} px{kept}."
+        gone = f"; nothing is left of {numbered(self.covered)}, Ctrl-Z brings it back" if self.covered else ""
+        return f"Object {self.label} accepted, {self.pixels:,} px{kept}{gone}."
 
 
 class ObjectsLayer:
     """Accepted objects of one image.
+
+    Emits `changed` with what undoes a change, and `touched` with the pixels of every change, those of undo too.
 
     Parameters
     ----------
@@ -52,13 +63,27 @@ class ObjectsLayer:
         The viewer that shows them.
     image : Image
         The image that they are found in.
+
+    Attributes
+    ----------
+    layer : Labels or None
+        The layer; None until something is accepted.
+    is_writing : bool
+        Whether pixels are being changed by a method of this object.
     """
+
+    taken_up = Signal(object)
+    released = Signal(object)
+    changed = Signal(ObjectsChange)
+    touched = Signal(PixelChange)
 
     def __init__(self, viewer: ViewerModel, image: Image) -> None:
         self.layer: Labels | None = None
-        self._viewer = viewer
-        self._image = image
-        self._highest = 0
+        self.is_writing = False
+        self._viewer, self._image = viewer, image
+        self._highest, self._all_counted = 0, False
+
+    # ------------------------------------------------------------------ accepting
 
     def add(
         self,
@@ -67,6 +92,7 @@ class ObjectsLayer:
         prompts: Prompts,
         *,
         model: str,
+        overlap: OverlapRule = "keep",
         overwrite: bool = False,
         below: Layer | None = None,
     ) -> Added:
@@ -85,8 +111,10 @@ class ObjectsLayer:
             What the object came from; kept as JSON text.
         model : str
             What made it; kept with the prompts.
+        overlap : str
+            What becomes of pixels of other objects, see `OverlapRule`.
         overwrite : bool
-            Take pixels from objects that are there already. Otherwise only background is written.
+            Means `overlap="overwrite"`.
         below : Layer, optional
             Under which layer a new `objects` layer goes.
 
@@ -98,27 +126,171 @@ class ObjectsLayer:
         mask = candidate.mask
         if not mask.any():
             raise NothingToAddError("The mask is empty: there is nothing to accept.")
-        layer = self._ready(below)
+        layer = self.ready(below)
         present = np.asarray(layer.data[plane.slicer()])
-        replaces = prompts.mask.label if prompts.mask is not None and prompts.mask.layer == layer.name else 0
-        old = present == replaces if replaces else np.zeros_like(mask)
-        writable = mask if overwrite else mask & ((present == 0) | old)
+        replaces = self._is_own(prompts.mask)
+        writable = writable_pixels(mask, present, replaces, "overwrite" if overwrite else overlap)
         if not writable.any():
             raise NothingToAddError("Other objects cover the whole mask; allow overwriting to accept it.")
-        label = replaces or max(self._highest, len(layer.features) - 1) + 1
-        self._widen(layer, label)
-        with layer.block_history():
-            _set(layer, plane, old & ~writable, 0)
-            _set(layer, plane, writable, label)
-        self._highest = max(self._highest, label)
-        origin = {"model": model, "plane": list(plane.index), **prompts.to_dict()}
-        row = {
-            "predicted_iou": candidate.predicted_iou,
-            "stability_score": candidate.stability_score,
-            "prompts": json.dumps(origin),
-        }
-        layer.features = with_row(layer.features, label, row)
-        return Added(label, int(writable.sum()), int((mask & ~writable).sum()))
+        label = replaces or self.free_labels(1)[0]
+        wanted = present.astype(np.promote_types(present.dtype, np.min_scalar_type(label)))
+        wanted[(present == replaces) & ~writable & (replaces > 0)] = 0
+        wanted[writable] = label
+        row = _row(candidate, prompts, plane, model, self.row(label) if replaces else {})
+        pixels = plane_change(layer.data.shape, plane, present, wanted)
+        if pixels is None:  # an object that was opened again and accepted as it is
+            layer.features = with_rows(layer.features, {label: {**row, AREA: self.area(label)}})
+            return Added(label, int(writable.sum()), int((mask & ~writable).sum()))
+        covered = self.write(pixels, {label: row}, how="overwritten")
+        return Added(label, int(writable.sum()), int((mask & ~writable).sum()), covered)
+
+    def _is_own(self, prompt: ObjectPrompt | None) -> int:
+        """Return the label of a mask prompt that is an object of this layer, else 0."""
+        if prompt is None or self.layer is None:
+            return 0
+        same = prompt.layer_id == self.layer.unique_id if prompt.layer_id else prompt.layer == self.layer.name
+        return prompt.label if same else 0
+
+    def free_labels(self, count: int) -> tuple[int, ...]:
+        """Return the next numbers that no object has or had.
+
+        Raises
+        ------
+        NothingToAddError
+            If they are too high for the table.
+        """
+        layer = self.ready()
+        first = max(self._highest, len(layer.features) - 1) + 1
+        if first + count - 1 > LARGEST_LABEL:
+            raise NothingToAddError(
+                f"The layer {layer.name!r} has an object {first - 1:,}; its table goes up to "
+                f"{LARGEST_LABEL:,}. Give its objects smaller numbers, or rename the layer to begin a new one."
+            )
+        return tuple(range(first, first + count))
+
+    # -------------------------------------------------------------------- writing
+
+    def write(self, pixels: PixelChange, rows: Mapping[int, Row] | None = None, how: str = "") -> tuple[int, ...]:
+        """Change pixels and the rows of all objects concerned, as one step.
+
+        Parameters
+        ----------
+        pixels : PixelChange
+            The pixels.
+        rows : Mapping, optional
+            New rows by label; their area is counted here. Others keep theirs, but for the area.
+        how : str
+            What is noted with the prompts of those others: "brush", "merge" ...
+
+        Returns
+        -------
+        tuple of int
+            Labels of which no pixel is left.
+        """
+        layer = self.ready()
+        self._widen(layer, int(pixels.after.max(initial=0)))
+        before, length = self._rows_before(layer, pixels)
+        with self._writing():
+            layer.data_setitem(np.unravel_index(pixels.indices, pixels.shape), pixels.after)
+        return self._settle(layer, pixels, before, length, rows or {}, how)
+
+    def note(self, pixels: PixelChange, how: str) -> None:
+        """Bring the table up to date after somebody else changed pixels, as napari's brush does."""
+        if self.layer is not None and len(pixels.indices):
+            before, length = self._rows_before(self.layer, pixels)
+            self._settle(self.layer, pixels, before, length, {}, how)
+
+    def put_back(self, change: ObjectsChange) -> ObjectsChange:
+        """Put a change back, and return the way back; a layer that was removed comes back first."""
+        layer = change.layer
+        if layer is not self.layer:
+            self._take_up(layer)
+        now, length = rows_of(layer.features, change.rows), len(layer.features)
+        with self._writing():
+            pixels = change.pixels.put_back(layer)
+        rows = change.rows
+        if len(pixels.indices) < len(change.pixels.indices):  # somebody else has changed some of them since
+            rows = {label: counted(row or now[label], self.area(label)) for label, row in rows.items()}
+        later = rows_of(layer.features, range(change.length, length))
+        others = max((label for label, row in later.items() if row and label not in rows), default=0)
+        layer.features = with_rows(layer.features, rows, max(change.length, others + 1))
+        self._highest = len(layer.features) - 1
+        self.touched.emit(pixels)
+        return ObjectsChange(layer, pixels, now, length)
+
+    def _rows_before(self, layer: Labels, pixels: PixelChange) -> tuple[dict[int, Row], int]:
+        return rows_of(layer.features, [label for label in pixels.labels if label <= LARGEST_LABEL]), len(
+            layer.features
+        )
+
+    def _settle(
+        self,
+        layer: Labels,
+        pixels: PixelChange,
+        before: Mapping[int, Row],
+        length: int,
+        given: Mapping[int, Row],
+        how: str,
+    ) -> tuple[int, ...]:
+        rows: dict[int, Row] = {}
+        growth, written = pixels.growth(), pixels.is_written(layer)
+        for label, row in before.items():
+            known = row.get(AREA) if row or not self._all_counted else 0
+            area = (
+                self.area(label) + (0 if written else growth[label]) if known is None else int(known) + growth[label]
+            )
+            rows[label] = counted(given.get(label) or (edited(row, how) if how else row), area)
+        layer.features = with_rows(layer.features, rows)
+        self._highest = max(self._highest, *before) if before else self._highest
+        self.changed.emit(ObjectsChange(layer, pixels, before, length))
+        self.touched.emit(pixels)
+        return tuple(label for label, row in rows.items() if not row)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        outer, self.is_writing = self.is_writing, True
+        try:
+            yield
+        finally:
+            self.is_writing = outer
+
+    def _widen(self, layer: Labels, label: int) -> None:
+        """Give the layer a type that holds the label; this is rare."""
+        if label > np.iinfo(layer.data.dtype).max:
+            with self._writing():
+                layer.data = np.asarray(layer.data).astype(np.uint32)
+
+    # -------------------------------------------------------------------- reading
+
+    def row(self, label: int) -> Row:
+        """Return the features of an object; {} for one that is not there."""
+        return {} if self.layer is None else rows_of(self.layer.features, [label])[label]
+
+    def area(self, label: int) -> int:
+        """Return how many pixels an object has, counted in the whole layer."""
+        return 0 if self.layer is None else int(np.count_nonzero(np.asarray(self.layer.data) == label))
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """The labels of all objects in the table, ascending."""
+        if self.layer is None:
+            return ()
+        rows = rows_of(self.layer.features, range(1, len(self.layer.features)))
+        return tuple(label for label, row in rows.items() if row)
+
+    # ------------------------------------------------------------ the layer itself
+
+    def ready(self, below: Layer | None = None) -> Labels:
+        """Return the layer, taken up or made where there was none."""
+        return self._take_up(self._existing() or self._created(below)) if self.layer is None else self.layer
+
+    def find(self) -> Labels | None:
+        """Take up the layer that an earlier widget made for this image, if there is one."""
+        if self.layer is None:
+            owned = [layer for layer in self._fitting() if layer.metadata.get(OWNER_KEY) == self._image.unique_id]
+            if owned:
+                self._take_up(owned[0])
+        return self.layer
 
     def forget(self, layer: object) -> bool:
         """Take note that a layer is gone from the viewer; return whether it was this one."""
@@ -133,30 +305,37 @@ class ObjectsLayer:
             follow(self.layer, self._image)
 
     def close(self) -> None:
-        """Leave the layer in the viewer and stop listening to it."""
+        """Leave the layer in the viewer."""
         self._release()
 
+    def _take_up(self, layer: Labels) -> Labels:
+        self._release()
+        if layer not in self._viewer.layers:
+            insert_below(self._viewer, layer, None)
+        self.layer = layer
+        self._replaced()
+        layer.events.labels_update.connect(self._painted)
+        layer.events.data.connect(self._replaced)
+        self.taken_up.emit(layer)
+        return layer
+
     def _release(self) -> None:
-        if self.layer is not None:
-            self.layer.events.labels_update.disconnect(self._painted)
-            self.layer.events.data.disconnect(self._replaced)
-        self.layer = None
+        layer, self.layer = self.layer, None
+        if layer is not None:
+            layer.events.labels_update.disconnect(self._painted)
+            layer.events.data.disconnect(self._replaced)
+            self.released.emit(layer)
 
-    def _ready(self, below: Layer | None) -> Labels:
-        if self.layer is None:
-            self.layer = self._existing() or self._created(below)
-            self._replaced()
-            self.layer.events.labels_update.connect(self._painted)
-            self.layer.events.data.connect(self._replaced)
-        return self.layer
-
-    def _existing(self) -> Labels | None:
-        """Find the objects of an earlier widget, or a layer of that name that lies on the image."""
-        fitting = [
+    def _fitting(self) -> list[Labels]:
+        return [
             layer
             for layer in self._viewer.layers
             if isinstance(layer, Labels) and not layer.multiscale and layer.data.shape == spatial_shape(self._image)
         ]
+
+    def _existing(self) -> Labels | None:
+        """Find the objects of an earlier widget, or a layer of that name that lies on the image."""
+        fitting = self._fitting()
         for layer in fitting:
             if layer.metadata.get(OWNER_KEY) == self._image.unique_id:
                 return layer
@@ -172,38 +351,49 @@ class ObjectsLayer:
             np.zeros(spatial_shape(self._image), dtype=np.uint16),
             name=OBJECTS_NAME,
             opacity=0.6,
-            metadata={OWNER_KEY: self._image.unique_id},
+            metadata={OWNER_KEY: self._image.unique_id, **inherited_place(self._image.metadata)},
             **placement(self._image),
         )
         insert_below(self._viewer, layer, below)
         return layer
 
+    # --------------------------------------------------------- what others painted
+
     def _painted(self, event: Any) -> None:
         self._highest = max(self._highest, int(np.max(event.data, initial=0)))
 
     def _replaced(self, event: Any = None) -> None:
-        if self.layer is not None:
-            self._highest = int(np.max(self.layer.data, initial=0))
+        """Count the objects of other data: those that are gone lose their rows."""
+        if self.layer is None or self.is_writing:
+            return
+        data = np.asarray(self.layer.data)
+        self._highest = int(np.max(data, initial=0))
+        self._all_counted = (
+            data.size <= _COUNTED_AT_ONCE and self._highest <= LARGEST_LABEL and data.min(initial=0) >= 0
+        )
+        if not self._all_counted:
+            return
+        counts = np.bincount(data.ravel(), minlength=max(len(self.layer.features), 1))
+        every = rows_of(self.layer.features, range(1, len(counts)))
+        rows = {label: counted(row, int(counts[label])) for label, row in every.items() if row or counts[label]}
+        if rows:
+            self.layer.features = with_rows(self.layer.features, rows, len(counts))
 
-    def _widen(self, layer: Labels, label: int) -> None:
-        """Give the layer a type that holds the label; this is rare and ends napari's undo history."""
-        if label > np.iinfo(layer.data.dtype).max:
-            layer.data = np.asarray(layer.data).astype(np.uint32)
+
+def numbered(labels: tuple[int, ...]) -> str:
+    """Return "object 3" or "objects 3, 4", for sentences."""
+    return f"object{'s' if len(labels) != 1 else ''} {', '.join(str(label) for label in labels)}"
 
 
-def _set(layer: Labels, plane: Plane, where: NDArray[np.bool_], label: int) -> None:
-    if where.any():
-        layer.data_setitem(plane.voxels(where), label)
-
-
-def with_row(features: pd.DataFrame, label: int, values: Mapping[str, Any]) -> pd.DataFrame:
-    """Return dense features, row k for label k, with the row of one label set; columns of others are kept."""
-    table = features.reindex(range(max(label + 1, len(features))))
-    table["index"] = np.arange(len(table))
-    for name, value in values.items():
-        if name not in table:
-            table[name] = pd.Series([None] * len(table), dtype=object if isinstance(value, str) else float)
-        table.loc[label, name] = value
-    if "prompts" in table:
-        table["prompts"] = table["prompts"].astype(object).where(table["prompts"].notna(), "")
-    return table
+def _row(candidate: Candidate, prompts: Prompts, plane: Plane, model: str, earlier: Row) -> Row:
+    """Return the row of an accepted candidate; of an object that is corrected, the cells that others gave it stay."""
+    origin = {"model": model, "axes": list(plane.axes), "plane": list(plane.index), **prompts.to_dict()}
+    edits = origin_of(earlier).get("edits")
+    if edits:
+        origin["edits"] = edits
+    return {
+        **earlier,
+        "predicted_iou": candidate.predicted_iou,
+        "stability_score": candidate.stability_score,
+        "prompts": json.dumps(origin),
+    }

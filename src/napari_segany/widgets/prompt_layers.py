@@ -11,19 +11,22 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from napari.components import ViewerModel
 from napari.layers import Image, Layer, Points, Shapes
 from numpy.typing import ArrayLike
 from psygnal import Signal
 
 from napari_segany.widgets.drafts import Prompts
+from napari_segany.widgets.drafts_marks import Marks
 from napari_segany.widgets.geometry import Floats, Plane
-from napari_segany.widgets.layers import follow, lowest_of, placement, remove, spatial_shape, units_ratio
+from napari_segany.widgets.layers import follow, lowest_of, remove, spatial_shape, units_ratio
+from napari_segany.widgets.prompt_layer_looks import BACKGROUND, FOREGROUND, SYMBOLS, new_boxes, new_points
 
-FOREGROUND, BACKGROUND = "foreground", "background"
-SYMBOLS = {FOREGROUND: "disc", BACKGROUND: "cross"}
-COLOURS = {FOREGROUND: "lime", BACKGROUND: "red"}
+__all__ = ["BACKGROUND", "FOREGROUND", "PromptLayers"]
+
+OWNER_KEY = "napari_segany_prompts_of"
+"""Key of the metadata of layers that are left with prompts in them: the unique id of their image."""
+
 MIN_BOX_SIDE = 3.0
 """Boxes with a shorter side, in pixels, are slips of the hand: a plain click with the box tool makes one."""
 
@@ -51,41 +54,69 @@ class PromptLayers:
         self._muted = False
         self._paused: dict[Layer, str] = {}
         self._on_made: list[Callable[[Points | Shapes], None]] = []
+        self._on_left: list[Callable[[Points | Shapes], None]] = []
         viewer.mouse_drag_callbacks.insert(0, self._pressed)
 
     # ------------------------------------------------------------------ layers
 
-    def when_made(self, callback: Callable[[Points | Shapes], None]) -> None:
-        """Call back with each new layer, so that keys can be bound to it."""
+    def when_made(
+        self,
+        callback: Callable[[Points | Shapes], None],
+        left: Callable[[Points | Shapes], None] = lambda layer: None,
+    ) -> None:
+        """Call back with each new layer, and with those that are left in the viewer, for keys to be bound."""
         self._on_made.append(callback)
+        self._on_left.append(left)
 
     def attach(self, image: Image | None) -> None:
-        """Serve another image: the layers of the last one are removed."""
+        """Serve another image, with the layers that were left for it if there are some."""
         self.detach()
         self.image = image
         if image is not None:
             self.ensure()
+            self.follow()  # the image may have moved since they were left
 
-    def detach(self) -> None:
-        """Remove the layers and forget the image."""
-        points, boxes = self.points, self.boxes
+    def detach(self, *, keep: bool = False) -> None:
+        """Forget the image and remove the layers.
+
+        Parameters
+        ----------
+        keep : bool
+            Leave a layer that has prompts in it, as an ordinary one that `attach` takes up again.
+        """
+        points, boxes, image = self.points, self.boxes, self.image
         self.points = self.boxes = self.image = None
         for layer in (points, boxes):
             if layer is not None:
                 layer.events.data.disconnect(self._points_edited if layer is points else self._boxes_edited)
-                remove(self._viewer, layer)
+                if keep and image is not None and len(layer.data):
+                    layer.metadata = {**layer.metadata, OWNER_KEY: image.unique_id}
+                    layer.mode = "pan_zoom"
+                    for callback in self._on_left:
+                        callback(layer)
+                else:
+                    remove(self._viewer, layer)
 
     def ensure(self) -> None:
         """Make the layers that are not there."""
         if self.image is None:
             return
         if self.boxes is None:
-            self.boxes = self._added(_new_boxes(self.image), self._boxes_edited)
+            self.boxes = self._added(self._left(Shapes) or new_boxes(self.image), self._boxes_edited)
         if self.points is None:
-            self.points = self._added(_new_points(self.image), self._points_edited)
+            self.points = self._added(self._left(Points) or new_points(self.image), self._points_edited)
+
+    def _left(self, kind: type[Layer]) -> Any:
+        """Return the layer with prompts of this image that was left in the viewer; None if there is none."""
+        owner = None if self.image is None else self.image.unique_id
+        left = [layer for layer in self._viewer.layers if isinstance(layer, kind) and layer is not self.points]
+        return next((layer for layer in left if layer.metadata.get(OWNER_KEY) == owner), None)
 
     def _added(self, layer: Any, edited: Callable[[Any], None]) -> Any:
-        self._viewer.add_layer(layer)
+        if layer not in self._viewer.layers:
+            self._viewer.add_layer(layer)
+        layer.metadata = {key: value for key, value in layer.metadata.items() if key != OWNER_KEY}
+        layer.visible = True
         layer.events.data.connect(edited)
         for callback in self._on_made:
             callback(layer)
@@ -113,11 +144,11 @@ class PromptLayers:
         return lowest_of(self._viewer, (self.points, self.boxes))
 
     def close(self, *, keep_layers: bool = False) -> None:
-        """Remove the mouse callback and, unless they are to be kept, the layers."""
+        """Remove the mouse callback and, unless all are to be kept, the layers without prompts."""
         if self._pressed in self._viewer.mouse_drag_callbacks:
             self._viewer.mouse_drag_callbacks.remove(self._pressed)
         if not keep_layers:
-            self.detach()
+            self.detach(keep=True)
 
     # ------------------------------------------------------------------- tools
 
@@ -211,6 +242,40 @@ class PromptLayers:
         with self._mute():
             self.boxes.add_rectangles(corners)
             self._drop_boxes(self._boxes_of(plane)[:-1])
+        self.changed.emit()
+
+    @property
+    def marks(self) -> Marks:
+        """All points and boxes of all planes, as a value."""
+        points, boxes = self.points, self.boxes
+        return Marks(
+            () if points is None else tuple(tuple(map(float, position)) for position in points.data),
+            () if points is None else tuple(str(name) for name in points.features["label"]),
+            ()
+            if boxes is None
+            else tuple(tuple(tuple(map(float, one)) for one in corners) for corners in boxes.data),
+        )
+
+    def put(self, marks: Marks) -> None:
+        """Have these points and boxes, and no others."""
+        self.ensure()
+        points, boxes = self.points, self.boxes
+        if points is None or boxes is None:
+            return
+        now = self.marks
+        with self._mute():
+            if (marks.points, marks.labels) != (now.points, now.labels):
+                points.selected_data = set(range(len(points.data)))
+                points.remove_selected()
+                for position, name in zip(marks.points, marks.labels, strict=True):
+                    self._next_is(name)
+                    points.add(np.asarray(position)[None])
+                self._mark(points)
+                self._next_is(self.polarity)
+            if marks.boxes != now.boxes:
+                self._drop_boxes(range(boxes.nshapes))
+                if marks.boxes:
+                    boxes.add_rectangles([np.asarray(corners) for corners in marks.boxes])
         self.changed.emit()
 
     def clear(self, plane: Plane) -> None:
@@ -309,32 +374,3 @@ def _same_plane(one: ArrayLike, other: ArrayLike) -> bool:
     first, second = np.round(np.asarray(one)), np.round(np.asarray(other))
     flat = np.ptp(second, axis=0) == 0
     return bool((np.ptp(first, axis=0)[flat] == 0).all() and (first[0, flat] == second[0, flat]).all())
-
-
-def _new_points(image: Image) -> Points:
-    names = pd.Categorical([], categories=[FOREGROUND, BACKGROUND])
-    height, width = spatial_shape(image)[-2:]
-    points = Points(
-        ndim=image.ndim,
-        name="prompt points",
-        size=float(np.clip(min(height, width) / 45, 3, 40)),
-        features=pd.DataFrame({"label": names}),
-        face_color="label",
-        face_color_cycle=[COLOURS[FOREGROUND], COLOURS[BACKGROUND]],
-        border_color="black",
-        border_width=0.08,
-        **placement(image),
-    )
-    points.feature_defaults = {"label": FOREGROUND}
-    return points
-
-
-def _new_boxes(image: Image) -> Shapes:
-    return Shapes(
-        ndim=image.ndim,
-        name="prompt boxes",
-        edge_color="yellow",
-        edge_width=max(1.0, min(spatial_shape(image)[-2:]) / 250),
-        face_color="transparent",
-        **placement(image),
-    )

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Image
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import (
-    QCheckBox,
     QComboBox,
     QFormLayout,
     QFrame,
@@ -19,6 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_segany.engine.mask_cleaning import CleanUp
 from napari_segany.widgets.candidate_list import CandidateList
 from napari_segany.widgets.catalogue import BUNDLED, Catalogue, catalogue_steps, predictor_loader, weights_steps
 from napari_segany.widgets.farewell import Farewell
@@ -27,8 +27,10 @@ from napari_segany.widgets.layer_combo import LayerCombo
 from napari_segany.widgets.layers import unwrap
 from napari_segany.widgets.model_picker import ModelPicker
 from napari_segany.widgets.object_picker import ObjectPicker
+from napari_segany.widgets.objects_row import ObjectsRow
 from napari_segany.widgets.progress_row import ProgressRow
 from napari_segany.widgets.session import PromptSession
+from napari_segany.widgets.session_saving import saved_sessions_folder
 from napari_segany.widgets.settings import Settings, read_settings
 from napari_segany.widgets.tool_row import ToolRow
 from napari_segany.widgets.vertical_scroll import VerticalScroll
@@ -77,10 +79,11 @@ class PromptWidget(QWidget):
         self.session = PromptSession(
             viewer,
             self._runner,
-            load_predictor or predictor_loader(self._settings.weights_folder),
+            load_predictor or predictor_loader(self._settings.weights_folder, self._settings.places),
             model=self._settings.model,
             device=self._settings.device,
             cache_bytes=self._settings.cache_bytes,
+            autosave=saved_sessions_folder(),
         )
         self._keys = KeyBindings(viewer, self.session)
         self._links = EventLinks()
@@ -109,8 +112,7 @@ class PromptWidget(QWidget):
         self.tool_row = ToolRow()
         self.candidate_list = CandidateList()
         self.object_picker = ObjectPicker(viewer)
-        self.overwrite_box = QCheckBox("Overwrite other objects")
-        self.overwrite_box.setToolTip("Let an accepted mask take pixels from other objects; otherwise they keep them")
+        self.objects_row = ObjectsRow()
 
         form = QFormLayout()
         form.setContentsMargins(0, 0, 0, 0)
@@ -129,7 +131,8 @@ class PromptWidget(QWidget):
         column.addWidget(self.status_label)
         column.addWidget(self.candidate_list)
         column.addLayout(self._buttons())
-        column.addWidget(self.overwrite_box)
+        column.addWidget(_line())
+        column.addWidget(self.objects_row)
         column.addWidget(_line())
         column.addWidget(_shortcuts())
         column.addStretch(1)
@@ -165,7 +168,9 @@ class PromptWidget(QWidget):
         self.tool_row.polarity_toggled.connect(session.toggle_polarity)
         self.candidate_list.chosen.connect(session.select_candidate)
         self.object_picker.chosen.connect(self._use_object)
-        self.overwrite_box.toggled.connect(self._set_overwrite)
+        self.objects_row.pressed.connect(session.attempt)
+        self.objects_row.overlap_chosen.connect(self._set_overlap)
+        self.objects_row.cleaning_chosen.connect(self._set_cleaning)
 
         session.model_changed.connect(self.model_picker.show_model)
         session.image_changed.connect(self._show_image)
@@ -175,6 +180,8 @@ class PromptWidget(QWidget):
         session.prompts_changed.connect(self._enable_buttons)
         session.polarity_changed.connect(self.tool_row.show_polarity)
         session.status_changed.connect(self._show_status)
+        session.history_changed.connect(self._show_history)
+        session.editor.selection_changed.connect(self.objects_row.show_selection)
         self._links.add(viewer.layers.selection.events.active, self._show_tool)
         self.status_label.setText(session.status)
         self._show_catalogue(BUNDLED)
@@ -196,8 +203,12 @@ class PromptWidget(QWidget):
         except ValueError as error:
             self.status_label.setText(str(error))
 
-    def _set_overwrite(self, allowed: bool) -> None:
-        self.session.overwrite = allowed
+    def _set_overlap(self, rule: Any) -> None:
+        self.session.overlap = rule
+
+    def _set_cleaning(self, cleaning: CleanUp, accepted_too: bool) -> None:
+        self.session.editor.cleaning = cleaning
+        self.session.editor.clean_accepted = accepted_too
 
     # -------------------------------------------------------------------- models
 
@@ -230,6 +241,7 @@ class PromptWidget(QWidget):
         self.image_combo.blockSignals(True)
         self.image_combo.choose(image)
         self.image_combo.blockSignals(False)
+        self.objects_row.restore.setEnabled(self.session.earlier_work is not None)
         self._show_embedding()
 
     def _show_status(self, text: str) -> None:
@@ -250,6 +262,10 @@ class PromptWidget(QWidget):
         self.previous_button.setEnabled(candidates > 1)
         self.next_button.setEnabled(candidates > 1)
         self.drop_button.setEnabled(bool(self.session.prompts))
+
+    def _show_history(self) -> None:
+        history = self.session.history
+        self.objects_row.show_history(can_undo=history.can_undo, can_redo=history.can_redo)
 
     def _show_tool(self, event: Any = None) -> None:
         layers = self.session.prompt_layers

@@ -7,11 +7,15 @@ napari's console is this object::
     session.add_point((10, 15), label=0)    # background
     session.next_candidate()
     session.accept()                        # -> the label in the layer `objects`
+    session.undo()                          # prompts, accepted objects, edits and brush strokes, one by one
+    session.editor.delete([3])              # merge, split, clean_up and reopen too: see `ObjectEditor`
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
 from napari.components import ViewerModel
@@ -21,14 +25,19 @@ from psygnal import Signal
 from napari_segany.engine.progress import Steps
 from napari_segany.widgets.advice import advice
 from napari_segany.widgets.conversation import Conversation
-from napari_segany.widgets.drafts import Candidate, ObjectPrompt, Prompts
+from napari_segany.widgets.drafts import Candidate, Prompts
 from napari_segany.widgets.embedder import Embedder, EmbeddingState, LoadPredictor
-from napari_segany.widgets.geometry import NoPlaneError, Plane
-from napari_segany.widgets.layers import object_on_plane, shown_plane, unwrap
+from napari_segany.widgets.geometry import Plane
+from napari_segany.widgets.history import History
+from napari_segany.widgets.history_recorder import Recorder
+from napari_segany.widgets.layers import unwrap
+from napari_segany.widgets.object_editor import ObjectEditor
+from napari_segany.widgets.object_overlap import OverlapRule
 from napari_segany.widgets.objects import NothingToAddError, ObjectsLayer
 from napari_segany.widgets.progress_runner import Runner
 from napari_segany.widgets.prompt_layers import FOREGROUND, PromptLayers
-from napari_segany.widgets.viewer_events import EventLinks, image_links, viewer_links
+from napari_segany.widgets.session_image import SessionImage
+from napari_segany.widgets.session_objects import SessionObjects
 
 DEFAULT_CACHE_BYTES = 2 * 1024**3
 
@@ -48,15 +57,15 @@ class PromptSession:
         What to begin with.
     cache_bytes : int
         Bytes of image embeddings to keep, so that going back to a slice costs nothing.
+    autosave : Path, optional
+        Folder in which the work is saved by itself; nowhere without.
 
     Attributes
     ----------
-    image : Image or None
-        The image that is worked on.
-    prompt_layers, objects : PromptLayers, ObjectsLayer or None
-        Its layers of prompts, and of accepted objects (`objects.layer`).
-    overwrite : bool
-        Whether an accepted mask takes pixels from other objects.
+    prompt_layers : PromptLayers
+        The layers that take prompts.
+    overlap : str
+        What becomes of pixels that other objects have, when a mask is accepted, see `OverlapRule`.
     status : str
         What is the matter, and what to do next, in one sentence.
     """
@@ -70,6 +79,7 @@ class PromptSession:
     polarity_changed = Signal(str)
     status_changed = Signal(str)
     accepted = Signal(int)
+    history_changed = Signal()
 
     def __init__(
         self,
@@ -80,26 +90,32 @@ class PromptSession:
         model: str = "light",
         device: str = "auto",
         cache_bytes: int = DEFAULT_CACHE_BYTES,
+        autosave: Path | None = None,
     ) -> None:
         self.viewer: ViewerModel = unwrap(viewer)
-        self.image: Image | None = None
-        self.objects: ObjectsLayer | None = None
-        self.overwrite = False
+        self.overlap: OverlapRule = "keep"
         self.status = ""
         self._phase = "none"
         self.prompt_layers = PromptLayers(self.viewer, runner.later)
         self._runner = runner
         self._embedder = Embedder(runner, load_predictor, cache_bytes, model=model, device=device)
         self._conversation = Conversation(self.viewer, runner, self._embedder, self.prompt_layers)
-        self._viewer_links = viewer_links(self.viewer, self._view_moved, self._layer_removed)
-        self._image_links = EventLinks()
+        asked = (self._conversation, self.prompt_layers)
+        self._work = SessionObjects(self.viewer, runner, *asked, self._say, model=lambda: self.model, folder=autosave)
+        self._recorder = self._work.recorder
+        parts = (self._embedder, self._conversation, self.prompt_layers, self._work)
+        self._chosen = SessionImage(self.viewer, runner, *parts, self._say)
+        self._chosen.changed.connect(self.image_changed.emit)
+        self._chosen.became_stale.connect(lambda: self.embedding_changed.emit(self.embedding_state))
         self._embedder.state_changed.connect(self._embedding_moved)
         self.prompt_layers.changed.connect(self._prompts_edited)
         self._conversation.candidates_changed.connect(self.candidates_changed.emit)
         self._conversation.selected_changed.connect(self.selected_changed.emit)
-        self._conversation.settled.connect(self._say_what_next)
+        self._conversation.settled.connect(lambda: self._say(None))
         self._conversation.failed.connect(self._say)
-        self._say_what_next()
+        self._recorder.stepped.connect(self._work_changed)
+        self._recorder.changed.connect(self.history_changed.emit)
+        self._say(None)
 
     # -------------------------------------------------------------- what is used
 
@@ -118,21 +134,24 @@ class PromptSession:
         """The shown plane of the image; None while none can be prompted on (`status` says why)."""
         return self._conversation.plane
 
+    @property
+    def image(self) -> Image | None:
+        """The image that is worked on."""
+        return self._chosen.image
+
+    @property
+    def objects(self) -> ObjectsLayer | None:
+        """The accepted objects of the image (`objects.layer`)."""
+        return self._work.layer
+
+    @property
+    def editor(self) -> ObjectEditor:
+        """Selects, deletes, merges, splits, cleans and opens accepted objects."""
+        return self._work.editor
+
     def choose_image(self, image: Image | None) -> None:
-        """Work on another image: prompts that were not accepted are dropped, accepted objects stay."""
-        image = unwrap(image)
-        if image is not None and not isinstance(image, Image):
-            raise ValueError(f"got a {type(image).__name__} layer; prompts need an Image layer")
-        if image is self.image:
-            return
-        self._leave_image()
-        self.image = image
-        if image is not None:
-            self._image_links = image_links(image, self._image_moved, self._contrast_changed, self._data_replaced)
-            self.objects = ObjectsLayer(self.viewer, image)
-            self.prompt_layers.attach(image)
-        self.image_changed.emit(image)
-        self._view_moved()
+        """Work on another image: prompts that were not accepted wait in their layers, accepted objects stay."""
+        self._chosen.choose(image)
 
     def choose_model(self, name: str) -> None:
         """Answer with another model; the prompts stay and are asked again."""
@@ -157,8 +176,7 @@ class PromptSession:
 
     def cancel(self) -> None:
         """Stop what runs in the background; the next prompt begins it anew."""
-        self._conversation.hold()
-        self._embedder.cancel()
+        self._chosen.stop_work()
 
     @property
     def embedding_state(self) -> EmbeddingState:
@@ -208,20 +226,14 @@ class PromptSession:
         ValueError
             If there is no plane, or the object is not on it.
         """
-        plane, image = self._needed_plane(), self.image
-        labels = unwrap(labels)
-        if image is None or not isinstance(labels, Labels):
-            raise ValueError(f"got {type(labels).__name__}; choose a Labels layer whose object serves as prompt")
-        label = int(labels.selected_label) if label is None else int(label)
-        mask = object_on_plane(labels, label, image, plane)
-        self._conversation.begin_with(ObjectPrompt(mask, labels.name, label))
-        self.prompts_changed.emit(self.prompts)
+        self._work.use_object(self._needed_plane(), labels, label)
 
     def clear_prompts(self) -> None:
         """Drop the prompts and candidates of the shown plane (key U)."""
         if self.plane is not None:
-            self._conversation.drop_draft()
-            self.prompt_layers.clear(self.plane)
+            with self._recorder.step("dropping of prompts"):
+                self._conversation.drop_draft()
+                self.prompt_layers.clear(self.plane)
 
     # ---------------------------------------------------------------- candidates
 
@@ -252,43 +264,83 @@ class PromptSession:
     def accept(self) -> int | None:
         """Keep the shown candidate as the next object (key N).
 
-        Pixels of other objects stay theirs unless `overwrite` is set. If an object of the layer `objects` was the
-        mask prompt, the candidate takes its place.
+        What becomes of pixels of other objects is told by `overlap`. If an object of the layer `objects` was the mask
+        prompt, or was opened again, the candidate takes its place.
 
         Returns
         -------
         int or None
             The object's label in the layer `objects`; None, with the reason in `status`, if nothing was kept.
         """
-        if self.plane is None or self.objects is None or not self.candidates:
+        if self.plane is None or not self.candidates:
             self._say("There is no mask to accept yet: click on an object first.")
             return None
+        chosen = self.candidates[self.selected]
         try:
-            added = self.objects.add(
-                self.plane,
-                self.candidates[self.selected],
-                self._conversation.answered,
-                model=self.model,
-                overwrite=self.overwrite,
-                below=self._conversation.layers.lowest() or self.prompt_layers.lowest(),
-            )
+            added = self._work.accept(self.plane, chosen, model=self.model, overlap=self.overlap)
         except NothingToAddError as error:
             self._say(str(error))
             return None
-        self.clear_prompts()
         self._say(f"{added} Click on the next one.")
         self.accepted.emit(added.label)
         return added.label
 
+    @property
+    def overwrite(self) -> bool:
+        """Whether an accepted mask takes pixels from all other objects: `overlap` is "overwrite"."""
+        return self.overlap == "overwrite"
+
+    @overwrite.setter
+    def overwrite(self, allowed: bool) -> None:
+        self.overlap = "overwrite" if allowed else "keep"
+
+    # ------------------------------------------------------------------- history
+
+    @property
+    def history(self) -> History[Recorder]:
+        """What was done to prompts and objects of the image, in its order, and what was undone."""
+        return self._recorder.history
+
+    def undo(self) -> bool:
+        """Undo the last change of prompts or objects (Ctrl-Z); return whether there was one."""
+        step = self._recorder.undo()
+        self._say(
+            "There is nothing to undo." if step is None else f"Undone: {step.title}. Ctrl-Shift-Z does it again."
+        )
+        return step is not None
+
+    def redo(self) -> bool:
+        """Do again what was undone last (Ctrl-Shift-Z); return whether there was something."""
+        step = self._recorder.redo()
+        self._say("There is nothing to do again." if step is None else f"Done again: {step.title}.")
+        return step is not None
+
+    @property
+    def earlier_work(self) -> Path | None:
+        """The file that an earlier session saved of this image; None if there is none."""
+        return None if self._work.saving is None else self._work.saving.earlier
+
+    def restore(self) -> bool:
+        """Bring back the prompts and objects of `earlier_work` in place of the present ones; undo takes it back."""
+        return self._work.restore()
+
+    def attempt(self, name: str) -> None:
+        """Call "accept", "editor.merge" ... for a key or button: what speaks against it is said, not raised."""
+        try:
+            attrgetter(name)(self)()
+        except ValueError as error:
+            self._say(str(error))
+
     # ------------------------------------------------------------------- the end
 
-    def when_layer_made(self, callback: Callable[[Layer], None]) -> None:
-        """Call back with every prompt and preview layer that is made, so that keys can be bound to it."""
-        self.prompt_layers.when_made(callback)
+    def when_layer_made(self, callback: Callable[[Layer], None], released: Callable[[Layer], None]) -> None:
+        """Call back with every layer that is made or taken up, and with those left behind, for keys to be bound."""
+        self.prompt_layers.when_made(callback, released)
         self._conversation.layers.when_made(callback)
+        self._work.when_layer_made(callback, released)
 
     def close(self, *, keep_layers: bool = False) -> None:
-        """Stop all work, let go of the viewer and remove the prompt and preview layers; `objects` stays.
+        """Stop all work, let go of the viewer and remove the preview layers; `objects` stays, and prompts do.
 
         Parameters
         ----------
@@ -297,84 +349,29 @@ class PromptSession:
         """
         self._runner.close()
         self._conversation.close()
-        self._viewer_links.clear()
-        self._image_links.clear()
-        if not keep_layers:
-            self._leave_image()
+        self._chosen.close(keep_layers=keep_layers)
+        self._work.close(keep_layers=keep_layers)
         self.prompt_layers.close(keep_layers=keep_layers)
         self._embedder.cache.clear()
 
-    # ------------------------------------------------------- what napari tells us
-
-    def _view_moved(self, event: Any = None) -> None:
-        if self.image is None:
-            self._say_what_next()
-            return
-        try:
-            plane = shown_plane(self.viewer, self.image)
-        except NoPlaneError as error:
-            self._conversation.turn_to(self.image, None)
-            self.prompt_layers.pause()
-            self._say(str(error))
-            return
-        if plane != self.plane:
-            self.prompt_layers.resume()
-            self._conversation.turn_to(self.image, plane)
-
-    def _layer_removed(self, event: Any) -> None:
-        layer = event.value
-        if self.image is not None and layer is self.image:
-            self.cancel()
-            self._embedder.cache.forget_image(self.image.unique_id)
-            # Later, for napari may be in the middle of removing several selected layers, ours among them.
-            self._runner.later(lambda: self.choose_image(None) if layer is self.image else None)
-        elif self.prompt_layers.forget(layer):
-            self._say("A prompt layer was removed; choose the click or box tool for a new one.")
-        elif self.objects is not None and self.objects.forget(layer):
-            self._say("The objects layer was removed; the next accepted mask begins a new one.")
-        else:
-            self._conversation.layers.forget(layer)
-
-    def _image_moved(self, event: Any) -> None:
-        for ours in (self.prompt_layers, self._conversation.layers, self.objects):
-            if ours is not None:
-                ours.follow()
-        self._view_moved()
-
-    def _contrast_changed(self, event: Any) -> None:
-        if self.embedding_is_stale:
-            self.embedding_changed.emit(self.embedding_state)
-            self._say("The contrast has changed: the next prompt looks at the image again with it.")
-
-    def _data_replaced(self, event: Any) -> None:
-        image = self.image
-        if image is not None:
-            self._embedder.cache.forget_image(image.unique_id)
-            self._leave_image()
-            self.choose_image(image)
+    # ------------------------------------------------------------------ internal
 
     def _embedding_moved(self, state: EmbeddingState) -> None:
         self.embedding_changed.emit(state)
         if state.phase != self._phase:
             self._phase = state.phase
-            self._say(state.message) if state.phase == "failed" else self._say_what_next()
+            self._say(state.message) if state.phase == "failed" else self._say(None)
         if state.phase == "ready":
             self._conversation.ask()
 
     def _prompts_edited(self) -> None:
+        if not self._recorder.in_step:
+            self._recorder.prompts_edited()
+            self._work_changed()
+
+    def _work_changed(self) -> None:
         self.prompts_changed.emit(self.prompts)
         self._conversation.ask()
-
-    # ------------------------------------------------------------------ internal
-
-    def _leave_image(self) -> None:
-        self.cancel()
-        self._image_links.clear()
-        self._conversation.turn_to(None, None)
-        self.prompt_layers.detach()
-        if self.objects is not None:
-            self.objects.close()
-        self.image = self.objects = None
 
     def _start_over(self) -> None:
         """Answer all prompts again, for another model or device."""
@@ -389,9 +386,9 @@ class PromptSession:
             raise ValueError(self.status)
         return self.plane
 
-    def _say_what_next(self) -> None:
-        self._say(advice(self.image is not None, self.embedding_state.phase, self.prompts, len(self.candidates)))
-
-    def _say(self, text: str) -> None:
+    def _say(self, text: str | None) -> None:
+        """Show a sentence; None for what to do next."""
+        if text is None:
+            text = advice(self.image is not None, self.embedding_state.phase, self.prompts, len(self.candidates))
         self.status = text
         self.status_changed.emit(text)

@@ -81,7 +81,7 @@ class BackgroundTask:
     ) -> None:
         self.ended = False
         self._done, self._failed, self._report = done, failed, report
-        self._over = False
+        self._over = self._is_drawing = False
         self._job = _Job(title, steps, lambda progress: bridge.progressed.emit(self, progress))
         self._worker = create_worker(
             self._job,
@@ -106,11 +106,24 @@ class BackgroundTask:
         if self._over or self._report is None:
             return
         self._report(progress)
+        self._draw(progress)
+
+    def _draw(self, progress: Progress) -> None:
+        """Move napari's bar; last, for it handles waiting events, the end of this task perhaps among them.
+
+        The next steps may be among them too. They leave the bar alone: otherwise steps that come faster than they are
+        drawn would pile up until Python's stack is full.
+        """
         bar = self._worker.pbar
-        if bar is not None:  # last, for napari's bar handles waiting events, the end of this task perhaps among them
+        if bar is None or self._is_drawing:
+            return
+        self._is_drawing = True
+        try:
             if bar.total != progress.total:
                 bar.total = progress.total
             bar.update(progress.done - bar.n)
+        finally:
+            self._is_drawing = False
 
     def _returned(self, outcome: _Outcome) -> None:
         if self._over:

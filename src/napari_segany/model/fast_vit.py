@@ -1,0 +1,118 @@
+"""The blocks of the ViT encoder at inference on a processor: as `image_encoder.py` defines them, in little memory.
+
+Large temporaries cost a processor more than arithmetic does: their pages have to be fetched anew every time. Here one
+image is changed in place; attention goes through one head and some rows of queries at a time, relative positions are
+added to that part alone, windows are cut from queries, keys and values without computing those of the padding, and
+the wide maps of the MLPs exist for some tokens at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from napari_segany.model.relative_positions import relative_table
+
+if TYPE_CHECKING:  # which takes this way from there
+    from napari_segany.model.image_encoder import Attention, Block
+
+_TOKENS_AT_A_TIME = 512
+# Elements of the part of an attention map that is at work: 4 MiB in float32.
+_MAP_AT_A_TIME = 2**20
+
+
+def changed_tokens(block: Block, x: Tensor) -> Tensor:
+    """Return what a transformer block makes of tokens (B, h, w, C), as its definition does; no gradients pass."""
+    x = x.clone(memory_format=torch.contiguous_format)
+    for image in x:
+        _change(block, image)
+    return x
+
+
+def _change(block: Block, image: Tensor) -> None:
+    """Apply a transformer block to one image (h, w, C), in place."""
+    tokens = image.flatten(0, 1)  # (h * w, C)
+    channels = tokens.shape[1]
+    # Of the type of the products, which need not be that of the tokens: see `mixed_precision.py`.
+    qkv = block.attn.qkv(tokens.new_zeros(1, channels)).new_empty(len(tokens), 3 * channels)
+    for some in _parts(len(tokens), _TOKENS_AT_A_TIME):
+        qkv[some] = block.attn.qkv(block.norm1(tokens[some]))
+    grid = qkv.unflatten(0, image.shape[:2])
+    if block.window_size:
+        _attend_in_windows(block.attn, grid, block.window_size)
+    else:
+        _attend_everywhere(block.attn, grid)
+    for some in _parts(len(tokens), _TOKENS_AT_A_TIME):
+        tokens[some] += block.attn.proj(qkv[some, :channels])
+        tokens[some] += block.mlp(block.norm2(tokens[some]))
+
+
+def _attend_everywhere(attention: Attention, qkv: Tensor) -> None:
+    """Put what the tokens take from all others in place of the queries of (h, w, 3 * C)."""
+    height, width = qkv.shape[:2]
+    heads = qkv.unflatten(2, (3, attention.num_heads, -1))  # (h, w, 3, heads, D)
+    tables = _tables(attention, (height, width))
+    rows_at_once = max(1, _MAP_AT_A_TIME // (height * width * width))
+    for head in range(attention.num_heads):
+        q, k, v = heads[:, :, :, head].permute(2, 0, 1, 3).contiguous()  # each (h, w, D)
+        bias = None if tables is None else _biases(q[None], *tables)
+        for rows in _parts(height, rows_at_once):
+            mask = None if bias is None else _mask(bias[0][:, rows], bias[1][:, rows])  # (1, n, h * w)
+            taken = _attend(q[None, rows], k[None], v[None], mask)
+            heads[rows, :, 0, head] = taken.view(-1, width, taken.shape[-1])
+
+
+def _attend_in_windows(attention: Attention, qkv: Tensor, size: int) -> None:
+    """Put what the tokens take from those of their window in place of the queries of (h, w, 3 * C)."""
+    height, width, channels = qkv.shape[0], qkv.shape[1], qkv.shape[2] // 3
+    across = -(-width // size)
+    tables = _tables(attention, (size, size))
+    padding = attention.qkv(qkv.new_zeros(channels))
+    strip = padding.repeat(size, across * size, 1)  # one row of windows
+    for rows in _parts(height, size):
+        count = rows.stop - rows.start
+        strip[:count, :width] = qkv[rows]
+        strip[count:] = padding
+        windows = strip.view(size, across, size, 3, attention.num_heads, -1).permute(3, 1, 4, 0, 2, 5)
+        q, k, v = windows.flatten(1, 2).contiguous()  # each (windows * heads, size, size, D)
+        taken = _attend(q, k, v, None if tables is None else _mask(*_biases(q, *tables)))
+        taken = taken.view(across, attention.num_heads, size, size, -1).permute(2, 0, 3, 1, 4)
+        qkv[rows, :, :channels] = taken.reshape(size, across * size, channels)[:count, :width]
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+    """Return (G, n, D) of queries (G, ..., D), keys and values, and a mask (G, n, keys) that is added."""
+    q, k, v = (x.flatten(1, 2)[None] for x in (q, k, v))
+    with torch.autocast(q.device.type, enabled=False):  # which would round the mask
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=None if mask is None else mask[None])
+    return out[0]
+
+
+def _tables(attention: Attention, shape: tuple[int, int]) -> tuple[Tensor, Tensor] | None:
+    """Return the relative positions of queries and keys along rows (h, h, D) and columns (w, w, D)."""
+    if not attention.use_rel_pos:
+        return None
+    return relative_table(attention.rel_pos_h, shape[0]), relative_table(attention.rel_pos_w, shape[1])
+
+
+def _biases(q: Tensor, table_h: Tensor, table_w: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what queries (G, h, w, D) add for every row (G, h, w, h) and every column (G, h, w, w) of keys."""
+    with torch.autocast(q.device.type, enabled=False):  # small products, whose sums are exponents
+        q = q.to(table_h.dtype)
+        by_row = q @ table_h.transpose(1, 2)
+        by_column = q.transpose(1, 2) @ table_w.transpose(1, 2)
+    return by_row, by_column.transpose(1, 2)
+
+
+def _mask(by_row: Tensor, by_column: Tensor) -> Tensor:
+    """Return the sum (..., h * w, H * W) of terms (..., h, w, H) of rows and (..., h, w, W) of columns of keys."""
+    return (by_row[..., :, None] + by_column[..., None, :]).flatten(-2).flatten(-3, -2)
+
+
+def _parts(count: int, size: int) -> Iterator[slice]:
+    for start in range(0, count, size):
+        yield slice(start, min(start + size, count))

@@ -1,0 +1,147 @@
+"""Prompts on one image, answered the quick way where there is one. Knows no pixels and no files.
+
+`Sam.decode` is the definition, for training and every case. On a processor, without mask prompts and for one image,
+`fast_decoder.py` gives the same answers sooner; what all prompts share is computed when an `ImageDecoder` is made.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from napari_segany.model.fast_decoder import draw_masks, read_prompt
+from napari_segany.model.features import ImageFeatures
+from napari_segany.model.mask_decoder import MaskDecoder, mask_choice
+from napari_segany.model.prompt_encoder import PromptEncoder
+from napari_segany.model.sam import LOGITS_STRIDE, Sam, check_prompts
+from napari_segany.model.shared_image import SharedImage, share_image
+
+NOT_DRAWN = -1e4
+"""Logit where no mask is drawn: beyond the image, in the padding of the model's input."""
+
+_CELL_STRIDE = 4  # logits along the side of a cell
+
+
+class ImageDecoder:
+    """The mask decoder, ready for prompts on one image. For inference only: no gradients pass.
+
+    Parameters
+    ----------
+    sam : Sam
+        The model; make a new decoder when its weights have changed.
+    features : ImageFeatures
+        Of one image, on the model's device.
+    """
+
+    def __init__(self, sam: Sam, features: ImageFeatures) -> None:
+        self.sam, self.features = sam, features
+        self._shared = _shared_image(sam, features)
+
+    @torch.inference_mode()
+    def decode(
+        self,
+        *,
+        points: Tensor | None = None,
+        labels: Tensor | None = None,
+        boxes: Tensor | None = None,
+        masks: Tensor | None = None,
+        multimask: bool,
+    ) -> tuple[Tensor, Tensor]:
+        """Answer B prompts as `Sam.decode` does, with the same parameters and errors.
+
+        Returns
+        -------
+        logits : Tensor
+            (B, C, 4h, 4w), C = 3 or 1.
+        iou : Tensor
+            (B, C) predicted IoU.
+        """
+        if self._shared is None or masks is not None:
+            return self.sam.decode(
+                self.features, points=points, labels=labels, boxes=boxes, masks=masks, multimask=multimask
+            )
+        logits, scores, chosen = [], [], mask_choice(multimask=multimask)
+        for prompt in self._tokens(points, labels, boxes):
+            reading = read_prompt(self._shared, prompt)
+            logits.append(draw_masks(self._shared, reading, chosen))
+            scores.append(reading.iou[chosen])
+        return torch.stack(logits), torch.stack(scores)
+
+    @torch.inference_mode()
+    def decode_likely(
+        self, points: Tensor, labels: Tensor, *, least_iou: float, input_shape: tuple[int, int]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Answer points with three masks each, and draw only masks that are expected to be good.
+
+        Parameters
+        ----------
+        points : Tensor
+            (B, N, 2), x, y in pixels of the model's input.
+        labels : Tensor
+            (B, N).
+        least_iou : float
+            Masks whose predicted IoU is not above it are not drawn; -inf draws all.
+        input_shape : tuple of int
+            (rows, cols) of the image within the model's input: what no pixel of the image needs is not drawn.
+
+        Returns
+        -------
+        logits : Tensor
+            (M, 4h, 4w) of the M good masks, in the order of `good`; `NOT_DRAWN` beyond the image.
+        iou : Tensor
+            (B, 3) predicted IoU.
+        good : Tensor
+            (B, 3) bool.
+        """
+        if self._shared is None:
+            logits, iou = self.sam.decode(self.features, points=points, labels=labels, multimask=True)
+            good = iou > least_iou
+            return logits[good], iou, good
+        region = _needed_cells(self._shared.grid, input_shape)
+        choice = mask_choice(multimask=True)
+        drawn, scores = [self._shared.upscaled.new_empty(0, *self._logits_shape())], []
+        for prompt in self._tokens(points, labels, None):
+            reading = read_prompt(self._shared, prompt)
+            good = torch.zeros_like(reading.iou, dtype=torch.bool)
+            good[choice] = reading.iou[choice] > least_iou
+            scores.append(reading.iou[choice])
+            if good.any():
+                part = draw_masks(self._shared, reading, good.nonzero()[:, 0], region)
+                whole = part.new_full((len(part), *self._logits_shape()), NOT_DRAWN)
+                whole[:, : part.shape[1], : part.shape[2]] = part
+                drawn.append(whole)
+        iou = torch.stack(scores)
+        return torch.cat(drawn), iou, iou > least_iou
+
+    def _tokens(self, points: Tensor | None, labels: Tensor | None, boxes: Tensor | None) -> Tensor:
+        """Return the tokens (B, tokens, 256) of prompts."""
+        check_prompts(points, labels, boxes, None)
+        given = None if points is None or labels is None else (points, labels)
+        grid = (self.features.embedding.shape[2], self.features.embedding.shape[3])
+        return self.sam.prompt_encoder.tokens(given, boxes, None, grid=grid)
+
+    def _logits_shape(self) -> tuple[int, int]:
+        return _CELL_STRIDE * self.features.embedding.shape[2], _CELL_STRIDE * self.features.embedding.shape[3]
+
+
+@torch.inference_mode()
+def _shared_image(sam: Sam, features: ImageFeatures) -> SharedImage | None:
+    """Return what prompts share, or None where `Sam.decode` has to answer."""
+    # Unmeasured on other devices, where a few large products may well be the quicker way.
+    if features.embedding.device.type != "cpu" or len(features.embedding) != 1 or not isinstance(sam, Sam):
+        return None
+    if not isinstance(sam.mask_decoder, MaskDecoder) or not isinstance(sam.prompt_encoder, PromptEncoder):
+        return None
+    grid = (features.embedding.shape[2], features.embedding.shape[3])
+    image = features.embedding + sam.prompt_encoder.no_mask_embed.weight.view(1, -1, 1, 1)
+    return share_image(sam.mask_decoder, image, sam.prompt_encoder.get_dense_pe(grid))
+
+
+def _needed_cells(grid: tuple[int, int], input_shape: tuple[int, int]) -> tuple[int, int]:
+    """Return the (rows, cols) of cells whose logits some pixel of the image is interpolated from."""
+    rows, cols = (
+        # The last pixel lies between two logits, of which the second counts too.
+        min(cells, -(-(int(max((pixels - 0.5) / LOGITS_STRIDE - 0.5, 0)) + 2) // _CELL_STRIDE))
+        for cells, pixels in zip(grid, input_shape, strict=True)
+    )
+    return rows, cols

@@ -1,0 +1,166 @@
+"""The work of a batch as a generator that a runner can run: what is asked, how far it is, what came of it.
+
+Knows neither napari nor Qt. The engine's part that brings torch is imported when the work begins, in the background.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from napari_segany.engine.batch.settings import BatchSettings
+from napari_segany.engine.batch.sources import BatchImage
+from napari_segany.engine.progress import Progress, Steps, relabelled
+from napari_segany.widgets.batch_inputs import BatchInputs
+
+if TYPE_CHECKING:
+    from napari_segany.engine.batch.model_source import ModelSource
+    from napari_segany.engine.batch.run import BatchResult
+
+ModelMaker = Callable[[str, str], "ModelSource"]
+"""Makes a model that is not loaded yet from the names of a model and a device; called in the background."""
+
+_WAIT_SECONDS = 0.05
+_TELL_SECONDS = 0.05
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, eq=False)
+class BatchRequest:
+    """What a run is asked for.
+
+    Attributes
+    ----------
+    inputs : BatchInputs
+        What to segment.
+    folder : pathlib.Path
+        Where the outputs go, as a whole path.
+    settings : BatchSettings
+        How, and what is written.
+    model, device : str
+        Which model, and where it computes.
+    """
+
+    inputs: BatchInputs
+    folder: Path
+    settings: BatchSettings
+    model: str
+    device: str
+
+
+@dataclass(frozen=True)
+class BatchStep(Progress):
+    """One step of a run; `done` and `total` count images.
+
+    Attributes
+    ----------
+    stage : Progress or None
+        The progress within the image at work.
+    failed : int
+        Images so far that could not be read or segmented.
+    reused : int
+        Images so far that were complete before.
+    has_begun : bool
+        Whether an image is at work, and not something that all of them need.
+    """
+
+    stage: Progress | None = None
+    failed: int = 0
+    reused: int = 0
+    has_begun: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class BatchOutcome:
+    """What came of a run: its request, its images, and what became of each."""
+
+    request: BatchRequest
+    images: tuple[BatchImage, ...]
+    result: BatchResult
+
+
+def named_model(weights_folder: Path | None) -> ModelMaker:
+    """Return what makes models with weights of this folder."""
+
+    def make(model: str, device: str) -> ModelSource:
+        from napari_segany.engine.batch.model_source import NamedModel
+
+        return NamedModel(model, device, weights_folder)
+
+    return make
+
+
+def run_steps(request: BatchRequest, make_model: ModelMaker, before: Steps[Any] | None = None) -> Steps[BatchOutcome]:
+    """Do a batch.
+
+    Parameters
+    ----------
+    request : BatchRequest
+        What is wanted.
+    make_model : callable
+        Makes the model.
+    before : generator, optional
+        An earlier run that was cancelled: it may still be within its last step, and holds its folder till then.
+
+    Yields
+    ------
+    BatchStep
+        Images done, and the stage of the one at work.
+
+    Raises
+    ------
+    OSError
+        For inputs that are missing, outputs that cannot be written, a folder in use, or weights that are missing.
+    ValueError
+        Where there is no image, or for weights that are damaged.
+    """
+    while before is not None and inspect.getgeneratorstate(before) in (inspect.GEN_RUNNING, inspect.GEN_SUSPENDED):
+        yield Progress(0, 0, "Waiting for the step before to end")
+        time.sleep(_WAIT_SECONDS)
+    yield Progress(0, 0, "Looking for the images")
+    from napari_segany.engine.batch.run import batch_steps
+
+    images = request.inputs.images(request.folder)
+    model = make_model(request.model, request.device)
+    steps = batch_steps(images, request.folder, model, request.settings)
+    result = yield from _spaced(relabelled(steps, _as_step))
+    return BatchOutcome(request, images, result)
+
+
+def _spaced(steps: Steps[Result]) -> Steps[Result]:
+    """Leave out steps that follow at once, thousands in a second, which no window could draw."""
+    told: Progress | None = None
+    told_at = 0.0
+    try:
+        while True:
+            step = next(steps)
+            now = time.monotonic()
+            if told is None or step.done != told.done or now - told_at >= _TELL_SECONDS:
+                told, told_at = step, now
+                yield step
+    except StopIteration as end:
+        result: Result = end.value
+        return result
+    finally:
+        steps.close()
+
+
+def _as_step(progress: Progress) -> BatchStep:
+    from napari_segany.engine.batch.run import BatchProgress
+
+    if not isinstance(progress, BatchProgress):
+        return BatchStep(progress.done, progress.total, progress.note)
+    return BatchStep(
+        progress.done,
+        progress.total,
+        progress.note,
+        progress.stage,
+        progress.failed,
+        progress.reused,
+        has_begun=bool(progress.name),
+    )

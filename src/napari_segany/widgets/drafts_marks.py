@@ -1,0 +1,35 @@
+"""All points and boxes of the prompt layers as one value. Knows neither napari nor Qt nor numpy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Position = tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Marks:
+    """Points and boxes of all planes, in data coordinates of the image.
+
+    Attributes
+    ----------
+    points : tuple of tuple
+        (N, ndim) positions.
+    labels : tuple of str
+        "foreground" or "background", one for each point.
+    boxes : tuple of tuple
+        (M, 4, ndim) corners.
+    """
+
+    points: tuple[Position, ...] = ()
+    labels: tuple[str, ...] = ()
+    boxes: tuple[tuple[Position, ...], ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return bool(self.points or self.boxes)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that they take, in bytes, roughly."""
+        return 100 * (len(self.points) + 4 * len(self.boxes)) + 200

@@ -1,0 +1,89 @@
+"""The outline around selected objects. Knows napari's layers and viewer model, but no Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image, Labels, Layer
+from napari.utils.colormaps import DirectLabelColormap
+from numpy.typing import NDArray
+
+from napari_segany.widgets.candidate_layers import PREVIEW_KEY
+from napari_segany.widgets.geometry import Plane
+from napari_segany.widgets.layers import insert_below, placement, remove
+
+OUTLINE_NAME = "selected objects"
+_MARGIN = 2
+
+
+class ObjectsOutline:
+    """A layer that outlines a mask on one plane of an image.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        The viewer that shows it.
+    made : callable
+        Receives the layer when it is made, so that keys can be bound to it.
+    above : callable
+        Returns the layer that the outline lies under; None for no such layer.
+    """
+
+    def __init__(self, viewer: ViewerModel, made: Callable[[Layer], None], above: Callable[[], Layer | None]) -> None:
+        self._viewer = viewer
+        self._made, self._above = made, above
+        self._layer: Labels | None = None
+
+    def show(self, image: Image, plane: Plane, mask: NDArray[np.bool_]) -> None:
+        """Outline an (H, W) mask of a plane."""
+        rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        if not len(rows):
+            self.hide()
+            return
+        top, left = max(0, int(rows[0]) - _MARGIN), max(0, int(cols[0]) - _MARGIN)
+        part = mask[top : int(rows[-1]) + 1 + _MARGIN, left : int(cols[-1]) + 1 + _MARGIN]
+        sizes = dict(zip(plane.axes, part.shape, strict=True))
+        data = part.astype(np.uint8).reshape([sizes.get(axis, 1) for axis in range(plane.ndim)])
+        corner = image.data_to_world(plane.to_data([(top, left)])[0])
+        where = {**placement(image), "translate": np.asarray(image.affine.inverse(corner), dtype=float)}
+        self._draw(data, where)
+
+    def hide(self) -> None:
+        """Outline nothing."""
+        if self._layer is not None:
+            self._layer.visible = False
+
+    def forget(self, layer: object) -> bool:
+        """Take note that a layer is gone from the viewer; return whether it was this one."""
+        if layer is None or layer is not self._layer:
+            return False
+        self._layer = None
+        return True
+
+    def close(self) -> None:
+        """Remove the layer."""
+        layer, self._layer = self._layer, None
+        remove(self._viewer, layer)
+
+    def _draw(self, data: NDArray[np.uint8], where: dict[str, Any]) -> None:
+        if self._layer is None:
+            self._layer = Labels(
+                data,
+                name=OUTLINE_NAME,
+                metadata={PREVIEW_KEY: True},
+                colormap=DirectLabelColormap(color_dict={0: "transparent", 1: "white", None: "transparent"}),
+                **where,
+            )
+            self._layer.contour = 1
+            self._layer.editable = False
+            insert_below(self._viewer, self._layer, self._above())
+            self._made(self._layer)
+            return
+        self._layer.data = data
+        for name, value in where.items():
+            if name != "axis_labels":
+                setattr(self._layer, name, value)
+        self._layer.visible = True

@@ -1,0 +1,48 @@
+"""How the layers that take prompts look. Knows napari's layers, but no viewer, no session and no Qt."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from napari.layers import Image, Points, Shapes
+
+from napari_segany.widgets.layers import placement, spatial_shape
+
+FOREGROUND, BACKGROUND = "foreground", "background"
+SYMBOLS = {FOREGROUND: "disc", BACKGROUND: "cross"}
+COLOURS = {FOREGROUND: "lime", BACKGROUND: "red"}
+
+MARKER_PIXELS = (6, 11)
+"""Least and greatest size of a click's marker on the screen: it must not hide the object that was clicked."""
+
+
+def new_points(image: Image) -> Points:
+    """Return an empty layer for clicks that lies where the image lies; a point's colour tells its label."""
+    names = pd.Categorical([], categories=[FOREGROUND, BACKGROUND])
+    height, width = spatial_shape(image)[-2:]
+    points = Points(
+        ndim=image.ndim,
+        name="prompt points",
+        size=float(np.clip(min(height, width) / 45, 3, 40)),
+        features=pd.DataFrame({"label": names}),
+        face_color="label",
+        face_color_cycle=[COLOURS[FOREGROUND], COLOURS[BACKGROUND]],
+        border_color="black",
+        border_width=0.08,
+        canvas_size_limits=MARKER_PIXELS,
+        **placement(image),
+    )
+    points.feature_defaults = {"label": FOREGROUND}
+    return points
+
+
+def new_boxes(image: Image) -> Shapes:
+    """Return an empty layer for boxes that lies where the image lies."""
+    return Shapes(
+        ndim=image.ndim,
+        name="prompt boxes",
+        edge_color="yellow",
+        edge_width=max(1.0, min(spatial_shape(image)[-2:]) / 250),
+        face_color="transparent",
+        **placement(image),
+    )

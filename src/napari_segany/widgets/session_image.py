@@ -1,0 +1,164 @@
+"""The image that a session works on: chosen, followed while it moves or changes, and left. Knows no Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from napari.components import ViewerModel
+from napari.layers import Image
+from psygnal import Signal
+
+from napari_segany.widgets.conversation import Conversation
+from napari_segany.widgets.embedder import Embedder
+from napari_segany.widgets.geometry import NoPlaneError
+from napari_segany.widgets.layers import shown_plane, unwrap
+from napari_segany.widgets.progress_runner import Runner
+from napari_segany.widgets.prompt_layers import PromptLayers
+from napari_segany.widgets.session_objects import SessionObjects
+from napari_segany.widgets.viewer_events import EventLinks, image_links, viewer_links
+
+
+class SessionImage:
+    """Keeps everything that belongs to an image with it.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        The viewer that shows it.
+    runner : Runner
+        Calls back when napari is done with what it does now.
+    embedder, conversation, prompt_layers, work
+        What works on the image.
+    say : callable
+        Receives sentences for the user; None for what to do next.
+
+    Attributes
+    ----------
+    image : Image or None
+        The image.
+    """
+
+    changed = Signal(object)
+    became_stale = Signal()
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        runner: Runner,
+        embedder: Embedder,
+        conversation: Conversation,
+        prompt_layers: PromptLayers,
+        work: SessionObjects,
+        say: Callable[[str | None], None],
+    ) -> None:
+        self.image: Image | None = None
+        self._viewer, self._runner = viewer, runner
+        self._embedder, self._conversation = embedder, conversation
+        self._prompt_layers, self._work = prompt_layers, work
+        self._say = say
+        self._viewer_links = viewer_links(viewer, self._view_moved, self._layer_removed)
+        self._image_links = EventLinks()
+
+    def choose(self, image: Image | None) -> None:
+        """Work on another image.
+
+        Raises
+        ------
+        ValueError
+            For a layer that is none.
+        """
+        image = unwrap(image)
+        if image is not None and not isinstance(image, Image):
+            raise ValueError(f"got a {type(image).__name__} layer; prompts need an Image layer")
+        if image is not self.image:
+            self.leave()
+            self._begin(image)
+
+    def leave(self, *, for_good: bool = False) -> None:
+        """Let go of the image; unless `for_good`, prompts wait in their layers and the history waits too."""
+        self.stop_work()
+        self._work.save_now()
+        self._image_links.clear()
+        image, self.image = self.image, None
+        self._conversation.turn_to(None, None)
+        self._prompt_layers.detach(keep=not for_good)
+        self._work.turn_to(None)
+        if image is not None and for_good:
+            self._embedder.cache.forget_image(image.unique_id)
+            self._conversation.forget_image(image)
+            self._work.forget_image(image)
+
+    def stop_work(self) -> None:
+        """Stop what runs in the background for the image."""
+        self._conversation.hold()
+        self._embedder.cancel()
+
+    def close(self, *, keep_layers: bool = False) -> None:
+        """Stop listening to the viewer and, unless the layers are to be left alone, leave the image."""
+        self._viewer_links.clear()
+        self._image_links.clear()
+        if not keep_layers:
+            self.leave()
+
+    def _begin(self, image: Image | None) -> None:
+        self.image = image
+        if image is not None:
+            self._image_links = image_links(image, self._image_moved, self._contrast_changed, self._data_replaced)
+            self._prompt_layers.attach(image)
+            self._work.turn_to(image)
+        self.changed.emit(image)
+        self._view_moved()
+
+    # ------------------------------------------------------- what napari tells us
+
+    def _view_moved(self, event: Any = None) -> None:
+        if self.image is None:
+            self._say(None)
+            return
+        try:
+            plane = shown_plane(self._viewer, self.image)
+        except NoPlaneError as error:
+            self._conversation.turn_to(self.image, None)
+            self._work.turn_to_plane(None)
+            self._prompt_layers.pause()
+            self._say(str(error))
+            return
+        if plane != self._conversation.plane:
+            self._prompt_layers.resume()
+            self._conversation.turn_to(self.image, plane)
+            self._work.turn_to_plane(plane)
+
+    def _layer_removed(self, event: Any) -> None:
+        layer = event.value
+        if self.image is not None and layer is self.image:
+            self.stop_work()
+            self._embedder.cache.forget_image(self.image.unique_id)
+            # Later, for napari may be in the middle of removing several selected layers, ours among them.
+            self._runner.later(lambda: self._begin_anew(layer, None))
+        elif self._prompt_layers.forget(layer):
+            self._say("A prompt layer was removed; choose the click or box tool for a new one.")
+        elif self._work.forget(layer):
+            back = " Undo brings it back." if self._work.recorder.history.can_undo else ""
+            self._say(f"The objects layer was removed; the next accepted mask begins a new one.{back}")
+        else:
+            self._conversation.layers.forget(layer)
+
+    def _begin_anew(self, gone: Image, image: Image | None) -> None:
+        if gone is self.image:
+            self.leave(for_good=True)
+            self._begin(image)
+
+    def _image_moved(self, event: Any) -> None:
+        for ours in (self._prompt_layers, self._conversation.layers, self._work):
+            ours.follow()
+        self._view_moved()
+
+    def _contrast_changed(self, event: Any) -> None:
+        if self._conversation.is_stale:
+            self.became_stale.emit()
+            self._say("The contrast has changed: the next prompt looks at the image again with it.")
+
+    def _data_replaced(self, event: Any) -> None:
+        if self.image is not None:
+            self._begin_anew(self.image, self.image)

@@ -1,0 +1,220 @@
+"""The accepted objects of a session: their layer, history, editor and brush kept together. Knows no Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from napari.components import ViewerModel
+from napari.layers import Image, Labels, Layer
+
+from napari_segany.formats.session_file import SavedSession
+from napari_segany.widgets.brush import Brush
+from napari_segany.widgets.conversation import Conversation
+from napari_segany.widgets.drafts import Candidate, ObjectPrompt
+from napari_segany.widgets.geometry import Plane
+from napari_segany.widgets.history_recorder import Recorder
+from napari_segany.widgets.layers import object_on_plane, unwrap
+from napari_segany.widgets.object_editor import ObjectEditor
+from napari_segany.widgets.object_overlap import OverlapRule
+from napari_segany.widgets.object_reopening import Reopener
+from napari_segany.widgets.objects import Added, ObjectsLayer
+from napari_segany.widgets.objects_outline import ObjectsOutline
+from napari_segany.widgets.progress_runner import Runner
+from napari_segany.widgets.prompt_layers import PromptLayers
+from napari_segany.widgets.session_restoring import present_state, put_state_back
+from napari_segany.widgets.session_saving import Autosave
+
+
+class SessionObjects:
+    """What happens to the objects of the image that is worked on.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        The viewer that shows them.
+    conversation : Conversation
+        Has the drafts.
+    prompt_layers : PromptLayers
+        Have the points and boxes.
+    say : callable
+        Receives sentences for the user.
+    runner : Runner
+        Saves in the background.
+    model : callable
+        Returns the name of the model.
+    folder : Path, optional
+        Where the work is saved by itself; nowhere without.
+
+    Attributes
+    ----------
+    layer : ObjectsLayer or None
+        The objects; None without an image.
+    recorder, editor : Recorder, ObjectEditor
+        The history, and what people do with the objects.
+    saving : Autosave or None
+        Saves the work by itself, where a folder is given for that.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        runner: Runner,
+        conversation: Conversation,
+        prompt_layers: PromptLayers,
+        say: Callable[[str], None],
+        *,
+        model: Callable[[], str],
+        folder: Path | None = None,
+    ) -> None:
+        self.layer: ObjectsLayer | None = None
+        self._viewer = viewer
+        self._conversation = conversation
+        self._prompt_layers = prompt_layers
+        self._on_made: list[Callable[[Layer], None]] = []
+        self._on_released: list[Callable[[Layer], None]] = []
+        self.recorder = Recorder(viewer, conversation, prompt_layers)
+        self._reopener = Reopener(viewer, conversation, prompt_layers)
+        self._outline = ObjectsOutline(viewer, self._made, prompt_layers.lowest)
+        self.editor = ObjectEditor(self.recorder, self._reopener, self._outline, say)
+        self._brush = Brush(say)
+        self._model, self._say = model, say
+        self._image: Image | None = None
+        self.saving = None if folder is None else Autosave(folder, runner, self._state, say)
+        if self.saving is not None:
+            self.recorder.changed.connect(self.saving.changed)
+
+    def when_layer_made(self, made: Callable[[Layer], None], released: Callable[[Layer], None]) -> None:
+        """Call back with each layer that is taken up or made, and with each that is left in the viewer."""
+        self._on_made.append(made)
+        self._on_released.append(released)
+
+    def turn_to(self, image: Image | None) -> None:
+        """Work on the objects of another image; the layer of the last one stays in the viewer.
+
+        Call it when the prompt layers serve that image.
+        """
+        if self.saving is not None:
+            self.saving.turn_to(image)
+        self._image = image
+        before, self.layer = self.layer, None if image is None else ObjectsLayer(self._viewer, image)
+        if self.layer is not None:
+            self.layer.taken_up.connect(self._made)
+            self.layer.released.connect(self._released)
+            if self.saving is not None:
+                self.layer.taken_up.connect(self.saving.layer_taken_up)
+                self.layer.touched.connect(self.saving.pixels_changed)
+        self._brush.turn_to(self.layer)
+        self.recorder.turn_to(image, self.layer)
+        self.editor.turn_to(image, self.layer)
+        if before is not None:
+            before.close()
+        if self.layer is not None:
+            self.layer.find()
+
+    def turn_to_plane(self, plane: Plane | None) -> None:
+        """Take note of the plane that is shown now."""
+        self.editor.turn_to_plane(plane)
+
+    def use_object(self, plane: Plane, labels: Labels, label: int | None) -> None:
+        """Take an object of a Labels layer (without `label` the layer's selected one) as mask prompt.
+
+        Raises
+        ------
+        ValueError
+            If it is no Labels layer, or the object is not on the plane.
+        """
+        labels = unwrap(labels)
+        if self._image is None or not isinstance(labels, Labels):
+            raise ValueError(f"got {type(labels).__name__}; choose a Labels layer whose object serves as prompt")
+        label = int(labels.selected_label) if label is None else int(label)
+        mask = object_on_plane(labels, label, self._image, plane)
+        with self.recorder.step(f"use of object {label}"):
+            self._conversation.begin_with(ObjectPrompt(mask, labels.name, label, labels.unique_id))
+
+    def accept(self, plane: Plane, candidate: Candidate, *, model: str, overlap: OverlapRule) -> Added:
+        """Make a candidate an object and drop its prompts, as one step of the history.
+
+        Raises
+        ------
+        NothingToAddError
+            If it has no pixel that may be written.
+        ValueError
+            Without an image.
+        """
+        if self.layer is None:
+            raise ValueError("no image is chosen; call choose_image with an Image layer")
+        if self.editor.clean_accepted:
+            candidate = replace(candidate, mask=self.editor.cleaning.apply(candidate.mask))
+        with self.recorder.step("accepted object"):
+            added = self.layer.add(
+                plane,
+                candidate,
+                self._conversation.answered,
+                model=model,
+                overlap=overlap,
+                below=self._conversation.layers.lowest() or self._prompt_layers.lowest(),
+            )
+            self._reopener.drop()
+        return added
+
+    def restore(self) -> bool:
+        """Bring back what an earlier session saved of this image, as a step of the history; return whether it did."""
+        if self.saving is None or self.layer is None:
+            self._say("Sessions are not saved by themselves here: there is nothing to restore.")
+            return False
+        saved = self.saving.read_earlier()
+        if saved is None:
+            return False
+        with self.recorder.step("restoring"):
+            put_state_back(saved, self.recorder, self._conversation, self._prompt_layers, self.layer)
+        self._say(
+            f"Restored {len(saved.objects)} objects and the prompts of {saved.saved_at[:16].replace('T', ' ')}."
+        )
+        return True
+
+    def save_now(self) -> None:
+        """Save what is due, before something of it goes."""
+        if self.saving is not None:
+            self.saving.save_now()
+
+    def _state(self) -> SavedSession | None:
+        history = self.recorder.history
+        if self._image is None or not (history.can_undo or history.can_redo):
+            return None
+        return present_state(self._model(), self._conversation, self._prompt_layers, self.layer)
+
+    def forget_image(self, image: Image) -> None:
+        """Drop the history of an image that has gone, or has other data now."""
+        self.recorder.forget_image(image)
+
+    def forget(self, layer: object) -> bool:
+        """Take note that a layer is gone from the viewer; return whether it was the layer of objects."""
+        self._outline.forget(layer)
+        gone = self.layer is not None and self.layer.forget(layer)
+        if gone:
+            self.editor.look_again()
+        return gone
+
+    def follow(self) -> None:
+        """Move the layers to where the image lies now."""
+        if self.layer is not None:
+            self.layer.follow()
+        self.editor.look_again()
+
+    def close(self, *, keep_layers: bool = False) -> None:
+        """Let go of the viewer; unless it is going itself, remove the outline."""
+        if keep_layers:
+            self.save_now()
+            return
+        self.turn_to(None)
+        self._outline.close()
+
+    def _made(self, layer: Layer) -> None:
+        for callback in self._on_made:
+            callback(layer)
+
+    def _released(self, layer: Layer) -> None:
+        for callback in self._on_released:
+            callback(layer)

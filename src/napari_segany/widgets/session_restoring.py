@@ -1,0 +1,75 @@
+"""The state of a session as a value to be saved, and such a value put back into the layers. Knows no Qt."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_segany.formats.rle import RunLengths
+from napari_segany.formats.session_file import SavedMaskPrompt, SavedSession
+from napari_segany.widgets.conversation import Conversation
+from napari_segany.widgets.drafts import Draft, ObjectPrompt
+from napari_segany.widgets.drafts_marks import Marks
+from napari_segany.widgets.geometry import Plane
+from napari_segany.widgets.history_recorder import Recorder
+from napari_segany.widgets.object_table import rows_of
+from napari_segany.widgets.objects import ObjectsLayer
+from napari_segany.widgets.pixel_changes import PixelChange, changed_pixels, joined
+from napari_segany.widgets.prompt_layers import PromptLayers
+from napari_segany.widgets.session_saving import now
+
+
+def present_state(
+    model: str, conversation: Conversation, prompt_layers: PromptLayers, objects: ObjectsLayer | None
+) -> SavedSession:
+    """Return prompts and rows of objects as they are now; image and masks are added when it is saved."""
+    layer = None if objects is None else objects.layer
+    marks = prompt_layers.marks
+    return SavedSession(
+        image={},
+        model=model,
+        saved_at=now(),
+        points=marks.points,
+        labels=marks.labels,
+        boxes=marks.boxes,
+        mask_prompts=tuple(
+            SavedMaskPrompt(plane.axes, plane.index, one.layer, one.label, RunLengths.from_mask(one.mask))
+            for plane, one in conversation.mask_prompts.items()
+        ),
+        rows={} if layer is None else rows_of(layer.features, range(1, len(layer.features))),
+    )
+
+
+def put_state_back(
+    saved: SavedSession,
+    recorder: Recorder,
+    conversation: Conversation,
+    prompt_layers: PromptLayers,
+    objects: ObjectsLayer,
+) -> None:
+    """Have the prompts and objects of a saved session in place of the present ones, within a step of the recorder."""
+    for one in saved.mask_prompts:
+        plane = Plane(one.axes, one.index)
+        recorder.draft_will_change(plane)
+        conversation.put_draft(plane, Draft(ObjectPrompt(one.mask.decode(), one.layer, one.label)))
+    prompt_layers.put(Marks(saved.points, saved.labels, saved.boxes))
+    if saved.objects or objects.find() is not None:
+        change = _difference(np.asarray(objects.ready().data), saved)
+        if change is not None:
+            objects.write(change, saved.rows)
+
+
+def _difference(data: NDArray[np.integer], saved: SavedSession) -> PixelChange | None:
+    size = data.shape[-2:]
+    changes = []
+    for index in np.ndindex(*data.shape[:-2]):
+        masks = saved.planes.get(index, {})
+        if not masks and not data[index].any():
+            continue
+        wanted = np.zeros(size, np.promote_types(data.dtype, np.min_scalar_type(max(masks, default=0))))
+        for label, mask in masks.items():
+            wanted[mask.decode()] = label
+        thin = (1,) * len(index) + size
+        everywhere = np.ones(thin, bool)
+        changes.append(changed_pixels(data, (*index, 0, 0), everywhere, wanted.reshape(thin)))
+    return joined([change for change in changes if change is not None])

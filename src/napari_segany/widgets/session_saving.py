@@ -1,0 +1,231 @@
+"""Saving the work on an image by itself, and bringing it back on request. Knows napari's layers, but no Qt."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import platformdirs
+from napari.layers import Image, Labels
+
+from napari_segany.engine.progress import Progress, Steps
+from napari_segany.formats.labels import run_lengths_by_label
+from napari_segany.formats.rle import RunLengths
+from napari_segany.formats.session_file import PlaneIndex, SavedSession, read_session, write_session
+from napari_segany.widgets.layers import full_resolution, spatial_shape
+from napari_segany.widgets.pixel_changes import PixelChange
+from napari_segany.widgets.progress_runner import Runner
+
+FOLDER_VARIABLE = "SEGANY_DATA"
+"""The environment variable that names the folder of saved sessions."""
+
+_DELAY_MS = 2000
+_FILES_KEPT = 100
+_SAMPLES_PER_AXIS = 64
+
+Planes = dict[PlaneIndex, dict[int, RunLengths]]
+
+
+def saved_sessions_folder() -> Path:
+    """Return the folder of saved sessions, which need not exist: `SEGANY_DATA`, else the user's data folder."""
+    chosen = os.environ.get(FOLDER_VARIABLE, "")
+    return Path(chosen or platformdirs.user_data_dir("napari-segany")).expanduser().absolute() / "sessions"
+
+
+def image_identity(image: Image) -> dict[str, Any]:
+    """Return what tells an image from others: name, shape, type, and a digest of samples where they are in memory."""
+    data = full_resolution(image)
+    digest = hashlib.blake2b(digest_size=8)
+    digest.update(repr((tuple(data.shape), str(data.dtype), str(image.source.path))).encode())
+    if isinstance(data, np.ndarray):
+        sampled = data[tuple(slice(None, None, max(1, size // _SAMPLES_PER_AXIS)) for size in data.shape)]
+        digest.update(np.ascontiguousarray(sampled).tobytes())
+    return {
+        "name": image.name,
+        "shape": [int(size) for size in data.shape],
+        "dtype": str(data.dtype),
+        "digest": digest.hexdigest(),
+    }
+
+
+class Autosave:
+    """Keeps a file for the image that is worked on.
+
+    A file of an earlier session is put aside, not overwritten, until there is another one to put aside.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the files are; it is made when there is something to save.
+    runner : Runner
+        Writes them in the background.
+    describe : callable
+        Returns the present state without its planes; None where there is nothing to save.
+    say : callable
+        Receives sentences for the user.
+    """
+
+    def __init__(
+        self, folder: Path, runner: Runner, describe: Callable[[], SavedSession | None], say: Callable[[str], None]
+    ) -> None:
+        self._folder, self._runner = folder, runner
+        self._describe, self._say = describe, say
+        self._image: Image | None = None
+        self._identity: dict[str, Any] = {}
+        self._layer: Labels | None = None
+        self._path = self._aside = folder
+        self._earlier: Path | None = None
+        self._planes: Planes = {}
+        self._dirty: set[PlaneIndex] | None = None
+        self._is_due = self._is_saving = self._was_refused = False
+
+    # ------------------------------------------------------------------- what it is about
+
+    def turn_to(self, image: Image | None) -> None:
+        """Finish what is due for the last image, and look whether there is a file of this one."""
+        self.save_now()
+        self._image, self._layer = image, None
+        self._identity = {} if image is None else image_identity(image)
+        self._planes, self._dirty, self._earlier = {}, None, None
+        if image is not None:
+            name = re.sub(r"[^\w.-]+", "_", image.name)[:60]
+            self._path = self._folder / f"{name}-{self._identity['digest']}.json"
+            self._aside = self._path.with_suffix(".earlier.json")
+            self._earlier = next((path for path in (self._path, self._aside) if path.is_file()), None)
+
+    @property
+    def earlier(self) -> Path | None:
+        """The file that an earlier session left of this image; None if there is none."""
+        return self._earlier
+
+    def read_earlier(self) -> SavedSession | None:
+        """Return what an earlier session left; None, with a sentence for the user, where that cannot be read."""
+        if self._earlier is None:
+            self._say("Nothing of this image was saved in an earlier session.")
+            return None
+        try:
+            saved = read_session(self._earlier)
+        except (OSError, ValueError) as error:
+            self._say(f"The saved session cannot be read: {error}")
+            return None
+        if self._image is None or not fits(saved, self._image):
+            self._say("The saved session is of an image of another size.")
+            return None
+        return saved
+
+    # ------------------------------------------------------------------------- saving
+
+    def layer_taken_up(self, layer: Labels) -> None:
+        """Save the objects of this layer."""
+        self._layer, self._dirty, self._planes = layer, None, {}
+
+    def pixels_changed(self, pixels: PixelChange) -> None:
+        """Take note which planes are to be encoded again."""
+        if self._dirty is not None and len(pixels.indices):
+            numbers = np.unique(pixels.indices // (pixels.shape[-2] * pixels.shape[-1]))
+            places = np.stack(np.unravel_index(numbers, pixels.shape[:-2] or (1,)), axis=1).tolist()
+            self._dirty |= {tuple(place) if len(pixels.shape) > 2 else () for place in places}
+
+    def changed(self) -> None:
+        """Save soon."""
+        if self._image is not None and not self._is_due:
+            self._is_due = True
+            self._runner.later(self._begin, _DELAY_MS)
+
+    def save_now(self) -> None:
+        """Save what is due, before the image or the widget goes."""
+        if self._is_due:
+            self._is_due = False
+            try:
+                for _ in self._steps() or ():
+                    pass
+            except OSError as error:
+                self._refused(error)
+
+    def _begin(self) -> None:
+        if not self._is_due or self._is_saving:
+            return
+        self._is_due = False
+        steps = self._steps()
+        if steps is not None:
+            self._is_saving = True
+            self._runner.start("Saving the session", steps, done=lambda _: self._over(None), failed=self._over)
+
+    def _over(self, error: Exception | None) -> None:
+        self._is_saving = False
+        if error is not None:
+            self._refused(error)
+        elif self._is_due:
+            self._begin()
+
+    def _refused(self, error: Exception) -> None:
+        """Say once that work is not saved: nobody wants to read it after each click."""
+        if not self._was_refused:
+            self._was_refused = True
+            self._say(f"The session is not saved by itself: {error}")
+
+    def _steps(self) -> Steps[None] | None:
+        state = self._describe()
+        if self._image is None or state is None:
+            return None
+        state = replace(state, image=self._identity)
+        layer, planes, dirty = self._layer, self._planes, self._dirty
+        self._dirty = set()
+        if self._path == self._earlier and self._path.is_file():
+            self._earlier = self._aside
+            return _saving_steps(state, layer, planes, dirty, self._path, self._aside)
+        return _saving_steps(state, layer, planes, dirty, self._path, None)
+
+
+def _saving_steps(
+    state: SavedSession,
+    layer: Labels | None,
+    planes: Planes,
+    dirty: set[PlaneIndex] | None,
+    path: Path,
+    aside: Path | None,
+) -> Steps[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if aside is not None:
+        path.replace(aside)
+    if layer is not None:
+        leading = layer.data.shape[:-2]
+        wanted = sorted(np.ndindex(*leading) if dirty is None else dirty)
+        for number, index in enumerate(wanted):
+            yield Progress(number, len(wanted), "Saving the session")
+            planes[index] = run_lengths_by_label(np.asarray(layer.data[index]))
+    yield Progress(1, 1, "Saving the session")
+    objects = {index: masks for index, masks in planes.items() if masks}
+    write_session(path, replace(state, planes=objects))
+    _forget_oldest(path.parent)
+
+
+def _forget_oldest(folder: Path) -> None:
+    files = sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime)
+    for path in files[:-_FILES_KEPT]:
+        path.unlink(missing_ok=True)
+
+
+def now() -> str:
+    """Return the local time, ISO 8601 to the second."""
+    return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def fits(saved: SavedSession, image: Image) -> bool:
+    """Whether the positions and masks of a saved session are of the size of an image."""
+    shape = spatial_shape(image)
+    positions = [*saved.points, *(corner for box in saved.boxes for corner in box)]
+    sizes = {mask.size for masks in saved.planes.values() for mask in masks.values()}
+    return (
+        all(len(position) == len(shape) for position in positions)
+        and len(saved.points) == len(saved.labels)
+        and all(len(index) == len(shape) - 2 and (np.asarray(index) < shape[:-2]).all() for index in saved.planes)
+        and sizes <= {shape[-2:]}
+    )

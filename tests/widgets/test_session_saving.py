@@ -1,0 +1,164 @@
+"""Work that is saved by itself, and brought back on request."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+
+from napari_segany.formats.session_file import read_session
+from napari_segany.widgets.progress_runner import SynchronousRunner
+from napari_segany.widgets.session import PromptSession
+from napari_segany.widgets.session_saving import saved_sessions_folder
+
+STACK = np.stack([np.full((24, 30), index, np.uint8) for index in range(3)])
+
+
+@pytest.fixture
+def open_session(tmp_path, new_predictor):
+    def begin(image=STACK, viewer=None, runner=None, folder=tmp_path / "sessions"):
+        viewer = viewer or ViewerModel()
+        session = PromptSession(
+            viewer, runner or SynchronousRunner(), lambda model, device: new_predictor(), autosave=folder
+        )
+        session.choose_image(viewer.add_image(image, name="my cells", contrast_limits=(0, 2)))
+        return session
+
+    return begin
+
+
+def some_work(session):
+    session.add_point((5, 6))
+    session.accept()
+    session.viewer.dims.set_current_step(0, 2)
+    session.add_point((10, 12))
+    session.next_candidate()
+    session.accept()
+    session.add_point((3, 20))
+    session.add_box((2, 18, 12, 28))
+    session.use_object(session.objects.layer, 2)
+
+
+def files(tmp_path):
+    return sorted(path.name for path in (tmp_path / "sessions").glob("*"))
+
+
+def test_nothing_is_written_before_something_is_done(open_session, tmp_path):
+    session = open_session()
+    session.close()
+    assert not (tmp_path / "sessions").exists()
+
+
+def test_prompts_and_objects_come_back_in_another_viewer_and_undo_takes_them_away(open_session):
+    session = open_session()
+    some_work(session)
+    data, features = session.objects.layer.data.copy(), session.objects.layer.features.copy()
+    marks = session.prompt_layers.marks
+    again = open_session()
+    assert again.earlier_work is not None
+    assert again.restore()
+    assert "Restored 2 objects" in again.status
+    layer = again.objects.layer
+    np.testing.assert_array_equal(layer.data, data)
+    assert layer.features["prompts"].tolist() == features["prompts"].tolist()
+    assert layer.features["predicted_iou"][1:].tolist() == pytest.approx(features["predicted_iou"][1:].tolist())
+    assert again.prompt_layers.marks == marks
+    again.viewer.dims.set_current_step(0, 2)
+    assert again.prompts.mask.label == 2
+    assert again.undo()
+    assert not layer.data.any()
+    assert not again.prompt_layers.marks
+
+
+def test_the_file_tells_the_state_after_each_action(open_session, tmp_path):
+    session = open_session()
+    some_work(session)
+    (name,) = files(tmp_path)
+    assert name.startswith("my_cells-")
+    saved = read_session(tmp_path / "sessions" / name)
+    assert saved.objects == (1, 2)
+    assert saved.planes[1,][1].area == 9
+    assert saved.image["shape"] == [3, 24, 30]
+    assert saved.mask_prompts[0].label == 2
+    session.undo()
+    session.undo()
+    session.undo()
+    session.undo()
+    saved = read_session(tmp_path / "sessions" / name)
+    assert (saved.objects, saved.boxes, saved.mask_prompts) == ((1,), (), ())
+    assert len(saved.points) == 1, "that of the second object is back"
+
+
+def test_work_of_an_earlier_session_is_put_aside_and_not_overwritten(open_session, tmp_path):
+    some_work(open_session())
+    session = open_session()
+    session.add_point((20, 20))
+    assert len(files(tmp_path)) == 2
+    assert session.restore()
+    assert session.editor.labels == (1, 2)
+    session.undo()
+    assert session.prompts.points == ((20.0, 20.0),)
+
+
+def test_other_images_have_other_files(open_session, tmp_path):
+    open_session().add_point((5, 5))
+    other = open_session(STACK[:, ::-1] + 1)
+    assert other.earlier_work is None
+    assert not other.restore()
+    assert "Nothing of this image" in other.status
+    other.add_point((5, 5))
+    assert len(files(tmp_path)) == 2
+
+
+def test_a_damaged_file_is_a_sentence(open_session, tmp_path):
+    open_session().add_point((5, 5))
+    path = tmp_path / "sessions" / files(tmp_path)[0]
+    for text in ("{", json.dumps({"format": "other"}), path.read_text()[:-40]):
+        path.write_text(text)
+        session = open_session()
+        assert not session.restore()
+        assert "cannot be read" in session.status
+
+
+def test_a_folder_that_cannot_be_written_is_said_once(open_session, tmp_path):
+    (tmp_path / "file").write_text("")
+    session = open_session(folder=tmp_path / "file" / "sessions")
+    said = []
+    session.status_changed.connect(said.append)
+    session.add_point((5, 5))
+    session.add_point((9, 9))
+    assert sum("not saved by itself" in text for text in said) == 1
+
+
+def test_saving_waits_and_happens_once_for_several_actions(open_session, tmp_path, by_hand):
+    session = open_session(runner=by_hand)
+    by_hand.finish_all()
+    session.add_point((5, 5))
+    session.add_point((9, 9))
+    assert not (tmp_path / "sessions").exists()
+    assert len(by_hand.waiting) == 1
+    by_hand.finish_all()
+    assert len(read_session(tmp_path / "sessions" / files(tmp_path)[0]).points) == 2
+
+
+def test_what_is_due_is_saved_when_the_session_closes(open_session, tmp_path, by_hand):
+    session = open_session(runner=by_hand)
+    by_hand.finish_all()
+    session.add_point((5, 5))
+    session.close()
+    assert len(read_session(tmp_path / "sessions" / files(tmp_path)[0]).points) == 1
+
+
+def test_a_session_without_a_folder_saves_nothing(session, viewer):
+    session.choose_image(viewer.add_image(STACK))
+    assert session.earlier_work is None
+    assert not session.restore()
+
+
+def test_the_folder_is_the_users_unless_the_environment_names_one(monkeypatch, tmp_path):
+    monkeypatch.setenv("SEGANY_DATA", str(tmp_path))
+    assert saved_sessions_folder() == tmp_path / "sessions"
+    monkeypatch.delenv("SEGANY_DATA")
+    assert saved_sessions_folder().parent.name == "napari-segany"
