@@ -112,7 +112,7 @@ def test_every_parameter_is_an_option_over_its_preset(tmp_path):
     assert options("--preset", "cells", "--points-per-side", 7) == preset("cells").settings.replaced(
         points_per_side=7
     )
-    assert options() == AutomaticSettings()
+    assert options() == preset("light").settings
     assert options("--max-mask-area-fraction", "none").max_mask_area_fraction is None
 
 
