@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from napari._app_model import get_app_model
 from napari.components import ViewerModel
+from napari.plugins import _initialize_plugins
 
 from napari_segany.engine.prediction import Prediction
 from napari_segany.engine.progress import Progress
@@ -23,6 +25,16 @@ def _own_settings(tmp_path_factory: pytest.TempPathFactory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NAPARI_CONFIG", str(tmp_path_factory.mktemp("napari") / "settings.yaml"))
         yield
+
+
+@pytest.fixture
+def known_to_napari() -> None:
+    """Our readers and writers are registered with napari, as after its start.
+
+    A viewer that another test of this process opened may have done so already, and napari refuses it twice.
+    """
+    if "napari-segany.write_coco" not in get_app_model().commands:
+        _initialize_plugins()
 
 
 @dataclass

@@ -7,7 +7,6 @@ import json
 import numpy as np
 import pytest
 import tifffile
-from napari.plugins import _initialize_plugins
 from PIL import Image
 from pycocotools import mask as mask_api
 
@@ -20,9 +19,7 @@ from napari_segany.widgets.file_readers import get_json_reader
 SIZE = (30, 40)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _plugins():
-    _initialize_plugins()
+pytestmark = pytest.mark.usefixtures("known_to_napari")
 
 
 def square(top: int, left: int, side: int, **scores) -> MaskRecord:

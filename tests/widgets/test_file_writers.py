@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
-from napari.plugins import _initialize_plugins
 from napari.utils.notifications import notification_manager
 from pycocotools import mask as mask_api
 from pycocotools.coco import COCO
@@ -26,9 +25,7 @@ from napari_segany.widgets.kept_masks import MASKS_KEY, KeptMask, KeptMasks, pai
 SHAPE = (30, 40)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _plugins():
-    _initialize_plugins()
+pytestmark = pytest.mark.usefixtures("known_to_napari")
 
 
 @pytest.fixture

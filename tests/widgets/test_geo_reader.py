@@ -7,7 +7,6 @@ import builtins
 import numpy as np
 import pytest
 import tifffile
-from napari.plugins import _initialize_plugins
 
 rasterio = pytest.importorskip("rasterio")
 
@@ -21,9 +20,7 @@ from napari_segany.widgets.geo_reader import get_geo_reader, raster_layer  # noq
 TRANSFORM = (0.5, 0.0, 500_000.0, 0.0, -0.5, 5_400_000.0)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _plugins():
-    _initialize_plugins()
+pytestmark = pytest.mark.usefixtures("known_to_napari")
 
 
 def write(path, pixels, *, crs="EPSG:32633", overviews=(), colours=(), **profile):

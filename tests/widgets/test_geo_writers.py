@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from napari.layers import Image
-from napari.plugins import _initialize_plugins
 from napari.utils.notifications import notification_manager
 
 rasterio = pytest.importorskip("rasterio")
@@ -25,9 +24,7 @@ TRANSFORM = (0.5, 0.0, 500_000.0, 0.0, -0.5, 5_400_000.0)
 ENDINGS = [".geo.tif", ".gpkg", ".geojson", ".shp"]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _plugins():
-    _initialize_plugins()
+pytestmark = pytest.mark.usefixtures("known_to_napari")
 
 
 @pytest.fixture

@@ -159,7 +159,7 @@ def test_smaller_wins_and_a_covered_object_is_told_of(stack):
     stack.add_point((12, 12))
     stack.accept()
     assert areas(stack) == {1: 40, 2: 9}
-    stack.overwrite = True
+    stack.overlap = "overwrite"
     assert stack.overlap == "overwrite"
     stack.add_point((12, 12))
     stack.accept()

@@ -154,7 +154,7 @@ def test_objects_keep_their_pixels_unless_told_otherwise(flat, viewer):
     assert flat.accept() is None
     assert "cover the whole mask" in flat.status
     assert len(flat.prompts.points) == 1, "what was not accepted is not dropped"
-    flat.overwrite = True
+    flat.overlap = "overwrite"
     assert flat.accept() == 3
     assert (viewer.layers["objects"].data[10:13, 20:23] == 3).all()
 
@@ -491,7 +491,7 @@ def test_each_image_has_its_own_objects(session, viewer):
     for image in (first, second, first):
         session.choose_image(image)
         session.add_point((10 if image is first else 20, 20))
-        session.overwrite = True
+        session.overlap = "overwrite"
         session.accept()
     layers = [layer for layer in viewer.layers if isinstance(layer, Labels) and layer.name.startswith("objects")]
     assert sorted(int(layer.data.max()) for layer in layers) == [1, 2]

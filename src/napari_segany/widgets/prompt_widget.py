@@ -10,10 +10,8 @@ from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
-    QFrame,
     QGridLayout,
     QLabel,
-    QPushButton,
     QVBoxLayout,
     QWidget,
 )
@@ -22,16 +20,18 @@ from napari_segany.engine.mask_cleaning import CleanUp
 from napari_segany.widgets.candidate_list import CandidateList
 from napari_segany.widgets.catalogue import BUNDLED, Catalogue, catalogue_steps, predictor_loader, weights_steps
 from napari_segany.widgets.farewell import Farewell
-from napari_segany.widgets.keys import KEYS, KeyBindings
+from napari_segany.widgets.keys import KeyBindings
 from napari_segany.widgets.layer_combo import LayerCombo
 from napari_segany.widgets.layers import unwrap
 from napari_segany.widgets.model_picker import ModelPicker
 from napari_segany.widgets.object_picker import ObjectPicker
 from napari_segany.widgets.objects_row import ObjectsRow
 from napari_segany.widgets.progress_row import ProgressRow
+from napari_segany.widgets.section import Section
 from napari_segany.widgets.session import PromptSession
 from napari_segany.widgets.session_saving import saved_sessions_folder
 from napari_segany.widgets.settings import Settings, read_settings
+from napari_segany.widgets.small_parts import button, key_list, rule
 from napari_segany.widgets.tool_row import ToolRow
 from napari_segany.widgets.vertical_scroll import VerticalScroll
 from napari_segany.widgets.viewer_events import EventLinks
@@ -125,28 +125,32 @@ class PromptWidget(QWidget):
         column = QVBoxLayout(body)
         column.addLayout(form)
         column.addWidget(self.progress_row)
-        column.addWidget(_line())
+        column.addWidget(rule())
         column.addWidget(self.tool_row)
         column.addWidget(self.object_picker)
         column.addWidget(self.status_label)
         column.addWidget(self.candidate_list)
         column.addLayout(self._buttons())
-        column.addWidget(_line())
+        column.addWidget(rule())
         column.addWidget(self.objects_row)
-        column.addWidget(_line())
-        column.addWidget(_shortcuts())
+        for section in self._sections():
+            column.addWidget(section)
         column.addStretch(1)
 
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.addWidget(VerticalScroll(body))
 
+    def _sections(self) -> list[Section]:
+        """Return what can be folded away, in its order from top to bottom."""
+        return [Section("Keys", key_list())]
+
     def _buttons(self) -> QGridLayout:
         session = self.session
-        self.accept_button = _button("Accept  N", "Keep the shown mask in the layer objects", session.accept)
-        self.previous_button = _button("Previous  Shift-W", "Show the previous mask", session.previous_candidate)
-        self.next_button = _button("Next  W", "Show the next mask", session.next_candidate)
-        self.drop_button = _button("Drop prompts  U", "Remove clicks, boxes and masks", session.clear_prompts)
+        self.accept_button = button("Accept  N", "Keep the shown mask in the layer objects", session.accept)
+        self.previous_button = button("Previous  Shift-W", "Show the previous mask", session.previous_candidate)
+        self.next_button = button("Next  W", "Show the next mask", session.next_candidate)
+        self.drop_button = button("Drop prompts  U", "Remove clicks, boxes and masks", session.clear_prompts)
         grid = QGridLayout()
         grid.addWidget(self.previous_button, 0, 0)
         grid.addWidget(self.next_button, 0, 1)
@@ -294,25 +298,3 @@ class PromptWidget(QWidget):
 
 def _is_image(layer: Any) -> bool:
     return isinstance(layer, Image)
-
-
-def _button(text: str, tip: str, action: Any) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(tip)
-    button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-    button.clicked.connect(lambda: action())
-    return button
-
-
-def _line() -> QFrame:
-    line = QFrame()
-    line.setFrameShape(QFrame.Shape.HLine)
-    line.setFrameShadow(QFrame.Shadow.Sunken)
-    return line
-
-
-def _shortcuts() -> QLabel:
-    rows = "".join(f"<tr><td><b>{key.key}</b>&nbsp;&nbsp;</td><td>{key.text}</td></tr>" for key in KEYS)
-    label = QLabel(f"<table>{rows}</table>")
-    label.setToolTip("Keys of this widget; they work while the canvas or a prompt layer is active")
-    return label

@@ -285,15 +285,6 @@ class PromptSession:
         self.accepted.emit(added.label)
         return added.label
 
-    @property
-    def overwrite(self) -> bool:
-        """Whether an accepted mask takes pixels from all other objects: `overlap` is "overwrite"."""
-        return self.overlap == "overwrite"
-
-    @overwrite.setter
-    def overwrite(self, allowed: bool) -> None:
-        self.overlap = "overwrite" if allowed else "keep"
-
     # ------------------------------------------------------------------- history
 
     @property

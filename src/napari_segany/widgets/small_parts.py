@@ -1,0 +1,36 @@
+"""Small Qt parts that dock widgets are put together from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFrame, QLabel, QPushButton
+
+from napari_segany.widgets.keys import KEYS
+
+
+def button(text: str, tip: str, action: Callable[[], Any]) -> QPushButton:
+    """Return a button that leaves the keyboard to the canvas."""
+    made = QPushButton(text)
+    made.setToolTip(tip)
+    made.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    made.clicked.connect(lambda: action())
+    return made
+
+
+def rule() -> QFrame:
+    """Return a horizontal line."""
+    line = QFrame()
+    line.setFrameShape(QFrame.Shape.HLine)
+    line.setFrameShadow(QFrame.Shadow.Sunken)
+    return line
+
+
+def key_list() -> QLabel:
+    """Return the keys of prompting as a table."""
+    rows = "".join(f"<tr><td><b>{key.key}</b>&nbsp;&nbsp;</td><td>{key.text}</td></tr>" for key in KEYS)
+    label = QLabel(f"<table>{rows}</table>")
+    label.setToolTip("Keys of this widget; they work while the canvas or a prompt layer is active")
+    return label
