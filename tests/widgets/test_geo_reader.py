@@ -7,6 +7,7 @@ import builtins
 import numpy as np
 import pytest
 import tifffile
+from napari.plugins._npe2 import get_readers
 
 rasterio = pytest.importorskip("rasterio")
 
@@ -15,6 +16,7 @@ from napari_segany.formats.geo_grid import GRID_KEY, GeoGrid  # noqa: E402
 from napari_segany.formats.geo_labels import write_label_geotiff  # noqa: E402
 from napari_segany.formats.geo_pyramid import VIEW_KEY, RasterView  # noqa: E402
 from napari_segany.widgets import geo_reader  # noqa: E402
+from napari_segany.widgets.geo_opening import choose_rasters, open_rasters  # noqa: E402
 from napari_segany.widgets.geo_reader import get_geo_reader, raster_layer  # noqa: E402
 
 TRANSFORM = (0.5, 0.0, 500_000.0, 0.0, -0.5, 5_400_000.0)
@@ -43,7 +45,7 @@ def pixels() -> np.ndarray:
 
 
 def opened(viewer, path):
-    return viewer.open(str(path), plugin="napari-segany")
+    return open_rasters(viewer, [path])
 
 
 def test_a_raster_opens_in_its_colours_as_multiscale_with_its_place(viewer, pixels, tmp_path):
@@ -97,7 +99,7 @@ def test_a_label_geotiff_opens_as_labels_in_its_place(viewer, tmp_path):
     labels[3:9, 4:20] = 5
     grid = GeoGrid(labels.shape, TRANSFORM, "EPSG:32633")
     write_label_geotiff(tmp_path / "houses.geo.tif", labels, grid)
-    (layer,) = opened(viewer, tmp_path / "houses.geo.tif")
+    (layer,) = viewer.open(str(tmp_path / "houses.geo.tif"), plugin="napari-segany")
     assert type(layer).__name__ == "Labels"
     np.testing.assert_array_equal(layer.data, labels)
     assert layer.metadata[GRID_KEY].transform == TRANSFORM
@@ -121,6 +123,21 @@ def test_micrographs_and_label_tiffs_are_left_to_others(pixels, tmp_path):
     assert get_geo_reader([str(labels)]) is None
 
 
+def test_napari_does_not_ask_which_reader_a_tiff_is_for(pixels, tmp_path):
+    write(tmp_path / "town.tif", pixels)
+    assert set(get_readers(tmp_path / "town.tif")) == {"napari"}
+    assert set(get_readers(tmp_path / "town.vrt")) == {"napari-segany"}
+
+
+def test_rasters_are_chosen_in_a_dialog(viewer, pixels, tmp_path, monkeypatch):
+    from qtpy.QtWidgets import QFileDialog
+
+    paths = [str(write(tmp_path / f"{name}.tif", pixels[:1, :9, :9])) for name in "ab"]
+    monkeypatch.setattr(QFileDialog, "getOpenFileNames", lambda *args: (paths, ""))
+    choose_rasters(viewer)
+    assert [layer.name for layer in viewer.layers] == ["a (band 1)", "b (band 1)"]
+
+
 def test_a_world_file_is_a_place(viewer, pixels, tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", pixels[0])
     (tmp_path / "a.tfw").write_text("0.5\n0\n0\n-0.5\n500000.25\n5399999.75\n")
@@ -136,7 +153,7 @@ def test_a_vrt_opens(viewer, pixels, tmp_path):
         <SimpleSource><SourceFilename relativeToVRT="1">{source.name}</SourceFilename><SourceBand>1</SourceBand>
         </SimpleSource></VRTRasterBand></VRTDataset>"""
     )
-    (layer,) = opened(viewer, tmp_path / "a.vrt")
+    (layer,) = viewer.open(str(tmp_path / "a.vrt"), plugin="napari-segany")
     np.testing.assert_array_equal(np.asarray(layer.data), pixels[0, :50, :60])
 
 

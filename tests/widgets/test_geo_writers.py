@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tifffile
 from napari.layers import Image
 from napari.utils.notifications import notification_manager
 
@@ -17,6 +18,7 @@ from napari_segany.formats.geo_pyramid import VIEW_KEY  # noqa: E402
 from napari_segany.widgets import geo_place  # noqa: E402
 from napari_segany.widgets.file_writers import NotSavedError  # noqa: E402
 from napari_segany.widgets.geo_metadata import inherited_place  # noqa: E402
+from napari_segany.widgets.geo_opening import open_rasters  # noqa: E402
 from napari_segany.widgets.objects import OWNER_KEY  # noqa: E402
 
 SHAPE = (60, 80)
@@ -39,7 +41,7 @@ def raster(viewer, tmp_path, monkeypatch):
     profile = {"driver": "GTiff", "crs": "EPSG:32633", "transform": rasterio.Affine(*TRANSFORM), "nodata": -1}
     with rasterio.open(path, "w", count=1, height=60, width=80, dtype="int16", **profile) as file:
         file.write(pixels)
-    (layer,) = viewer.open(str(path), plugin="napari-segany")
+    (layer,) = open_rasters(viewer, [path])
     return layer
 
 
@@ -97,6 +99,25 @@ def test_the_place_goes_along_without_the_image(viewer, raster, labels, tmp_path
     (path,) = viewer.add_labels(labels, metadata=place).save(str(tmp_path / "houses.geo.tif"))
     with rasterio.open(path) as file:
         assert not file.read(1)[:, :10].any(), "the raster's file still tells what is nodata"
+
+
+@pytest.mark.parametrize("is_placed", [True, False])
+def test_of_an_image_that_napari_opened_the_file_tells_the_place(viewer, raster, labels, tmp_path, is_placed):
+    viewer.layers.clear()
+    path = tmp_path / "town.tif"
+    if not is_placed:
+        path = tmp_path / "cells.tif"
+        tifffile.imwrite(path, np.zeros(SHAPE, np.uint8))
+    viewer.open(str(path), plugin="napari")
+    layer = viewer.add_labels(labels, name="houses")
+    if not is_placed:
+        with pytest.raises(NotSavedError, match="has no place on Earth"):
+            layer.save(str(tmp_path / "houses.geo.tif"))
+        return
+    layer.save(str(tmp_path / "houses.geo.tif"))
+    with rasterio.open(tmp_path / "houses.geo.tif") as file:
+        assert tuple(file.transform)[:6] == TRANSFORM
+        assert not file.read(1)[:, :10].any(), "nodata is known of the file too"
 
 
 def test_accepted_objects_inherit_the_place(viewer, session, raster):

@@ -1,16 +1,25 @@
-"""Where the objects of a Labels layer lie on Earth: its own grid, or that of the image they are of. Knows no Qt."""
+"""Where the objects of a Labels layer lie on Earth: its own grid, or that of the image they are of. Knows no Qt.
+
+An image that napari's own reader opened has no grid in its metadata; its file is asked, if it tells a place.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from napari.layers import Image
+
+from napari_segany.formats.geo_bands import choose_bands
+from napari_segany.formats.geo_extra import GeoMissingError
 from napari_segany.formats.geo_grid import GRID_KEY, GeoGrid
 from napari_segany.formats.geo_pyramid import VIEW_KEY, RasterView
-from napari_segany.formats.geo_raster import Raster
+from napari_segany.formats.geo_raster import Raster, read_raster
+from napari_segany.widgets.geo_reader import has_place
 from napari_segany.widgets.labels_source import LabelsSource, LayerTuple, shown_images
+from napari_segany.widgets.layers import spatial_shape
 from napari_segany.widgets.objects import OWNER_KEY
 
 
@@ -51,39 +60,64 @@ def place_of(source: LabelsSource, layers: Sequence[LayerTuple]) -> LabelsPlace:
     ValueError
         Where no grid of the labels' size is known, or more than one.
     """
-    found = list(_fitting(source, layers))
-    places = list(dict.fromkeys(grid for grid, _ in found))
+    found = _fitting(source, layers)
+    places = list(dict.fromkeys(one.grid for one in found))
     if len(places) != 1:
         raise ValueError(
             f"The layer {source.name!r} has no place on Earth: "
             + ("several rasters of its size are open" if places else "no raster of its size is open")
-            + "; open the raster that it is of with napari-segany, or save in a format without a place."
+            + "; open the raster that it is of, or save in a format without a place."
         )
-    views = [view for _, view in found if isinstance(view, RasterView)]
-    if not views:
+    shown = [one.shown for one in found if one.shown is not None]
+    if not shown:
         return LabelsPlace(places[0])
-    raster, bands = views[0].raster, views[0].choice.bands
+    raster, bands = shown[0]
     if Path(raster.path).is_file():
         return LabelsPlace(places[0], raster, bands)
     return LabelsPlace(places[0], lost=raster.path)
 
 
-def _fitting(source: LabelsSource, layers: Sequence[LayerTuple]) -> Iterator[tuple[GeoGrid, Any]]:
-    """Yield the grids of the labels' size, with what is shown of their rasters: the best known alone, or all."""
+@dataclass(frozen=True)
+class _Placed:
+    """A grid, and which bands of which raster are shown on it, where that is known."""
+
+    grid: GeoGrid
+    shown: tuple[Raster, tuple[int, ...]] | None = None
+
+
+def _fitting(source: LabelsSource, layers: Sequence[LayerTuple]) -> list[_Placed]:
+    """Return the places that labels may have: the best known alone, or all."""
     own = source.meta.get("metadata") or {}
-    images = shown_images()
-    owners = [image.metadata for image in images if image.unique_id == own.get(OWNER_KEY)]
-    others = [image.metadata for image in images] + [meta.get("metadata") or {} for _, meta, _ in layers]
-    for group in ([own], owners, others):
-        fitting = [metadata for metadata in group if _fits(metadata, source.size)]
-        if fitting:
-            grids = {metadata[GRID_KEY] for metadata in fitting}
+    images = [(image, _image_place(image, source.size)) for image in shown_images()]
+    owners = [placed for image, placed in images if image.unique_id == own.get(OWNER_KEY)]
+    saved = [_known_place(meta.get("metadata") or {}, source.size) for _, meta, _ in layers]
+    others = [placed for _, placed in images] + saved
+    for group in ([_known_place(own, source.size)], owners, others):
+        if fitting := [placed for placed in group if placed is not None]:
+            grids = {placed.grid for placed in fitting}
             # One says where the labels lie; what is nodata may be known of another one on the same grid.
-            alike = [metadata for metadata in others if metadata.get(GRID_KEY) in grids]
-            yield from ((metadata[GRID_KEY], metadata.get(VIEW_KEY)) for metadata in [*fitting, *alike])
-            return
+            return fitting + [placed for placed in others if placed is not None and placed.grid in grids]
+    return []
 
 
-def _fits(metadata: Mapping[str, Any], size: tuple[int, int]) -> bool:
-    grid = metadata.get(GRID_KEY)
-    return isinstance(grid, GeoGrid) and grid.has_place and grid.size == size
+def _known_place(metadata: Mapping[str, Any], size: tuple[int, int]) -> _Placed | None:
+    """Return the place that a layer's metadata tell; None where they tell none of this size."""
+    grid, view = metadata.get(GRID_KEY), metadata.get(VIEW_KEY)
+    if not isinstance(grid, GeoGrid) or not grid.has_place or grid.size != size:
+        return None
+    return _Placed(grid, (view.raster, view.choice.bands) if isinstance(view, RasterView) else None)
+
+
+def _image_place(image: Image, size: tuple[int, int]) -> _Placed | None:
+    """Return the place of an image, by its metadata or else by its file."""
+    if GRID_KEY in image.metadata or not image.source.path or spatial_shape(image)[-2:] != size:
+        return _known_place(image.metadata, size)
+    path = Path(image.source.path)
+    if not has_place(path):
+        return None
+    try:
+        raster = read_raster(path)
+        bands = choose_bands(raster, None).bands
+    except (GeoMissingError, OSError, ValueError):
+        return None
+    return _Placed(raster.grid, (raster, bands)) if raster.grid.has_place and raster.grid.size == size else None

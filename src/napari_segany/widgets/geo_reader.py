@@ -34,10 +34,13 @@ _HEAD = 4096
 
 
 def get_geo_reader(path: str | list[str]) -> Callable[[str], list[Any]] | None:
-    """Return what reads a raster; None for TIFF files that have no place on Earth, and for lists to be stacked."""
-    if not isinstance(path, str) or path.lower().endswith(_LABEL_ENDINGS) or not _has_place(Path(path)):
+    """Return what reads a raster; None for files that have no place on Earth, and for lists to be stacked.
+
+    Napari asks it for ``*.vrt`` and ``*.geo.tif`` only: see `geo_opening`.
+    """
+    if not isinstance(path, str) or path.lower().endswith(_LABEL_ENDINGS) or not has_place(Path(path)):
         return None
-    return telling(_read)
+    return telling(read_place)
 
 
 def raster_layer(
@@ -85,7 +88,29 @@ def raster_layer(
     return levels, {**meta, "multiscale": True}, "image"
 
 
-def _read(path: Path) -> list[LayerTuple]:
+def has_place(path: Path) -> bool:
+    """Tell without the extra whether a file is a raster with a place on Earth (GeoTIFF, COG, VRT, world file)."""
+    if path.suffix.lower() == ".vrt":
+        return b"<VRTDataset" in _head(path)
+    if any(path.with_suffix(ending).is_file() for ending in _WORLD_FILES):
+        return True
+    try:
+        with tifffile.TiffFile(path) as file:
+            return any(tag in file.pages.first.tags for tag in _PLACE_TAGS)
+    except (OSError, ValueError, LookupError, struct.error):  # TiffFileError is a ValueError
+        return False
+
+
+def read_place(path: Path) -> list[LayerTuple]:
+    """Return a raster, or the labels of a label GeoTIFF, as napari's readers do.
+
+    Raises
+    ------
+    OSError
+        Where the file cannot be read.
+    ValueError
+        For a file that is no raster, or where a library of the extra `geo` is not installed.
+    """
     try:
         if not holds_labels(path):
             return [raster_layer(path)]
@@ -112,19 +137,6 @@ def _scale(grid: GeoGrid) -> dict[str, Any]:
     if unit is None:
         return {}
     return {"scale": [side * unit for side in grid.pixel_size], "units": ["m", "m"]}
-
-
-def _has_place(path: Path) -> bool:
-    """Tell without the extra whether a file is a raster with a place on Earth."""
-    if path.suffix.lower() == ".vrt":
-        return b"<VRTDataset" in _head(path)
-    if any(path.with_suffix(ending).is_file() for ending in _WORLD_FILES):
-        return True
-    try:
-        with tifffile.TiffFile(path) as file:
-            return any(tag in file.pages.first.tags for tag in _PLACE_TAGS)
-    except (OSError, ValueError, LookupError, struct.error):  # TiffFileError is a ValueError
-        return False
 
 
 def _head(path: Path) -> bytes:

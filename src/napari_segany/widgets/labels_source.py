@@ -14,6 +14,7 @@ import numpy as np
 from napari.layers import Image
 from numpy.typing import NDArray
 
+from napari_segany.formats.geo_pyramid import VIEW_KEY, RasterView
 from napari_segany.formats.record import MaskRecord
 from napari_segany.widgets.candidate_layers import PREVIEW_KEY
 from napari_segany.widgets.kept_masks import MASKS_KEY, KeptMasks, PlaneIndex, present_masks
@@ -116,9 +117,18 @@ def image_name(source: LabelsSource, layers: Sequence[LayerTuple]) -> str:
     alike = [image for image in images if spatial_shape(image) == source.shape]
     for found in (owners, alike):
         if len(found) == 1:
-            return Path(found[0].source.path).name if found[0].source.path else str(found[0].name)
+            file = file_of(found[0])
+            return str(found[0].name) if file is None else file.name
     names = [str(meta["name"]) for _, meta, kind in layers if kind == "image" and meta.get("name")]
     return names[0] if len(names) == 1 else source.name
+
+
+def file_of(image: Image) -> Path | None:
+    """Return the file that an image was opened from; None where it is not known."""
+    if image.source.path:
+        return Path(image.source.path)
+    view = image.metadata.get(VIEW_KEY)
+    return Path(view.raster.path) if isinstance(view, RasterView) else None
 
 
 def shown_images() -> list[Image]:
