@@ -12,33 +12,53 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from napari_segany.engine.automatic import AutomaticMaskGenerator
     from napari_segany.engine.automatic_settings import AutomaticSettings
+    from napari_segany.engine.cache_places import CachePlaces
     from napari_segany.engine.embedding import ImageEmbedding
+    from napari_segany.engine.mask_cleaning import CleanUp
+    from napari_segany.engine.object_overlap import put_object
     from napari_segany.engine.prediction import Prediction
     from napari_segany.engine.predictor import Predictor
-    from napari_segany.formats.labels import to_labels
+    from napari_segany.engine.replay import image_digest
+    from napari_segany.formats.image_file import read_array
+    from napari_segany.formats.labels import to_labels, write_label_tiff
     from napari_segany.formats.record import MaskRecord
+    from napari_segany.formats.rle import RunLengths
 
 __version__ = "0.1.0"
 
 _HOME_OF = {
     "AutomaticMaskGenerator": "napari_segany.engine.automatic",
     "AutomaticSettings": "napari_segany.engine.automatic_settings",
+    "CachePlaces": "napari_segany.engine.cache_places",
+    "CleanUp": "napari_segany.engine.mask_cleaning",
     "ImageEmbedding": "napari_segany.engine.embedding",
     "MaskRecord": "napari_segany.formats.record",
     "Prediction": "napari_segany.engine.prediction",
     "Predictor": "napari_segany.engine.predictor",
+    "RunLengths": "napari_segany.formats.rle",
+    "image_digest": "napari_segany.engine.replay",
+    "put_object": "napari_segany.engine.object_overlap",
+    "read_array": "napari_segany.formats.image_file",
     "to_labels": "napari_segany.formats.labels",
+    "write_label_tiff": "napari_segany.formats.labels",
 }
 
 __all__ = [
     "AutomaticMaskGenerator",
     "AutomaticSettings",
+    "CachePlaces",
+    "CleanUp",
     "ImageEmbedding",
     "MaskRecord",
     "Prediction",
     "Predictor",
+    "RunLengths",
     "__version__",
+    "image_digest",
+    "put_object",
+    "read_array",
     "to_labels",
+    "write_label_tiff",
 ]
 
 

@@ -38,7 +38,7 @@ def test_cells_of_numpy_become_plain_and_nan_is_left_out(tmp_path):
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("version", 2, "version 2"),
+        ("version", 3, "version 3"),
         ("format", "COCO", "'COCO'"),
         ("planes", 5, "'planes' is 5"),
         ("prompts", {"points": [[1, "x"]], "labels": [], "boxes": [], "masks": []}, "could not convert"),

@@ -13,11 +13,13 @@ from typing import Any
 from napari_segany.formats.atomic import replacing
 from napari_segany.formats.json_fields import a_mapping, objects, read_json_object, reading
 from napari_segany.formats.rle import RunLengths
+from napari_segany.formats.session_log import PlaneIndex, SavedLog, planes_from_list, planes_to_list
 
 KIND = "napari-segany session"
-VERSION = 1
+VERSION = 2
+READABLE = (1, 2)
+"""Versions that can be read; the first one had no log, so that nothing can be made again from it."""
 
-PlaneIndex = tuple[int, ...]
 Position = tuple[float, ...]
 
 
@@ -53,7 +55,9 @@ class SavedSession:
     Attributes
     ----------
     image : Mapping
-        What tells the image from others: "name", "shape", "dtype", "digest".
+        What tells the image from others: "name", "shape", "dtype", "digest"; of a whole session also "path" (None for
+        an image that was not opened from a file), "ndim" (without colours), and "planes", the digests of those that
+        were worked on.
     model : str
         The model that answered last.
     saved_at : str
@@ -68,6 +72,12 @@ class SavedSession:
         The accepted objects as {label: mask}, by the plane's index along the leading axes; () for a 2-D image.
     rows : Mapping
         The features of the objects by label; plain values.
+    log : SavedLog, optional
+        How the objects came about; None where that is not known.
+    choices : Mapping
+        What else was chosen: "device", "overlap", "cleaning", "drafts" ...
+    versions : Mapping
+        Of this package and those that decide the masks, by name.
     """
 
     image: Mapping[str, Any]
@@ -79,6 +89,9 @@ class SavedSession:
     mask_prompts: tuple[SavedMaskPrompt, ...] = ()
     planes: Mapping[PlaneIndex, Mapping[int, RunLengths]] = field(default_factory=dict)
     rows: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    log: SavedLog | None = None
+    choices: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def objects(self) -> tuple[int, ...]:
@@ -100,11 +113,6 @@ def write_session(path: str | os.PathLike[str], saved: SavedSession) -> None:
         "boxes": saved.boxes,
         "masks": [{**vars(one), "mask": one.mask.to_dict()} for one in saved.mask_prompts],
     }
-    planes = [
-        {"index": index, "objects": [{"label": label, "rle": mask.to_dict()} for label, mask in masks.items()]}
-        for index, masks in saved.planes.items()
-        if masks
-    ]
     rows = [{"label": label, "features": _plain(row)} for label, row in saved.rows.items() if row]
     values = {
         "format": KIND,
@@ -113,8 +121,11 @@ def write_session(path: str | os.PathLike[str], saved: SavedSession) -> None:
         "model": saved.model,
         "image": dict(saved.image),
         "prompts": prompts,
-        "planes": planes,
+        "planes": planes_to_list(saved.planes),
         "rows": rows,
+        "log": None if saved.log is None else saved.log.to_dict(),
+        "choices": dict(saved.choices),
+        "versions": dict(saved.versions),
     }
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(values, allow_nan=False), encoding="utf-8")
@@ -132,14 +143,14 @@ def read_session(path: str | os.PathLike[str]) -> SavedSession:
     """
     values = read_json_object(path, "session")
     with reading(f"{Path(path).name} is no sound session file"):
-        if values.get("format") != KIND or values.get("version") != VERSION:
+        if values.get("format") != KIND or values.get("version") not in READABLE:
             raise ValueError(
-                f"it says {values.get('format')!r}, version {values.get('version')!r}; {KIND!r}, version {VERSION} "
-                "can be read"
+                f"it says {values.get('format')!r}, version {values.get('version')!r}; {KIND!r} up to version "
+                f"{VERSION} can be read"
             )
         try:
             return _session(values)
-        except (KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"a value is missing or of another kind ({error})") from None
 
 
@@ -153,13 +164,11 @@ def _session(values: Mapping[str, Any]) -> SavedSession:
         labels=tuple(str(one) for one in prompts["labels"]),
         boxes=tuple(tuple(_position(corner) for corner in box) for box in prompts["boxes"]),
         mask_prompts=tuple(_mask_prompt(one) for one in objects(prompts, "masks")),
-        planes={
-            tuple(int(place) for place in plane["index"]): {
-                int(one["label"]): RunLengths.from_dict(one["rle"]) for one in objects(plane, "objects")
-            }
-            for plane in objects(values, "planes")
-        },
+        planes=planes_from_list(values),
         rows={int(row["label"]): a_mapping(row, "features") for row in objects(values, "rows")},
+        log=None if values.get("log") is None else SavedLog.from_dict(a_mapping(values, "log")),
+        choices=a_mapping(values, "choices") if "choices" in values else {},
+        versions={name: str(number) for name, number in (values.get("versions") or {}).items()},
     )
 
 

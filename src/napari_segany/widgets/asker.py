@@ -15,6 +15,7 @@ from napari_segany.widgets.drafts import Candidate, Prompts
 from napari_segany.widgets.embedder import AnyPredictor
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.progress_runner import Runner, Task
+from napari_segany.widgets.provenance import Asked, without_logits
 from napari_segany.widgets.thumbnails import thumbnail
 
 if TYPE_CHECKING:  # the engine's embedding brings torch, which takes seconds to import
@@ -39,6 +40,10 @@ class Question:
         Returns the image of the plane, for the thumbnails.
     contrast_limits : tuple of float, optional
         How to show it.
+    refines : int, optional
+        Which candidate of the last answer `refine` is of.
+    earlier : tuple of Asked
+        The questions that led to that answer.
     """
 
     plane: Plane
@@ -48,6 +53,14 @@ class Question:
     embedding: ImageEmbedding
     read: Callable[[], ArrayLike]
     contrast_limits: tuple[float, float] | None
+    refines: int | None = None
+    earlier: tuple[Asked, ...] = ()
+
+    @property
+    def asked(self) -> tuple[Asked, ...]:
+        """The question, after those that it refines."""
+        kept = without_logits(_arguments(self), self.refine)
+        return (*self.earlier, Asked(kept, self.refines, self.contrast_limits))
 
 
 class Asker:

@@ -24,6 +24,7 @@ from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.layers import full_resolution, intensity_limits, read_plane
 from napari_segany.widgets.progress_runner import Runner
 from napari_segany.widgets.prompt_layers import PromptLayers
+from napari_segany.widgets.provenance import Answerer, Asked
 
 _SETTLE_MS = 150
 """How long a plane must stay before its embedding is begun: a slider passes many."""
@@ -186,7 +187,8 @@ class Conversation:
             logits if logits is not None and logits.size else None
         )  # an accepted mask that is open again has none
         read, limits = self._reader(plane), key.contrast_limits
-        self._asker.ask(Question(plane, prompts, refine, predictor, embedding, read, limits))
+        refines, earlier = (None, ()) if refine is None else (draft.selected, draft.asked)
+        self._asker.ask(Question(plane, prompts, refine, predictor, embedding, read, limits, refines, earlier))
 
     # --------------------------------------------------------------------- answers
 
@@ -194,6 +196,17 @@ class Conversation:
     def answered(self) -> Prompts:
         """The prompts that the candidates answer."""
         return self._draft.answered or Prompts()
+
+    @property
+    def asked(self) -> tuple[Asked, ...]:
+        """The questions that led to the candidates."""
+        return self._draft.asked
+
+    @property
+    def answerer(self) -> Answerer:
+        """What answers about the shown plane."""
+        key = self.key
+        return self._embedder.answerer(None if key is None else self._embedder.get(key))
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
@@ -224,7 +237,7 @@ class Conversation:
 
     def _answered(self, question: Question, candidates: tuple[Candidate, ...]) -> None:
         self._drafts[question.plane] = replace(
-            self._draft, answered=question.prompts, candidates=candidates, selected=0
+            self._draft, answered=question.prompts, candidates=candidates, selected=0, asked=question.asked
         )
         self._show()
         self.settled.emit()

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_segany.widgets.provenance import Asked
+
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]
 
@@ -125,16 +127,19 @@ class Draft:
         Best first.
     selected : int
         Which one is shown.
+    asked : tuple of Asked
+        The questions that led to the candidates; none for masks that were there before.
     """
 
     mask_prompt: ObjectPrompt | None = None
     answered: Prompts | None = None
     candidates: tuple[Candidate, ...] = ()
     selected: int = 0
+    asked: tuple[Asked, ...] = ()
 
     def unanswered(self) -> Draft:
         """Return the draft without its candidates (after a change of model)."""
-        return replace(self, answered=None, candidates=(), selected=0)
+        return replace(self, answered=None, candidates=(), selected=0, asked=())
 
     def packed(self) -> PackedDraft:
         """Return the draft with its masks packed, to be kept for long."""

@@ -13,7 +13,9 @@ from napari_segany.engine.prediction import Prediction
 from napari_segany.engine.progress import Progress, Steps
 from napari_segany.widgets.embedding_cache import EmbeddingCache, EmbeddingKey
 from napari_segany.widgets.geometry import Plane
+from napari_segany.widgets.predictor_facts import Digestible, is_rounded, weights_digest
 from napari_segany.widgets.progress_runner import Runner, Task
+from napari_segany.widgets.provenance import Answerer
 
 if TYPE_CHECKING:  # the engine's embedding brings torch, which takes seconds to import
     from napari_segany.engine.embedding import ImageEmbedding
@@ -131,6 +133,11 @@ class Embedder:
         """Return the embedding if it is there and its model is the loaded one."""
         return self.cache.get(key) if self._loaded == (key.model, key.device) else None
 
+    def answerer(self, embedding: ImageEmbedding | None) -> Answerer:
+        """Return what answers about an embedding: the loaded model, and how exact its embeddings are."""
+        digest, rounded = weights_digest(self.predictor), is_rounded(self.predictor, embedding)
+        return Answerer(self.model, self.device, digest, rounded)
+
     def cancel(self) -> None:
         """Stop the work; it begins anew with the next `want`."""
         was_working = self.state.phase == "working"
@@ -207,7 +214,10 @@ class Embedder:
 
 def _loading_steps(load: LoadPredictor, model: str, device: str) -> Steps[AnyPredictor]:
     yield Progress(0, 0, f"Loading the model {model}")
-    return load(model, device)
+    predictor = load(model, device)
+    if isinstance(predictor, Digestible):  # now, where nobody waits for it: the session's file tells the weights
+        yield from predictor.digest_steps()
+    return predictor
 
 
 def _encoding_steps(

@@ -13,12 +13,12 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 from psygnal import Signal
 
+from napari_segany.engine.object_overlap import OverlapRule, writable_pixels
 from napari_segany.widgets.drafts import Candidate, ObjectPrompt, Prompts
 from napari_segany.widgets.geo_metadata import inherited_place
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.layers import follow, insert_below, placement, spatial_shape
 from napari_segany.widgets.object_changes import ObjectsChange
-from napari_segany.widgets.object_overlap import OverlapRule, writable_pixels
 from napari_segany.widgets.object_table import AREA, Row, counted, edited, origin_of, rows_of, with_rows
 from napari_segany.widgets.pixel_changes import PixelChange, plane_change
 
@@ -55,7 +55,8 @@ class Added:
 class ObjectsLayer:
     """Accepted objects of one image.
 
-    Emits `changed` with what undoes a change, and `touched` with the pixels of every change, those of undo too.
+    Emits `changed` with what undoes a change, `touched` with the pixels of every change, those of undo too, and
+    `replaced` when somebody else gave the layer other data.
 
     Parameters
     ----------
@@ -76,6 +77,7 @@ class ObjectsLayer:
     released = Signal(object)
     changed = Signal(ObjectsChange)
     touched = Signal(PixelChange)
+    replaced = Signal(object)
 
     def __init__(self, viewer: ViewerModel, image: Image) -> None:
         self.layer: Labels | None = None
@@ -366,6 +368,8 @@ class ObjectsLayer:
         """Count the objects of other data: those that are gone lose their rows."""
         if self.layer is None or self.is_writing:
             return
+        if event is not None:
+            self.replaced.emit(self.layer)
         data = np.asarray(self.layer.data)
         self._highest = int(np.max(data, initial=0))
         self._all_counted = (

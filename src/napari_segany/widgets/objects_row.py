@@ -9,7 +9,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QGridLayout, QPushButton, QSpinBox, QVBoxLayout, QWidget
 
 from napari_segany.engine.mask_cleaning import LARGEST_RADIUS, CleanUp
-from napari_segany.widgets.object_overlap import OverlapRule
+from napari_segany.engine.object_overlap import OverlapRule
 
 OVERLAP_TEXTS: dict[OverlapRule, str] = {
     "keep": "others keep theirs",

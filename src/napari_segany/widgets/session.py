@@ -8,12 +8,14 @@ napari's console is this object::
     session.next_candidate()
     session.accept()                        # -> the label in the layer `objects`
     session.undo()                          # prompts, accepted objects, edits and brush strokes, one by one
+    session.files.save("cells.session.json")   # and open; files.script() is the same as a script
     session.editor.delete([3])              # merge, split, clean_up and reopen too: see `ObjectEditor`
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 from psygnal import Signal
 
+from napari_segany.engine.object_overlap import OverlapRule
 from napari_segany.engine.progress import Steps
 from napari_segany.widgets.advice import advice
 from napari_segany.widgets.conversation import Conversation
@@ -32,10 +35,12 @@ from napari_segany.widgets.history import History
 from napari_segany.widgets.history_recorder import Recorder
 from napari_segany.widgets.layers import unwrap
 from napari_segany.widgets.object_editor import ObjectEditor
-from napari_segany.widgets.object_overlap import OverlapRule
 from napari_segany.widgets.objects import NothingToAddError, ObjectsLayer
 from napari_segany.widgets.progress_runner import Runner
 from napari_segany.widgets.prompt_layers import FOREGROUND, PromptLayers
+from napari_segany.widgets.provenance import Answerer, Asked
+from napari_segany.widgets.session_choices import present_choices
+from napari_segany.widgets.session_files import SessionFiles
 from napari_segany.widgets.session_image import SessionImage
 from napari_segany.widgets.session_objects import SessionObjects
 
@@ -66,6 +71,8 @@ class PromptSession:
         The layers that take prompts.
     overlap : str
         What becomes of pixels that other objects have, when a mask is accepted, see `OverlapRule`.
+    files : SessionFiles
+        Saves the session, opens it again, and writes it as a script.
     status : str
         What is the matter, and what to do next, in one sentence.
     """
@@ -101,7 +108,9 @@ class PromptSession:
         self._embedder = Embedder(runner, load_predictor, cache_bytes, model=model, device=device)
         self._conversation = Conversation(self.viewer, runner, self._embedder, self.prompt_layers)
         asked = (self._conversation, self.prompt_layers)
-        self._work = SessionObjects(self.viewer, runner, *asked, self._say, model=lambda: self.model, folder=autosave)
+        choices = partial(present_choices, self)
+        self._work = SessionObjects(self.viewer, runner, *asked, self._say, choices=choices, folder=autosave)
+        self.files = SessionFiles(self, self._work, runner, self._say)
         self._recorder = self._work.recorder
         parts = (self._embedder, self._conversation, self.prompt_layers, self._work)
         self._chosen = SessionImage(self.viewer, runner, *parts, self._say)
@@ -241,6 +250,16 @@ class PromptSession:
     def candidates(self) -> tuple[Candidate, ...]:
         """What the model offers for the prompts, best first."""
         return self._conversation.candidates
+
+    @property
+    def asked(self) -> tuple[Asked, ...]:
+        """The questions that led to them, each refining the one before."""
+        return self._conversation.asked
+
+    @property
+    def answerer(self) -> Answerer:
+        """What answers: model, device, digest of the weights."""
+        return self._conversation.answerer
 
     @property
     def selected(self) -> int:

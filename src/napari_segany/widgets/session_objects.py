@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 
+from napari_segany.engine.object_overlap import OverlapRule
 from napari_segany.formats.session_file import SavedSession
 from napari_segany.widgets.brush import Brush
 from napari_segany.widgets.conversation import Conversation
@@ -17,14 +19,15 @@ from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.history_recorder import Recorder
 from napari_segany.widgets.layers import object_on_plane, unwrap
 from napari_segany.widgets.object_editor import ObjectEditor
-from napari_segany.widgets.object_overlap import OverlapRule
 from napari_segany.widgets.object_reopening import Reopener
 from napari_segany.widgets.objects import Added, ObjectsLayer
 from napari_segany.widgets.objects_outline import ObjectsOutline
 from napari_segany.widgets.progress_runner import Runner
 from napari_segany.widgets.prompt_layers import PromptLayers
+from napari_segany.widgets.provenance import Accepted
 from napari_segany.widgets.session_restoring import present_state, put_state_back
 from napari_segany.widgets.session_saving import Autosave
+from napari_segany.widgets.work_log import WorkLog
 
 
 class SessionObjects:
@@ -42,8 +45,8 @@ class SessionObjects:
         Receives sentences for the user.
     runner : Runner
         Saves in the background.
-    model : callable
-        Returns the name of the model.
+    choices : callable
+        Returns what was chosen besides the prompts, to be saved.
     folder : Path, optional
         Where the work is saved by itself; nowhere without.
 
@@ -53,6 +56,8 @@ class SessionObjects:
         The objects; None without an image.
     recorder, editor : Recorder, ObjectEditor
         The history, and what people do with the objects.
+    log : WorkLog
+        How the objects came about.
     saving : Autosave or None
         Saves the work by itself, where a folder is given for that.
     """
@@ -65,7 +70,7 @@ class SessionObjects:
         prompt_layers: PromptLayers,
         say: Callable[[str], None],
         *,
-        model: Callable[[], str],
+        choices: Callable[[], dict[str, Any]],
         folder: Path | None = None,
     ) -> None:
         self.layer: ObjectsLayer | None = None
@@ -79,9 +84,12 @@ class SessionObjects:
         self._outline = ObjectsOutline(viewer, self._made, prompt_layers.lowest)
         self.editor = ObjectEditor(self.recorder, self._reopener, self._outline, say)
         self._brush = Brush(say)
-        self._model, self._say = model, say
+        self._say = say
         self._image: Image | None = None
-        self.saving = None if folder is None else Autosave(folder, runner, self._state, say)
+        self._logs: dict[str, WorkLog] = {}
+        self.log = WorkLog()
+        self._choices = choices
+        self.saving = None if folder is None else Autosave(folder, runner, self.state, say)
         if self.saving is not None:
             self.recorder.changed.connect(self.saving.changed)
 
@@ -97,12 +105,18 @@ class SessionObjects:
         """
         if self.saving is not None:
             self.saving.turn_to(image)
+        self.log.leave(None if self.layer is None else self.layer.layer)
         self._image = image
+        self.log = WorkLog() if image is None else self._logs.setdefault(image.unique_id, WorkLog())
         before, self.layer = self.layer, None if image is None else ObjectsLayer(self._viewer, image)
         if self.layer is not None:
             self.layer.taken_up.connect(self._made)
             self.layer.released.connect(self._released)
+            self.layer.taken_up.connect(self.log.take_up)
+            self.layer.touched.connect(self.log.note)
+            self.layer.replaced.connect(self.log.begin_anew)
             if self.saving is not None:
+                self.saving.log = self.log
                 self.layer.taken_up.connect(self.saving.layer_taken_up)
                 self.layer.touched.connect(self.saving.pixels_changed)
         self._brush.turn_to(self.layer)
@@ -147,7 +161,8 @@ class SessionObjects:
             raise ValueError("no image is chosen; call choose_image with an Image layer")
         if self.editor.clean_accepted:
             candidate = replace(candidate, mask=self.editor.cleaning.apply(candidate.mask))
-        with self.recorder.step("accepted object"):
+        asked, chosen, answerer = (getattr(self._conversation, name) for name in ("asked", "selected", "answerer"))
+        with self.recorder.step("accepted object"), self.log.explaining() as explanations:
             added = self.layer.add(
                 plane,
                 candidate,
@@ -156,6 +171,9 @@ class SessionObjects:
                 overlap=overlap,
                 below=self._conversation.layers.lowest() or self._prompt_layers.lowest(),
             )
+            cleaning = self.editor.cleaning if self.editor.clean_accepted else None
+            if asked:
+                explanations.append(Accepted(plane, asked, chosen, answerer, added.label, overlap, cleaning))
             self._reopener.drop()
         return added
 
@@ -167,27 +185,43 @@ class SessionObjects:
         saved = self.saving.read_earlier()
         if saved is None:
             return False
-        with self.recorder.step("restoring"):
-            put_state_back(saved, self.recorder, self._conversation, self._prompt_layers, self.layer)
-        self._say(
-            f"Restored {len(saved.objects)} objects and the prompts of {saved.saved_at[:16].replace('T', ' ')}."
-        )
+        self.put_back(saved)
         return True
+
+    def put_back(self, saved: SavedSession) -> None:
+        """Have the prompts and objects of a saved session in place of the present ones, as a step of the history.
+
+        Raises
+        ------
+        ValueError
+            Without an image.
+        """
+        if self.layer is None:
+            raise ValueError("no image is chosen; call choose_image with an Image layer")
+        with self.recorder.step("restoring"), self.log.explaining() as explanations:
+            put_state_back(saved, self.recorder, self._conversation, self._prompt_layers, self.layer)
+            if saved.log is not None:
+                explanations.append(saved.log)
+        when = saved.saved_at[:16].replace("T", " ")
+        self._say(f"Restored {len(saved.objects)} objects and the prompts of {when}.")
 
     def save_now(self) -> None:
         """Save what is due, before something of it goes."""
         if self.saving is not None:
             self.saving.save_now()
 
-    def _state(self) -> SavedSession | None:
+    def state(self, *, even_untouched: bool = False) -> SavedSession | None:
+        """Return prompts, rows and choices as they are; None where nothing was done yet."""
         history = self.recorder.history
-        if self._image is None or not (history.can_undo or history.can_redo):
+        if self._image is None or not (even_untouched or history.can_undo or history.can_redo):
             return None
-        return present_state(self._model(), self._conversation, self._prompt_layers, self.layer)
+        state = present_state(self._conversation, self._prompt_layers, self.layer)
+        return replace(state, model=self._conversation.answerer.model, choices=self._choices())
 
     def forget_image(self, image: Image) -> None:
         """Drop the history of an image that has gone, or has other data now."""
         self.recorder.forget_image(image)
+        self._logs.pop(image.unique_id, None)
 
     def forget(self, layer: object) -> bool:
         """Take note that a layer is gone from the viewer; return whether it was the layer of objects."""

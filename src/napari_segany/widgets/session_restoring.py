@@ -20,14 +20,14 @@ from napari_segany.widgets.session_saving import now
 
 
 def present_state(
-    model: str, conversation: Conversation, prompt_layers: PromptLayers, objects: ObjectsLayer | None
+    conversation: Conversation, prompt_layers: PromptLayers, objects: ObjectsLayer | None
 ) -> SavedSession:
-    """Return prompts and rows of objects as they are now; image and masks are added when it is saved."""
+    """Return prompts and rows of objects as they are now; the rest is added when it is saved."""
     layer = None if objects is None else objects.layer
     marks = prompt_layers.marks
     return SavedSession(
         image={},
-        model=model,
+        model="",
         saved_at=now(),
         points=marks.points,
         labels=marks.labels,

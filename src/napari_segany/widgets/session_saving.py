@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ from napari_segany.formats.session_file import PlaneIndex, SavedSession, read_se
 from napari_segany.widgets.layers import full_resolution, spatial_shape
 from napari_segany.widgets.pixel_changes import PixelChange
 from napari_segany.widgets.progress_runner import Runner
+from napari_segany.widgets.work_log import WorkLog
 
 FOLDER_VARIABLE = "SEGANY_DATA"
 """The environment variable that names the folder of saved sessions."""
@@ -84,6 +88,7 @@ class Autosave:
         self._earlier: Path | None = None
         self._planes: Planes = {}
         self._dirty: set[PlaneIndex] | None = None
+        self.log = WorkLog()
         self._is_due = self._is_saving = self._was_refused = False
 
     # ------------------------------------------------------------------- what it is about
@@ -156,7 +161,11 @@ class Autosave:
         steps = self._steps()
         if steps is not None:
             self._is_saving = True
-            self._runner.start("Saving the session", steps, done=lambda _: self._over(None), failed=self._over)
+            self._runner.start("Saving the session", steps, done=self._saved, failed=self._over)
+
+    def _saved(self, saved: SavedSession) -> None:
+        _forget_oldest(self._folder)
+        self._over(None)
 
     def _over(self, error: Exception | None) -> None:
         self._is_saving = False
@@ -171,7 +180,7 @@ class Autosave:
             self._was_refused = True
             self._say(f"The session is not saved by itself: {error}")
 
-    def _steps(self) -> Steps[None] | None:
+    def _steps(self) -> Steps[SavedSession] | None:
         state = self._describe()
         if self._image is None or state is None:
             return None
@@ -180,37 +189,77 @@ class Autosave:
         self._dirty = set()
         if self._path == self._earlier and self._path.is_file():
             self._earlier = self._aside
-            return _saving_steps(state, layer, planes, dirty, self._path, self._aside)
-        return _saving_steps(state, layer, planes, dirty, self._path, None)
+            return saving_steps(state, layer, planes, dirty, self.log, self._path, self._aside)
+        return saving_steps(state, layer, planes, dirty, self.log, self._path)
 
 
-def _saving_steps(
+def saving_steps(
     state: SavedSession,
     layer: Labels | None,
     planes: Planes,
     dirty: set[PlaneIndex] | None,
+    log: WorkLog,
     path: Path,
-    aside: Path | None,
-) -> Steps[None]:
+    aside: Path | None = None,
+) -> Steps[SavedSession]:
+    """Encode what has changed and write a session, whole or not at all.
+
+    Parameters
+    ----------
+    state : SavedSession
+        The session, but for its objects and log.
+    layer : Labels, optional
+        The objects.
+    planes : dict
+        Objects that are encoded already, by plane; brought up to date.
+    dirty : set, optional
+        Which planes have changed; all of them where not given.
+    log : WorkLog
+        How the objects came about.
+    path, aside : Path
+        The file, and where to put the one that is there first.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     if aside is not None:
         path.replace(aside)
-    if layer is not None:
-        leading = layer.data.shape[:-2]
-        wanted = sorted(np.ndindex(*leading) if dirty is None else dirty)
+    saved = yield from whole_state_steps(state, None if layer is None else layer.data, log, planes, dirty)
+    write_session(path, saved)
+    return saved
+
+
+def whole_state_steps(
+    state: SavedSession,
+    objects: Any,
+    log: WorkLog,
+    planes: Planes | None = None,
+    dirty: set[PlaneIndex] | None = None,
+) -> Steps[SavedSession]:
+    """Return a session with its objects, its log and the versions; see `saving_steps`."""
+    planes = {} if planes is None else planes
+    if objects is not None:
+        wanted = sorted(np.ndindex(*objects.shape[:-2]) if dirty is None else dirty)
         for number, index in enumerate(wanted):
             yield Progress(number, len(wanted), "Saving the session")
-            planes[index] = run_lengths_by_label(np.asarray(layer.data[index]))
+            planes[index] = run_lengths_by_label(np.asarray(objects[index]))
     yield Progress(1, 1, "Saving the session")
-    objects = {index: masks for index, masks in planes.items() if masks}
-    write_session(path, replace(state, planes=objects))
-    _forget_oldest(path.parent)
+    kept = {index: masks for index, masks in planes.items() if masks}
+    return replace(state, planes=kept, log=(yield from log.saved_steps()), versions=versions())
 
 
 def _forget_oldest(folder: Path) -> None:
     files = sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime)
     for path in files[:-_FILES_KEPT]:
         path.unlink(missing_ok=True)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what decides the masks, by name."""
+    names = ("napari-segany", "torch", "numpy", "pillow", "napari")
+    found = {"python": platform.python_version()}
+    for name in names:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def now() -> str:

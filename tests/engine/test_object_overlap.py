@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from napari_segany.widgets.object_overlap import OVERLAP_RULES, writable_pixels
+from napari_segany.engine.object_overlap import OVERLAP_RULES, writable_pixels
 
 SHAPE = (6, 7)
 

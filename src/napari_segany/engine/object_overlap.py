@@ -1,4 +1,4 @@
-"""Which pixels a new object takes where others are already. Numpy only: knows neither napari nor Qt."""
+"""Which pixels a new object takes where others are already, and a label image with it in. Numpy only, no model."""
 
 from __future__ import annotations
 
@@ -43,3 +43,43 @@ def writable_pixels(mask: NDArray[np.bool_], present: NDArray[Any], own: int, ru
         area = int(mask.sum())
         takes |= np.isin(present, [label for label in covered if int((present == label).sum()) > area])
     return mask & takes
+
+
+def put_object(
+    labels: NDArray[Any], mask: NDArray[np.bool_], label: int, *, overlap: OverlapRule = "keep"
+) -> NDArray[np.bool_]:
+    """Write an object into a label image, as accepting it in napari does.
+
+    Pixels that the label has outside of the mask become background: the mask takes the place of an earlier form of
+    the same object.
+
+    Parameters
+    ----------
+    labels : numpy.ndarray
+        (H, W) labels; changed in place. Its type must hold `label`.
+    mask : numpy.ndarray
+        (H, W) bool.
+    label : int
+        The object's number, from 1.
+    overlap : str
+        What becomes of pixels of other objects, see `OverlapRule`.
+
+    Returns
+    -------
+    numpy.ndarray
+        (H, W) bool, the pixels that the object has now.
+
+    Raises
+    ------
+    ValueError
+        For another rule, a number that is none, or arrays of different shapes.
+    """
+    highest = np.iinfo(labels.dtype).max
+    if not 1 <= label <= highest:
+        raise ValueError(f"the object's number is {label}; a label image of type {labels.dtype} holds 1 to {highest}")
+    if mask.shape != labels.shape:
+        raise ValueError(f"the mask has the shape {mask.shape} and the labels {labels.shape}; give both of one plane")
+    writable = writable_pixels(mask, labels, label, overlap)
+    labels[(labels == label) & ~writable] = 0
+    labels[writable] = label
+    return writable

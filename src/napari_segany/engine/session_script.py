@@ -1,0 +1,166 @@
+"""A saved session as a Python script that makes the same labels with the names of the package. Text only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pprint import pformat
+from typing import Any
+
+import numpy as np
+
+from napari_segany.formats.session_file import SavedSession
+from napari_segany.formats.session_log import PlaneMasks, SavedAnswer, SavedQuestion
+
+_WIDTH = 100
+
+
+def session_script(saved: SavedSession) -> str:
+    """Return a script that makes the objects of a session, in the array `labels`, and the mask under work, in `mask`.
+
+    Run with the name of a TIFF, it writes the labels there. It reads the image from where the session has it; for an
+    image without a file it says what to do.
+
+    Raises
+    ------
+    ValueError
+        For a session without a log.
+    """
+    if saved.log is None:
+        raise ValueError("the session does not say how its objects came about")
+    shape = tuple(int(side) for side in saved.image["shape"][: int(saved.image["ndim"])])
+    wide = max(saved.objects, default=0) > np.iinfo(np.uint16).max
+    lines = [*_head(saved), f"labels = np.zeros({shape}, np.{'uint32' if wide else 'uint16'})", ""]
+    lines += _pixels("Objects that were there before.", saved.log.start)
+    writer = _Writer()
+    for step in saved.log.steps:
+        if isinstance(step, SavedAnswer):
+            lines += writer.object(step)
+        else:
+            lines += _pixels("Painted, or edited by hand.", step.planes)
+    lines += writer.under_work(saved)
+    lines += ["if len(sys.argv) > 1:", "    segany.write_label_tiff(sys.argv[1], labels)"]
+    lines += ['print(f"{len(np.unique(labels[labels > 0]))} objects")', ""]
+    return "\n".join(lines)
+
+
+def _head(saved: SavedSession) -> Iterator[str]:
+    name = str(saved.image.get("name", ""))
+    package = saved.versions.get("napari-segany", "")
+    yield f'"""Makes the objects of {_plain(name)!r} again, in `labels`; written by napari-segany {package}."""'
+    yield ""
+    yield "import sys"
+    yield ""
+    yield "import numpy as np"
+    yield ""
+    yield "import napari_segany as segany"
+    yield ""
+    path = saved.image.get("path")
+    if not path:
+        yield "# The image was not opened from a file: save it, and give the file here."
+    yield f"image = segany.read_array({str(path) if path else f'{_plain(name)}.tif'!r})"
+    for plane in saved.image.get("planes") or ():
+        where = _index(_slicer(plane["axes"], plane["index"]))
+        yield f"if segany.image_digest(image{where}) != {plane['digest']!r}:"
+        yield '    sys.exit("The image is not the one that was worked on: its pixels are others.")'
+
+
+def _plain(name: str) -> str:
+    """Return a name that cannot end a docstring."""
+    return "".join(letter for letter in name if letter.isprintable() and letter not in '"\\')
+
+
+class _Writer:
+    """Writes objects; the predictor and the embedding of the object before serve the next one."""
+
+    def __init__(self) -> None:
+        self._predictor: tuple[Any, ...] | None = None
+        self._embedding: tuple[Any, ...] | None = None
+
+    def object(self, step: SavedAnswer) -> Iterator[str]:
+        """Return the lines that make an accepted object."""
+        yield f"# Object {step.label}"
+        yield from self._answer(step)
+        mask = f"prediction.masks[{step.chosen}]"
+        if step.cleaning is not None:
+            given = ", ".join(f"{name}={value!r}" for name, value in step.cleaning.items())
+            mask = f"segany.CleanUp({given}).apply({mask})"
+        yield f"segany.put_object(labels{_index(step.slicer)}, {mask}, {step.label}, overlap={step.overlap!r})"
+        yield ""
+
+    def under_work(self, saved: SavedSession) -> Iterator[str]:
+        """Return the lines that make the mask that was shown and not yet accepted."""
+        choices, plane = saved.choices, saved.choices.get("plane")
+        questions = tuple(SavedQuestion.from_dict(one) for one in choices.get("questions") or ())
+        if not questions or plane is None or choices.get("candidate") is None:
+            return
+        step = SavedAnswer(
+            axes=(int(plane["axes"][0]), int(plane["axes"][1])),
+            index=tuple(int(place) for place in plane["index"]),
+            questions=questions,
+            chosen=int(choices["candidate"]),
+            model=saved.model,
+            weights="",
+            device=str(choices.get("device", "auto")),
+            rounded=bool(choices.get("rounded", False)),
+            label=0,
+        )
+        yield "# The mask under work, not accepted yet"
+        yield from self._answer(step)
+        yield f"mask = prediction.masks[{step.chosen}]"
+        yield ""
+
+    def _answer(self, step: SavedAnswer) -> Iterator[str]:
+        predictor = (step.model, step.device, step.rounded)
+        if predictor != self._predictor:
+            self._predictor, self._embedding = predictor, None
+            # A cache keeps embeddings in half precision: with it the masks are those of the session, to the pixel.
+            cache = ", cache=segany.CachePlaces().open()" if step.rounded else ""
+            yield f"predictor = segany.Predictor({step.model!r}, device={step.device!r}{cache})"
+        for question in step.questions:
+            embedding = (step.slicer, question.contrast_limits)
+            if embedding != self._embedding:
+                self._embedding = embedding
+                limits = "" if question.contrast_limits is None else f", contrast_limits={question.contrast_limits}"
+                yield f"embedding = predictor.encode(image{_index(step.slicer)}{limits})"
+            yield f"prediction = predictor.predict(embedding, {', '.join(_arguments(question))})"
+
+
+def _arguments(question: SavedQuestion) -> Iterator[str]:
+    if question.points:
+        yield f"points={list(question.points)}"
+        yield f"labels={list(question.labels)}"
+    if question.box is not None:
+        yield f"box={question.box}"
+    if question.refines is not None:
+        yield f"mask=prediction.logits[{question.refines}]"
+    elif question.mask is not None:
+        yield f"mask={_mask(question.mask.to_dict())}"
+
+
+def _pixels(title: str, planes: PlaneMasks) -> Iterator[str]:
+    for number, (index, masks) in enumerate(planes.items()):
+        if not number:
+            yield f"# {title}"
+        for label, mask in masks.items():
+            where = f"[{', '.join(str(place) for place in index)}]" if index else ""
+            yield f"labels{where}[{_mask(mask.to_dict())}] = {label}"
+    if planes:
+        yield ""
+
+
+def _mask(values: Mapping[str, Any]) -> str:
+    written = pformat(dict(values), width=_WIDTH, compact=True)
+    return f"segany.RunLengths.from_dict({written}).decode()"
+
+
+def _slicer(axes: Any, index: Any) -> tuple[int | slice, ...]:
+    hidden = iter(index)
+    return tuple(slice(None) if axis in axes else int(next(hidden)) for axis in range(2 + len(index)))
+
+
+def _index(slicer: tuple[int | slice, ...]) -> str:
+    """Return "[3]", "[:, 3]" ... ; nothing for a 2-D image."""
+    parts = [":" if isinstance(part, slice) else str(part) for part in slicer]
+    while parts and parts[-1] == ":":
+        parts.pop()
+    return f"[{', '.join(parts)}]" if parts else ""

@@ -1,0 +1,232 @@
+"""How the objects of a session came about, step by step, so that they can be made again. JSON; no torch.
+
+A step is either an answer of the model that was accepted, kept as what was asked, or pixels that somebody changed (by
+a brush, a merge, an undo), kept as they became.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from napari_segany.formats.json_fields import a_mapping, integer, objects, optional_number, text
+from napari_segany.formats.rle import RunLengths
+
+PlaneIndex = tuple[int, ...]
+PlaneMasks = Mapping[PlaneIndex, Mapping[int, RunLengths]]
+
+
+@dataclass(frozen=True)
+class SavedQuestion:
+    """What a model was asked about a plane.
+
+    Attributes
+    ----------
+    points : tuple
+        (row, col) in pixels of the plane.
+    labels : tuple of int
+        1 foreground, 0 background, one for each point.
+    box : tuple of float, optional
+        (row_min, col_min, row_max, col_max).
+    mask : RunLengths, optional
+        An object that served as prompt.
+    refines : int, optional
+        Which candidate of the question before gave its low-resolution logits; none where not given.
+    contrast_limits : tuple of float, optional
+        Intensities that the model saw as black and white; None for RGB.
+    """
+
+    points: tuple[tuple[float, float], ...] = ()
+    labels: tuple[int, ...] = ()
+    box: tuple[float, float, float, float] | None = None
+    mask: RunLengths | None = None
+    refines: int | None = None
+    contrast_limits: tuple[float, float] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            "points": [list(point) for point in self.points],
+            "labels": list(self.labels),
+            "box": None if self.box is None else list(self.box),
+            "mask": None if self.mask is None else self.mask.to_dict(),
+            "refines": self.refines,
+            "contrast_limits": None if self.contrast_limits is None else list(self.contrast_limits),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> SavedQuestion:
+        """Read what `to_dict` returned."""
+        box, mask, limits = values["box"], values["mask"], values["contrast_limits"]
+        edges = None if box is None else _floats(box, 4)
+        return cls(
+            points=tuple((float(row), float(col)) for row, col in values["points"]),
+            labels=tuple(int(label) for label in values["labels"]),
+            box=None if edges is None else (edges[0], edges[1], edges[2], edges[3]),
+            mask=None if mask is None else RunLengths.from_dict(mask),
+            refines=None if values["refines"] is None else integer(values, "refines"),
+            contrast_limits=None if limits is None else (_floats(limits, 2)[0], _floats(limits, 2)[1]),
+        )
+
+
+@dataclass(frozen=True)
+class SavedAnswer:
+    """An answer that became an object.
+
+    Attributes
+    ----------
+    axes, index : tuple of int
+        The plane: its two axes, and its place on the others.
+    questions : tuple of SavedQuestion
+        What was asked, each question after the first refining the one before.
+    chosen : int
+        Which candidate of the last answer was accepted, counted from 0.
+    model, weights, device : str
+        What answered: its name, the digest of its weights ("" where not known), and where.
+    rounded : bool
+        Whether the image embedding was in half precision, as the cache keeps it.
+    label : int
+        The object's number.
+    overlap : str
+        What became of pixels of others.
+    cleaning : Mapping, optional
+        Parameters of the clean-up; none where not given.
+    """
+
+    axes: tuple[int, int]
+    index: PlaneIndex
+    questions: tuple[SavedQuestion, ...]
+    chosen: int
+    model: str
+    weights: str
+    device: str
+    rounded: bool
+    label: int
+    overlap: str = "keep"
+    cleaning: Mapping[str, Any] | None = None
+
+    @property
+    def slicer(self) -> tuple[int | slice, ...]:
+        """What cuts the plane out of an image or its labels."""
+        hidden = iter(self.index)
+        return tuple(slice(None) if axis in self.axes else next(hidden) for axis in range(2 + len(self.index)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            **vars(self),
+            "kind": "answer",
+            "questions": [question.to_dict() for question in self.questions],
+            "cleaning": None if self.cleaning is None else dict(self.cleaning),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> SavedAnswer:
+        """Read what `to_dict` returned."""
+        first, second = (int(axis) for axis in values["axes"])
+        questions = tuple(SavedQuestion.from_dict(one) for one in objects(values, "questions"))
+        if not questions or any(one.refines is not None for one in questions[:1]):
+            raise ValueError("an answer without a question, or whose first question refines another one")
+        return cls(
+            axes=(first, second),
+            index=tuple(int(place) for place in values["index"]),
+            questions=questions,
+            chosen=integer(values, "chosen"),
+            model=text(values, "model"),
+            weights=text(values, "weights"),
+            device=text(values, "device"),
+            rounded=bool(values["rounded"]),
+            label=integer(values, "label"),
+            overlap=text(values, "overlap"),
+            cleaning=None if values["cleaning"] is None else a_mapping(values, "cleaning"),
+        )
+
+
+@dataclass(frozen=True)
+class SavedPixels:
+    """Pixels that were changed otherwise than by an answer.
+
+    Attributes
+    ----------
+    planes : Mapping
+        By the plane's index along the leading axes: {label: the pixels that got it}, 0 for those that were erased.
+    """
+
+    planes: PlaneMasks
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {"kind": "pixels", "planes": planes_to_list(self.planes)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> SavedPixels:
+        """Read what `to_dict` returned."""
+        return cls(planes_from_list(values))
+
+
+@dataclass(frozen=True)
+class SavedLog:
+    """All steps, in their order.
+
+    Attributes
+    ----------
+    start : Mapping
+        The objects that were there before the first step, as in `SavedPixels`.
+    steps : tuple
+        The steps.
+    """
+
+    start: PlaneMasks = field(default_factory=dict)
+    steps: tuple[SavedAnswer | SavedPixels, ...] = ()
+
+    @property
+    def answers(self) -> tuple[SavedAnswer, ...]:
+        """The steps that a model answered."""
+        return tuple(step for step in self.steps if isinstance(step, SavedAnswer))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {"start": planes_to_list(self.start), "steps": [step.to_dict() for step in self.steps]}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> SavedLog:
+        """Read what `to_dict` returned.
+
+        Raises
+        ------
+        ValueError, KeyError, TypeError
+            For other values.
+        """
+        kinds: dict[Any, Any] = {"answer": SavedAnswer.from_dict, "pixels": SavedPixels.from_dict}
+        steps = objects(values, "steps")
+        unknown = [step.get("kind") for step in steps if step.get("kind") not in kinds]
+        if unknown:
+            raise ValueError(f"a step is of the kind {unknown[0]!r}; known are {', '.join(kinds)}")
+        return cls(planes_from_list(values, "start"), tuple(kinds[step["kind"]](step) for step in steps))
+
+
+def planes_to_list(planes: PlaneMasks) -> list[dict[str, Any]]:
+    """Return masks by plane and label as plain values for JSON."""
+    return [
+        {"index": list(index), "objects": [{"label": label, "rle": mask.to_dict()} for label, mask in masks.items()]}
+        for index, masks in planes.items()
+        if masks
+    ]
+
+
+def planes_from_list(values: Mapping[str, Any], key: str = "planes") -> dict[PlaneIndex, dict[int, RunLengths]]:
+    """Read what `planes_to_list` returned, under a key."""
+    return {
+        tuple(int(place) for place in plane["index"]): {
+            int(one["label"]): RunLengths.from_dict(one["rle"]) for one in objects(plane, "objects")
+        }
+        for plane in objects(values, key)
+    }
+
+
+def _floats(values: Any, count: int) -> tuple[float, ...]:
+    numbers = tuple(optional_number({"number": value}, "number") or 0.0 for value in values)
+    if len(numbers) != count:
+        raise ValueError(f"{len(numbers)} numbers where {count} are expected")
+    return numbers

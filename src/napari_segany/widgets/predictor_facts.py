@@ -1,0 +1,31 @@
+"""What a session's file tells of the model that answered. Knows no napari and no Qt, and imports no torch."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+from napari_segany.engine.progress import Steps, drain
+
+
+@runtime_checkable
+class Digestible(Protocol):
+    """A predictor that can tell its weights from others, as `engine.predictor.Predictor` can."""
+
+    def digest_steps(self) -> Steps[str]:
+        """Return a digest of the weights; computed when it is first asked for, then remembered."""
+
+
+def weights_digest(predictor: Any) -> str:
+    """Return the digest of a predictor's weights; "" for one that has none."""
+    return drain(predictor.digest_steps()) if isinstance(predictor, Digestible) else ""
+
+
+def is_rounded(predictor: Any, embedding: Any) -> bool:
+    """Return whether a predictor's embedding is as the cache on the disk keeps it: in half precision."""
+    if getattr(getattr(predictor, "cache", None), "disk", None) is not None:
+        return True
+    features = getattr(embedding, "features", None)
+    if features is None:
+        return False
+    first = features.reshape(-1)[: 1 << 16]  # a computed one has other values throughout
+    return bool((first.half().to(first.dtype) == first).all())

@@ -1,0 +1,117 @@
+"""How a mask came about, as values: what was asked, and what answered. Knows neither napari nor Qt nor torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_segany.engine.mask_cleaning import CleanUp
+from napari_segany.engine.object_overlap import OverlapRule
+from napari_segany.formats.rle import RunLengths
+from napari_segany.formats.session_log import SavedAnswer, SavedQuestion
+from napari_segany.widgets.geometry import Plane
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What a predictor was asked; the arguments as it got them.
+
+    Attributes
+    ----------
+    arguments : Mapping
+        "points", "labels", "box" and "mask" of `Predictor.predict`; a mask may be (H, W) bool, or logits.
+    refines : int, optional
+        Which candidate of the question before the logits are of.
+    contrast_limits : tuple of float, optional
+        What the embedding was computed with.
+    """
+
+    arguments: Mapping[str, Any]
+    refines: int | None
+    contrast_limits: tuple[float, float] | None
+
+    def saved(self) -> SavedQuestion:
+        """Return it as it is saved."""
+        mask = self.arguments.get("mask")
+        box = self.arguments.get("box")
+        return SavedQuestion(
+            points=tuple((float(row), float(col)) for row, col in self.arguments.get("points", ())),
+            labels=tuple(int(label) for label in self.arguments.get("labels", ())),
+            box=None if box is None else (float(box[0]), float(box[1]), float(box[2]), float(box[3])),
+            mask=RunLengths.from_mask(mask) if self.refines is None and mask is not None else None,
+            refines=self.refines,
+            contrast_limits=self.contrast_limits,
+        )
+
+
+@dataclass(frozen=True)
+class Answerer:
+    """What answers.
+
+    Attributes
+    ----------
+    model, device : str
+        The model's name, and where it computes.
+    weights : str
+        Digest of its weights; "" where not known.
+    rounded : bool
+        Whether its embeddings of the image are in half precision.
+    """
+
+    model: str
+    device: str
+    weights: str = ""
+    rounded: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Accepted:
+    """How an accepted object came about.
+
+    Attributes
+    ----------
+    plane : Plane
+        Where.
+    asked : tuple of Asked
+        The questions, each refining the one before.
+    chosen : int
+        Which candidate of the last answer.
+    answerer : Answerer
+        What answered.
+    label : int
+        The object's number.
+    overlap : str
+        What became of pixels of others.
+    cleaning : CleanUp or None
+        What was done to the mask first.
+    """
+
+    plane: Plane
+    asked: tuple[Asked, ...]
+    chosen: int
+    answerer: Answerer
+    label: int
+    overlap: OverlapRule
+    cleaning: CleanUp | None
+
+    def saved(self) -> SavedAnswer:
+        """Return it as it is saved."""
+        return SavedAnswer(
+            axes=self.plane.axes,
+            index=self.plane.index,
+            questions=tuple(one.saved() for one in self.asked),
+            chosen=self.chosen,
+            **asdict(self.answerer),
+            label=self.label,
+            overlap=self.overlap,
+            cleaning=None if self.cleaning is None else asdict(self.cleaning),
+        )
+
+
+def without_logits(arguments: Mapping[str, Any], refine: NDArray[np.float32] | None) -> dict[str, Any]:
+    """Return arguments as they are kept: logits that refine are known by the question before, and not kept."""
+    return {name: value for name, value in arguments.items() if not (name == "mask" and value is refine)}

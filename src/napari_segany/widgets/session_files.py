@@ -1,0 +1,234 @@
+"""A session saved where people want it, opened again, and written as a script. Knows napari's layers, but no Qt.
+
+Through `session.files` in napari's console::
+
+    session.files.save("cells.session.json")    # `segany replay cells.session.json` makes its labels again
+    session.files.open("cells.session.json")    # goes on with it; the image is opened where it is not
+    print(session.files.script())
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image
+from numpy.typing import NDArray
+
+from napari_segany.engine.cache_key import image_digest_steps
+from napari_segany.engine.image import checked_image
+from napari_segany.engine.progress import Progress, Steps, drain
+from napari_segany.engine.replay import check_image, session_image
+from napari_segany.engine.session_script import session_script
+from napari_segany.formats.session_file import SavedSession, read_session, write_session
+from napari_segany.widgets.geometry import Plane
+from napari_segany.widgets.layers import full_resolution, read_plane, show_plane
+from napari_segany.widgets.progress_runner import Runner
+from napari_segany.widgets.session_choices import put_choices_back
+from napari_segany.widgets.session_saving import fits, image_identity, whole_state_steps
+from napari_segany.widgets.work_log import WorkLog
+
+if TYPE_CHECKING:
+    from napari_segany.widgets.session import PromptSession
+    from napari_segany.widgets.session_objects import SessionObjects
+
+FILE_ENDING = ".session.json"
+FILE_KEY = "napari_segany_file"
+"""Key of an image layer's metadata: the file that this plugin read it from; napari's own reader says it elsewhere."""
+
+
+class SessionFiles:
+    """Saves and opens whole sessions of one `PromptSession`.
+
+    Parameters
+    ----------
+    session : PromptSession
+        The session.
+    work : SessionObjects
+        Has its objects and their log.
+    runner : Runner
+        Runs what takes long.
+    say : callable
+        Receives sentences for the user.
+    """
+
+    def __init__(
+        self, session: PromptSession, work: SessionObjects, runner: Runner, say: Callable[[str], None]
+    ) -> None:
+        self._session, self._work = session, work
+        self._runner, self._say = runner, say
+
+    # ------------------------------------------------------------------------- saving
+
+    def save(self, path: str | os.PathLike[str], done: Callable[[], None] | None = None) -> None:
+        """Write the session to a file, in the background; what goes wrong is said in `status`.
+
+        Parameters
+        ----------
+        path : path
+            The file; `.session.json` is added to a name without an ending.
+        done : callable, optional
+            Called when it is written.
+
+        Raises
+        ------
+        ValueError
+            Without an image.
+        """
+        target = _named(Path(path).expanduser())
+
+        def over(saved: SavedSession) -> None:
+            self._say(f"Saved {len(saved.objects)} objects and the prompts to {target.name}.")
+            if done is not None:
+                done()
+
+        self._runner.start(
+            "Saving the session",
+            _saving_steps(target, self._state_steps()),
+            done=over,
+            failed=lambda error: self._say(f"The session was not saved: {_reason(error)}"),
+        )
+
+    def script(self) -> str:
+        """Return a Python script that makes the objects, and the mask under work, with the package's scripting names.
+
+        Raises
+        ------
+        ValueError
+            Without an image.
+        """
+        return session_script(drain(self._state_steps()))
+
+    def script_steps(self) -> Steps[str]:
+        """Return what makes the script, to be run in the background.
+
+        Raises
+        ------
+        ValueError
+            Without an image.
+        """
+        return _script_steps(self._state_steps())
+
+    def _state_steps(self) -> Steps[SavedSession]:
+        image, state = self._session.image, self._work.state(even_untouched=True)
+        if image is None or state is None:
+            raise ValueError("There is no image yet: open one and choose it first.")
+        layer = None if self._work.layer is None else self._work.layer.layer
+        planes = self._work.log.planes | (
+            {self._session.plane} if self._session.asked and self._session.plane else set()
+        )
+        return _described_steps(
+            state, image, planes, None if layer is None else np.asarray(layer.data), self._work.log
+        )
+
+    # ------------------------------------------------------------------------ opening
+
+    def open(self, path: str | os.PathLike[str], done: Callable[[], None] | None = None) -> None:
+        """Go on with a saved session, in the background; what goes wrong is said in `status`, and changes nothing.
+
+        The session is put into the chosen image where that is the one it was made with; else its image is opened.
+
+        Parameters
+        ----------
+        path : path
+            The file.
+        done : callable, optional
+            Called when it is there.
+        """
+        source = Path(path).expanduser()
+        chosen = self._session.image
+        shown = None if chosen is None else full_resolution(chosen)
+
+        def opened(found: tuple[SavedSession, NDArray[np.generic] | None]) -> None:
+            try:
+                self._take_up(*found)
+            except ValueError as error:
+                self._say(f"{source.name} cannot be opened: {error}")
+                return
+            if done is not None:
+                done()
+
+        self._runner.start(
+            "Opening the session",
+            _opening_steps(source, shown),
+            done=opened,
+            failed=lambda error: self._say(f"{source.name} cannot be opened: {_reason(error)}"),
+        )
+
+    def _take_up(self, saved: SavedSession, pixels: NDArray[np.generic] | None) -> None:
+        session = self._session
+        if pixels is not None:
+            name, ndim = str(saved.image.get("name", "image")), int(saved.image.get("ndim", pixels.ndim))
+            where = {FILE_KEY: str(saved.image.get("path"))}
+            layer = Image(pixels, name=name, rgb=ndim < pixels.ndim, metadata=where)
+            session.viewer.add_layer(layer)
+            session.choose_image(layer)
+        image = session.image
+        if image is None or not fits(saved, image):
+            raise ValueError("its image has another size than the one that is chosen")
+        put_choices_back(session, saved.choices)
+        if saved.model and saved.model != session.model:
+            session.choose_model(saved.model)
+        self._work.put_back(saved)
+        plane = saved.choices.get("plane")
+        if isinstance(plane, dict):
+            axes, index = tuple(plane["axes"]), tuple(plane["index"])
+            show_plane(session.viewer, image, Plane((int(axes[0]), int(axes[1])), tuple(int(at) for at in index)))
+
+
+# ----------------------------------------------------------------------- in the background
+
+
+def _described_steps(
+    state: SavedSession, image: Image, planes: set[Plane], objects: NDArray[Any] | None, log: WorkLog
+) -> Steps[SavedSession]:
+    """Add to a state what takes time: objects, log, and digests of the planes that were worked on."""
+    yield Progress(0, 0, "Saving the session")
+    data = full_resolution(image)
+    digests = []
+    for plane in sorted(planes, key=lambda one: (one.axes, one.index)):
+        digest = yield from image_digest_steps(checked_image(read_plane(data, plane)))
+        digests.append({"axes": list(plane.axes), "index": list(plane.index), "digest": digest})
+    path = image.source.path or image.metadata.get(FILE_KEY)
+    where = None if path is None else str(Path(path).absolute())
+    identity = {**image_identity(image), "path": where, "ndim": image.ndim, "planes": digests}
+    return (yield from whole_state_steps(replace(state, image=identity), objects, log))
+
+
+def _saving_steps(path: Path, steps: Steps[SavedSession]) -> Steps[SavedSession]:
+    saved = yield from steps
+    write_session(path, saved)
+    return saved
+
+
+def _script_steps(steps: Steps[SavedSession]) -> Steps[str]:
+    return session_script((yield from steps))
+
+
+def _opening_steps(path: Path, shown: Any) -> Steps[tuple[SavedSession, NDArray[np.generic] | None]]:
+    """Return a session, and its image where the shown one is another."""
+    yield Progress(0, 0, "Opening the session")
+    saved = read_session(path)
+    if shown is not None and list(shown.shape) == list(saved.image.get("shape", ())):
+        try:
+            check_image(saved, shown, "the image that is chosen")
+        except ValueError:
+            if not saved.image.get("path"):
+                raise
+        else:
+            return saved, None
+    return saved, session_image(saved)
+
+
+def _named(path: Path) -> Path:
+    return path if path.suffix else path.with_name(path.name + FILE_ENDING)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror} ({error.filename})" if error.filename else error.strerror
+    return str(error) or type(error).__name__

@@ -1,0 +1,172 @@
+"""How the layer `objects` came about, step by step, for sessions that can be replayed. Knows no Qt.
+
+Every change of the layer's pixels is told here, those of undo too. A step that is undone is taken off the end,
+and put back when it is done again; anything else is added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from napari.layers import Labels
+from numpy.typing import NDArray
+
+from napari_segany.engine.digests import new_hasher
+from napari_segany.engine.progress import Progress, Steps
+from napari_segany.formats.labels import run_lengths_by_label
+from napari_segany.formats.rle import RunLengths
+from napari_segany.formats.session_log import PlaneIndex, PlaneMasks, SavedAnswer, SavedLog, SavedPixels
+from napari_segany.widgets.geometry import Plane
+from napari_segany.widgets.pixel_changes import PixelChange
+from napari_segany.widgets.provenance import Accepted
+
+Planes = dict[PlaneIndex, dict[int, RunLengths]]
+
+
+@dataclass(eq=False)
+class _Entry:
+    """A change of pixels, with what explains it; its pixels are encoded when they are first saved."""
+
+    key: tuple[str, str]
+    pixels: PixelChange | None
+    explanation: Accepted | SavedLog | None = None
+    saved: SavedAnswer | SavedPixels | None = None
+
+
+class WorkLog:
+    """The log of one image's objects."""
+
+    def __init__(self) -> None:
+        self._layer_id = ""
+        self._digest = ""
+        self._start: list[tuple[PlaneIndex, NDArray[np.integer]]] | Planes = {}
+        self._entries: list[_Entry] = []
+        self._undone: list[_Entry] = []
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    # ------------------------------------------------------------------ the layer
+
+    def take_up(self, layer: Labels) -> None:
+        """Go on with a layer; what is in it that this log does not know becomes the start."""
+        if layer.unique_id != self._layer_id or _digest(layer) != self._digest:
+            self.begin_anew(layer)
+
+    def leave(self, layer: Labels | None) -> None:
+        """Take note how a layer is left, to see later whether others changed it."""
+        self._digest = "" if layer is None else _digest(layer)
+
+    def begin_anew(self, layer: Labels) -> None:
+        """Begin with what is in the layer."""
+        data = layer.data
+        self._layer_id = layer.unique_id
+        self._start = [
+            (index, np.array(data[index])) for index in np.ndindex(*data.shape[:-2]) if np.any(data[index])
+        ]
+        self._entries, self._undone = [], []
+
+    # ------------------------------------------------------------------- writing down
+
+    def note(self, pixels: PixelChange) -> None:
+        """Write a change down."""
+        if not len(pixels.indices):
+            return
+        forth, back = _name(pixels, pixels.before, pixels.after), _name(pixels, pixels.after, pixels.before)
+        if self._entries and self._entries[-1].key == (back, forth):
+            self._undone.append(self._entries.pop())
+        elif self._undone and self._undone[-1].key == (forth, back):
+            self._entries.append(self._undone.pop())
+        else:
+            self._undone.clear()
+            self._entries.append(_Entry((forth, back), pixels))
+
+    @contextmanager
+    def explaining(self) -> Iterator[list[Accepted | SavedLog]]:
+        """Let what is appended to the list explain the change that happens meanwhile, if it is one and only one."""
+        explanations: list[Accepted | SavedLog] = []
+        before = self._entries[-1] if self._entries else None
+        yield explanations
+        last = self._entries[-1] if self._entries else None
+        if explanations and last is not None and last is not before:
+            last.explanation, last.saved = explanations[-1], None
+
+    @property
+    def planes(self) -> set[Plane]:
+        """The planes that a model answered about."""
+        planes = set()
+        for entry in self._entries:
+            if isinstance(entry.explanation, Accepted):
+                planes.add(entry.explanation.plane)
+            elif isinstance(entry.explanation, SavedLog):
+                planes |= {Plane(answer.axes, answer.index) for answer in entry.explanation.answers}
+        return planes
+
+    # ------------------------------------------------------------------------- saving
+
+    def saved_steps(self) -> Steps[SavedLog]:
+        """Return the log as it is saved; to be run in the background, while it goes on being written.
+
+        What is encoded is kept, and its pixels dropped.
+        """
+        entries = list(self._entries)
+        if isinstance(self._start, list):
+            planes: Planes = {}
+            for index, labels in self._start:
+                yield Progress(0, len(entries), "Saving the session")
+                planes[index] = run_lengths_by_label(labels)
+            self._start = planes
+        start: PlaneMasks = self._start
+        steps: list[SavedAnswer | SavedPixels] = []
+        for number, entry in enumerate(entries):
+            yield Progress(number, len(entries), "Saving the session")
+            if isinstance(entry.explanation, SavedLog):
+                start, steps = entry.explanation.start, list(entry.explanation.steps)
+                continue
+            if entry.saved is None:
+                entry.saved = _encoded(entry)
+                entry.pixels = None
+            steps.append(entry.saved)
+        return SavedLog(start, tuple(steps))
+
+
+def _encoded(entry: _Entry) -> SavedAnswer | SavedPixels:
+    if isinstance(entry.explanation, Accepted):
+        return entry.explanation.saved()
+    if entry.pixels is None:
+        raise RuntimeError("a change of pixels was dropped before it was encoded")
+    return SavedPixels(pixels_by_plane(entry.pixels))
+
+
+def pixels_by_plane(pixels: PixelChange) -> Planes:
+    """Return what pixels became as masks, by plane and label; 0 for those that were erased."""
+    size = pixels.shape[-2:]
+    area = size[0] * size[1]
+    numbers, within = np.divmod(np.asarray(pixels.indices, np.int64), area)
+    planes: Planes = {}
+    for number in np.unique(numbers):
+        here = numbers == number
+        became = np.zeros(area, np.int64)
+        became[within[here]] = pixels.after[here].astype(np.int64) + 1
+        places = np.unravel_index(number, pixels.shape[:-2]) if len(pixels.shape) > 2 else ()
+        index = tuple(int(place) for place in places)
+        planes[index] = {label - 1: mask for label, mask in run_lengths_by_label(became.reshape(size)).items()}
+    return planes
+
+
+def _name(pixels: PixelChange, before: NDArray[np.generic], after: NDArray[np.generic]) -> str:
+    """Return a digest of a change, with its direction."""
+    hasher = new_hasher("xxh128")
+    hasher.update(repr(pixels.shape).encode())
+    for values in (pixels.indices, before, after):
+        hasher.update(np.ascontiguousarray(values, np.int64))
+    return str(hasher.hexdigest())
+
+
+def _digest(layer: Labels) -> str:
+    hasher = new_hasher("xxh128")
+    hasher.update(np.ascontiguousarray(layer.data))
+    return str(hasher.hexdigest())

@@ -1,0 +1,254 @@
+"""Sessions saved where people want them: opened again, replayed without napari, written as a script that runs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tifffile
+from napari.components import ViewerModel
+from napari.layers._source import layer_source
+from skimage.data import coins
+
+from napari_segany.cli.main import main
+from napari_segany.engine.mask_cleaning import CleanUp
+from napari_segany.formats.labels import read_label_tiff
+from napari_segany.formats.session_file import read_session
+from napari_segany.widgets.catalogue import predictor_loader
+from napari_segany.widgets.progress_runner import SynchronousRunner
+from napari_segany.widgets.session import PromptSession
+
+
+@pytest.fixture(scope="module")
+def light():
+    return predictor_loader(None)("light", "cpu")
+
+
+@pytest.fixture
+def image_file(tmp_path):
+    """Three crops of real coins as a stack, in a file."""
+    picture = coins()
+    crops = [picture[:140, :160], picture[40:180, 30:190], picture[:140, 100:260]]
+    tifffile.imwrite(tmp_path / "coins.tif", np.stack(crops), photometric="minisblack")
+    return tmp_path / "coins.tif"
+
+
+@pytest.fixture
+def begin(light, image_file):
+    def begin(*, with_image=True, model=light):
+        viewer = ViewerModel()
+        session = PromptSession(viewer, SynchronousRunner(), lambda name, device: model, device="cpu")
+        if with_image:
+            with layer_source(path=str(image_file)):
+                session.choose_image(viewer.add_image(tifffile.imread(image_file), name="coins"))
+        return session
+
+    return begin
+
+
+def some_work(session):
+    """Every kind of step: clicks that refine, another candidate, boxes, clean-up, rules, brush, undo, reopening."""
+    viewer = session.viewer
+    viewer.dims.set_current_step(0, 0)
+    session.add_point((40, 45))
+    session.select_candidate(1)
+    session.add_point((60, 60), label=0)
+    session.add_point((45, 50))
+    session.accept()
+    session.overlap = "overwrite"
+    session.editor.cleaning, session.editor.clean_accepted = CleanUp(fill_holes=True, smooth=2), True
+    session.add_box((20, 80, 70, 130))
+    session.accept()
+    session.undo()
+    session.redo()
+    session.add_point((100, 100))
+    session.accept()
+    session.undo()
+    session.undo()
+    viewer.dims.set_current_step(0, 2)
+    session.overlap = "smaller"
+    session.add_point((50, 50))
+    session.next_candidate()
+    session.accept()
+    layer = session.objects.layer
+    layer.brush_size = 9
+    layer.selected_label = 7
+    layer.paint((2, 100, 100), 7)
+    session.use_object(layer, session.objects.labels[0] if (layer.data[2] == session.objects.labels[0]).any() else 7)
+    session.add_point((104, 104))
+    session.accept()
+    viewer.dims.set_current_step(0, 1)
+    session.add_point((70, 70))
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_replay_gives_the_labels_of_the_viewer(begin, light, tmp_path, capsys, monkeypatch, cached):
+    if cached:
+        monkeypatch.setenv("SEGANY_CACHE", str(tmp_path / "cache"))
+        from napari_segany.engine.cache_places import CachePlaces
+
+        monkeypatch.setattr(light, "cache", CachePlaces().open())
+    session = begin()
+    some_work(session)
+    labels = session.objects.layer.data.copy()
+    assert len(np.unique(labels)) > 3
+    session.files.save(tmp_path / "work")
+    path = tmp_path / "work.session.json"
+    assert "Saved" in session.status
+    saved = read_session(path)
+    assert saved.log.answers[0].questions[1].refines == 1
+    assert {answer.rounded for answer in saved.log.answers} == {cached}
+    assert len(saved.log.answers[0].weights) == 32
+    assert saved.versions["torch"]
+
+    capsys.readouterr()
+    monkeypatch.setenv("SEGANY_CACHE", str(tmp_path / "another"))  # nothing is looked up: all is computed again
+    assert main(["replay", str(path), "-o", str(tmp_path / "out.tif")]) == 0
+    assert "labels identical" in capsys.readouterr().out
+    np.testing.assert_array_equal(read_label_tiff(tmp_path / "out.tif"), labels)
+
+
+def test_the_script_gives_the_labels_of_the_viewer_and_uses_the_package_only(begin, tmp_path):
+    session = begin()
+    some_work(session)
+    text = session.files.script()
+    imports = [line for line in text.splitlines() if line.startswith(("import ", "from "))]
+    assert imports == ["import sys", "import numpy as np", "import napari_segany as segany"]
+    script = tmp_path / "script.py"
+    script.write_text(
+        f"{text}\nnp.save(sys.argv[2], mask)\nassert 'napari' not in sys.modules and 'qtpy' not in sys.modules\n"
+    )
+    done = subprocess.run(
+        [sys.executable, script, tmp_path / "out.tif", tmp_path / "mask.npy"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_array_equal(read_label_tiff(tmp_path / "out.tif"), session.objects.layer.data)
+    np.testing.assert_array_equal(np.load(tmp_path / "mask.npy"), session.candidates[session.selected].mask)
+
+
+def test_another_viewer_goes_on_with_the_session_and_can_save_it_again(begin, tmp_path, capsys):
+    session = begin()
+    some_work(session)
+    session.files.save(tmp_path / "one.json")
+    again = begin(with_image=False)
+    again.files.open(tmp_path / "one.json")
+    assert "Restored" in again.status, again.status
+    np.testing.assert_array_equal(again.objects.layer.data, session.objects.layer.data)
+    assert again.prompt_layers.marks == session.prompt_layers.marks
+    assert again.overlap == "smaller"
+    assert again.editor.cleaning == CleanUp(fill_holes=True, smooth=2)
+    assert again.plane == session.plane
+    again.viewer.dims.set_current_step(0, 1)
+    again.accept()
+    again.files.save(tmp_path / "two.json")
+    capsys.readouterr()
+    assert main(["replay", str(tmp_path / "two.json")]) == 0
+    assert again.undo()
+    assert again.undo()
+    assert not again.objects.layer.data.any()
+    again.files.save(tmp_path / "three.json")
+    assert read_session(tmp_path / "three.json").log.steps == ()
+
+
+def test_what_was_in_the_layer_before_is_the_start_of_the_log(begin, tmp_path):
+    session = begin()
+    before = np.zeros((3, 140, 160), np.uint16)
+    before[1, 20:40, 30:50] = 4
+    session.viewer.add_labels(before.copy(), name="objects")
+    session.add_point((100, 100))
+    session.accept()
+    session.files.save(tmp_path / "one.json")
+    assert main(["replay", str(tmp_path / "one.json"), "-o", str(tmp_path / "out.tif")]) == 0
+    session.objects.layer.data = np.roll(session.objects.layer.data, 3, axis=1)  # by another program
+    session.files.save(tmp_path / "two.json")
+    assert read_session(tmp_path / "two.json").log.steps == ()
+    assert main(["replay", str(tmp_path / "two.json"), "-o", str(tmp_path / "out.tif")]) == 0
+    np.testing.assert_array_equal(read_label_tiff(tmp_path / "out.tif"), session.objects.layer.data)
+
+
+def test_labels_that_differ_are_told_by_the_exit_status(begin, tmp_path, capsys):
+    session = begin()
+    session.add_point((40, 45))
+    session.accept()
+    session.files.save(tmp_path / "one.json")
+    values = json.loads((tmp_path / "one.json").read_text())
+    values["log"]["steps"][0]["chosen"] = 2
+    (tmp_path / "one.json").write_text(json.dumps(values))
+    assert main(["replay", str(tmp_path / "one.json")]) == 1
+    assert "pixels differ" in capsys.readouterr().out
+
+
+def changed(path, change):
+    values = json.loads(path.read_text())
+    change(values)
+    path.write_text(json.dumps(values))
+
+
+BAD = {
+    "no JSON": (lambda path: path.write_text("{"), "no JSON file"),
+    "foreign": (lambda path: path.write_text('{"images": []}'), "no sound session file"),
+    "no log": (lambda path: changed(path, lambda values: values.pop("log")), "earlier version"),
+    "unknown step": (lambda path: changed(path, lambda v: v["log"]["steps"][0].update(kind="magic")), "'magic'"),
+    "no question": (
+        lambda path: changed(path, lambda v: v["log"]["steps"][0].update(questions=[])),
+        "without a question",
+    ),
+    "candidate": (lambda path: changed(path, lambda v: v["log"]["steps"][0].update(chosen=9)), "candidate 9"),
+    "cleaning": (lambda path: changed(path, lambda v: v["log"]["steps"][0].update(cleaning={"x": 1})), "clean-up"),
+    "plane": (lambda path: changed(path, lambda v: v["log"]["steps"][0].update(index=[99])), "plane"),
+    "model": (lambda path: changed(path, lambda v: v["log"]["steps"][0].update(model="vit_x")), "vit_x"),
+    "image gone": (
+        lambda path: changed(path, lambda v: v["image"].update(path=str(path.parent / "no.tif"))),
+        "no.tif",
+    ),
+    "image of memory": (lambda path: changed(path, lambda v: v["image"].update(path=None)), "not opened from a file"),
+}
+
+
+@pytest.mark.parametrize("case", BAD, ids=list(BAD))
+def test_bad_files_give_one_sentence(begin, tmp_path, capsys, case):
+    session = begin()
+    session.add_point((40, 45))
+    session.accept()
+    path = tmp_path / "one.json"
+    session.files.save(path)
+    spoil, expected = BAD[case]
+    spoil(path)
+    capsys.readouterr()
+    assert main(["replay", str(path)]) == 2
+    err = capsys.readouterr().err.splitlines()
+    assert err[-1].startswith("segany replay: error:")
+    assert expected in err[-1]
+
+
+def test_a_changed_image_is_told_in_the_command_line_and_in_the_viewer(begin, tmp_path, image_file, capsys):
+    session = begin()
+    session.add_point((40, 45))
+    session.accept()
+    session.files.save(tmp_path / "one.json")
+    pixels = tifffile.imread(image_file)
+    pixels[:, 3, 3] ^= 1
+    tifffile.imwrite(image_file, pixels, photometric="minisblack")
+    assert main(["replay", str(tmp_path / "one.json")]) == 2
+    assert "coins.tif has changed since" in capsys.readouterr().err
+    again = begin()
+    again.files.open(tmp_path / "one.json")
+    assert "coins.tif has changed since" in again.status
+    assert again.objects.layer is None
+    for bad, words in ((tmp_path / "none.json", "No such file"), (image_file, "no JSON")):
+        again.files.open(bad)
+        assert words in again.status
+    again.files.save(tmp_path / "no" / "folder.json")
+    assert "was not saved" in again.status
+
+
+def test_without_an_image_nothing_is_saved(begin, tmp_path):
+    session = begin(with_image=False)
+    with pytest.raises(ValueError, match="no image"):
+        session.files.save(tmp_path / "one.json")
