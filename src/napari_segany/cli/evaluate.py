@@ -6,8 +6,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from napari_segany.cli.automatic_options import add_automatic_options
 from napari_segany.cli.evaluate_everything import run_everything
@@ -28,6 +29,14 @@ HELP = (
 )
 POINTS, EVERYTHING, SIMILAR = "points", "everything", "similar"
 
+_HELPS = {
+    POINTS: "points and boxes of each object (what happens without a protocol, too)",
+    EVERYTHING: "precision and recall of segmenting everything",
+    SIMILAR: "how well a few chosen objects bring back the others",
+}
+_OTHERS = ("edges",)
+"""Protocols with options of their own, each in `evaluate_NAME.py`."""
+
 _DEFAULTS = {
     "points": (1, 2, 3, 5, 9),
     "point_choice": "center",
@@ -38,9 +47,24 @@ _DEFAULTS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments."""
+    """Declare the arguments: those of the three older protocols also without a protocol, with --protocol."""
+    parser.set_defaults(run_protocol=_run)
+    _add_options(parser)
+    protocols = parser.add_subparsers(title="protocols", metavar="PROTOCOL")
+    for name, text in _HELPS.items():
+        protocol = protocols.add_parser(name, help=text, description=text)
+        _add_options(protocol)
+        protocol.set_defaults(protocol=name)
+    for name in _OTHERS:
+        module = import_module(f"napari_segany.cli.evaluate_{name}")
+        protocol = protocols.add_parser(name, help=module.HELP, description=module.HELP)
+        module.add_arguments(protocol)
+        protocol.set_defaults(run_protocol=module.run)
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--data", metavar="FOLDER", type=Path, required=True,
+        "--data", metavar="FOLDER", type=Path,
         help="a folder with images/ and labels/ (files pair up by name; labels: 0 background, 1..n objects), "
         "or a folder of such folders, with an index.json if there is one",
     )  # fmt: skip
@@ -88,6 +112,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print the tables; an interruption prints those of what was measured so far."""
+    return cast(int, args.run_protocol(args))
+
+
+def _run(args: argparse.Namespace) -> int:
+    if args.data is None:
+        raise ValueError("--data FOLDER is missing: give the annotated images, after the protocol's name")
     if args.protocol == SIMILAR:
         return run_similar(args, _DEFAULTS.__getitem__)
     refuse_options_of_similar(args)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import logging
 import re
+import shlex
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -57,7 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     # tifffile also logs what it raises; the user gets told once.
     logging.getLogger("tifffile").addHandler(logging.NullHandler())
     try:
-        args, unknown = _parser().parse_known_args(_joined(sys.argv[1:] if argv is None else argv))
+        given = list(sys.argv[1:] if argv is None else argv)
+        args, unknown = _parser().parse_known_args(_joined(given))
+        args.command_line = shlex.join([program, *given])
         program = f"segany {args.command.NAME}"
         if unknown:
             raise UsageError(program, f"unrecognized arguments: {' '.join(unknown)}")

@@ -192,6 +192,20 @@ class Upsampling:
             mask[positions] = pixels > threshold
         return mask[box[0] - top : box[2] - top, box[1] - left : box[3] - left]
 
+    def pixels(self, window: LogitWindow) -> tuple[Float, Box]:
+        """Return the logits of all pixels that the window decides, and the box (row_min, col_min, ...) of them."""
+        blocks = self._blocks(window)
+        axes = zip((self._rows, self._cols), blocks, strict=True)
+        sides = [axis.edges[part.start : part.stop + 1] for axis, part in axes]
+        if min(len(side) for side in sides) < 2:
+            return np.zeros((0, 0), np.float32), (0, 0, 0, 0)
+        top, left, bottom, right = (int(side[end]) for end in (0, -1) for side in sides)
+        result = np.empty((bottom - top, right - left), np.float32)
+        every = np.ones((len(sides[0]) - 1, len(sides[1]) - 1), bool)
+        for rows, cols, pixels in self._evaluated(window.values, window.origin, blocks, every):
+            result[(self._rows.pixels[rows] - top)[:, :, None], (self._cols.pixels[cols] - left)[:, None, :]] = pixels
+        return result, (top, left, bottom, right)
+
     def _box_of_blocks(self, chosen: NDArray[np.bool_], blocks: tuple[slice, slice]) -> Box:
         """Return the box around the pixels of the chosen blocks; one that every pixel widens where there are none."""
         rows, cols = (np.flatnonzero(chosen.any(axis=other)) for other in (1, 0))

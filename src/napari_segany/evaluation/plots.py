@@ -36,7 +36,7 @@ def plot_iou(rows: Sequence[Row], path: Path) -> None:
     counts = point_counts(key for row in rows for key in row.cells)
     if not counts:
         raise ValueError("nothing was measured over the number of points; there is nothing to draw")
-    figure = _figure(7.5, 4.5)
+    figure = new_figure(7.5, 4.5)
     axes = figure.subplots()
     for index, row in enumerate(rows):
         cells = [row.cells[points_key(count)] for count in counts]
@@ -57,7 +57,7 @@ def plot_calibration(result: Calibration, path: Path) -> None:
     MatplotlibMissingError
         If matplotlib is not installed.
     """
-    figure = _figure(4.5, 5.5)
+    figure = new_figure(4.5, 5.5)
     curve, histogram = figure.subplots(2, 1, height_ratios=(3, 1), sharex=True)
     curve.plot((0, 1), (0, 1), color="0.7", linestyle="--", label="perfect")
     filled = result.counts > 0
@@ -71,7 +71,8 @@ def plot_calibration(result: Calibration, path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure in inches; MatplotlibMissingError where there is no matplotlib."""
     # Without pyplot: it would choose a window system and keep every figure alive.
     try:
         from matplotlib.figure import Figure

@@ -20,7 +20,12 @@ from napari_segany.formats.json_fields import read_json_object
 SCORES_FILE = "images.csv"
 RUN_FILE = "run.json"
 
-_READERS: Mapping[str, Callable[[str], Any]] = {"str": str, "int": int, "float": float}
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split())
+
+
+_READERS: Mapping[str, Callable[[str], Any]] = {"str": str, "int": int, "float": float, "tuple[int, ...]": _numbers}
 
 
 class Scored(Protocol):
@@ -44,7 +49,7 @@ class ScoreTable(Generic[Score]):
     Attributes
     ----------
     kind : type
-        A frozen dataclass whose fields are of type str, int or float: the columns.
+        A frozen dataclass whose fields are of type str, int, float or tuple[int, ...]: the columns.
     shares : mapping of str to callable
         Further columns for readers, with the numerator and denominator of each.
     """
@@ -176,7 +181,9 @@ def _lines(table: ScoreTable[Score], scores: Iterable[Score]) -> str:
 
 
 def _cells(score: Scored, names: Sequence[str]) -> list[str]:
-    return [str(getattr(score, name)) for name in names]  # the text of a float tells all of its digits
+    values = [getattr(score, name) for name in names]
+    # The text of a float tells all of its digits.
+    return [" ".join(map(str, value)) if isinstance(value, tuple) else str(value) for value in values]
 
 
 def _share(part: int, whole: int) -> str:
