@@ -173,6 +173,8 @@ def test_only_good_masks_are_drawn_and_only_as_far_as_the_image_needs(seed, shar
     assert torch.equal(drawn, drawn[:1].expand_as(drawn))
     tolerance = 1e-4 * every.abs().max()
     assert torch.where(drawn, (logits - every[good]).abs(), 0).le(tolerance).all()
+    if not good.any():
+        return
     # What is not drawn counts for no pixel of the image.
     whole = torch.where(drawn, every[good], 1e6)[None]
     for filled in (whole, torch.where(drawn, every[good], -1e6)[None]):

@@ -16,7 +16,16 @@ TINY = SamConfig(
     image_size=128,
     encoder=ViTConfig(embed_dim=32, depth=2, num_heads=2, window_size=4, global_attn_indexes=(1,)),
 )
-SETTINGS = {"points_per_side": 3, "crop_n_layers": 1, "pred_iou_thresh": 0.0, "stability_score_thresh": 0.0}
+# The widget begins with a preset: what it and the generator differ in by themselves is set here too.
+SETTINGS = {
+    "points_per_side": 3,
+    "crop_n_layers": 1,
+    "pred_iou_thresh": 0.0,
+    "stability_score_thresh": 0.0,
+    "box_nms_thresh": 0.7,
+    "min_mask_region_area": 0,
+    "max_mask_area_fraction": 0.95,
+}
 
 
 @pytest.mark.parametrize("prepared", [True, False])
