@@ -43,8 +43,8 @@ class Pulse:
 def waited_for_processor() -> float:
     """Return how long threads of this process have been ready to run while others had the processors, in seconds.
 
-    That is the machine's affair and not ours: a thread that was put aside may hold the lock for which the window waits.
-    Where the system does not tell, it is taken as none.
+    That is the machine's affair and not ours: a thread that was put aside may hold the lock that the window waits
+    for. Where the system does not tell, it is taken as none.
     """
     waited = 0
     for statistics in Path("/proc/self/task").glob("*/schedstat"):
