@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import itertools
 import time
 from pathlib import Path
 
@@ -24,33 +25,38 @@ class Pulse:
     """Notes each time that the event loop of the GUI thread comes round, and what kept it from doing so."""
 
     def __init__(self) -> None:
-        self._ticks: list[tuple[float, float]] = []
+        self._ticks: list[tuple[float, dict[str, float]]] = []
         self._timer = QTimer()
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self._tick)
         self._timer.start(TICK_MS)
 
     def _tick(self) -> None:
-        self._ticks.append((time.perf_counter(), waited_for_processor()))
+        self._ticks.append((time.perf_counter(), waits_for_processor()))
 
     def stop(self) -> np.ndarray:
-        """Return the times, in seconds, in which it did not come round although it had a processor to do so."""
+        """Return the times, in seconds, in which it did not come round although it had a processor to do so.
+
+        A thread of ours that was put aside by other programs may hold the lock that the window waits for: that is the
+        machine's affair, and its time does not count either.
+        """
         self._timer.stop()
-        gaps = np.diff(np.asarray(self._ticks), axis=0)
-        return gaps[:, 0] - gaps[:, 1]
+        gaps = []
+        for (before, waited), (now, waits) in itertools.pairwise(self._ticks):
+            gaps.append(now - before - sum(waits[thread] - waited[thread] for thread in waits.keys() & waited.keys()))
+        return np.array(gaps)
 
 
-def waited_for_processor() -> float:
-    """Return how long threads of this process have been ready to run while others had the processors, in seconds.
+def waits_for_processor() -> dict[str, float]:
+    """Return how long each thread of this process has been ready to run while others had the processors, in seconds.
 
-    That is the machine's affair and not ours: a thread that was put aside may hold the lock that the window waits
-    for. Where the system does not tell, it is taken as none.
+    Where the system does not tell, it tells of none.
     """
-    waited = 0
+    waits = {}
     for statistics in Path("/proc/self/task").glob("*/schedstat"):
         with contextlib.suppress(OSError):  # the thread has ended
-            waited += int(statistics.read_text().split()[1])
-    return waited / 1e9
+            waits[statistics.parent.name] = int(statistics.read_text().split()[1]) / 1e9
+    return waits
 
 
 @pytest.fixture
