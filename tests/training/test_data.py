@@ -97,3 +97,22 @@ def test_of_drawn_scenes_there_are_as_many_as_asked_for(tiny_training: TrainingC
     for index in (3, 0):  # in another order, and with nothing kept yet
         np.testing.assert_array_equal(again[index].image, source[index].image)
     assert (source[0].image != source[3].image).any()
+
+
+def test_kinds_of_a_coarser_resolution_are_magnified(tmp_path: Path, tiny_training: TrainingConfig) -> None:
+    for folder in ("images", "labels"):
+        (tmp_path / "coarse" / folder).mkdir(parents=True)
+    square = np.zeros((64, 64), np.uint8)
+    square[16:48, 16:48] = 1
+    Image.fromarray(square * 200).save(tmp_path / "coarse" / "images" / "one.png")
+    Image.fromarray(square).save(tmp_path / "coarse" / "labels" / "one.png")
+    plain = replace(
+        tiny_training, procedural_share=0.0, scale_jitter=(1.0, 1.0), crop_size=128, max_object_share=1.0, scales={}
+    )
+    shape = SamConfig(image_size=128, max_enlargement=1.0)
+    areas = {}
+    for factor in (1.0, 2.0):
+        config = replace(plain, scales={"coarse/*": factor, "*": 7.0})
+        crop = CropSource(find_images(tmp_path), config, shape)[0]
+        areas[factor] = int(crop.masks.sum())
+    assert areas == {1.0: 32 * 32, 2.0: 64 * 64}

@@ -31,6 +31,7 @@ def make_crop(
     *,
     changed: bool = True,
     choice: np.random.Generator | None = None,
+    magnified: float = 1.0,
 ) -> Crop:
     """Cut a random crop out of a scene and change it as training asks for.
 
@@ -48,12 +49,14 @@ def make_crop(
         Whether scale, orientation and light are changed; otherwise the crop is what inference would see there.
     choice : numpy.random.Generator, optional
         Source of the choice of objects, where it is another one.
+    magnified : float
+        Factor on the scale of changed crops, before the jitter.
     """
     height, width = scene.image.shape[:2]
     scale = input_scale((height, width), shape.image_size, shape.max_enlargement)
     if changed:
         low, high = np.log(config.scale_jitter)
-        scale *= float(np.exp(rng.uniform(low, high)))
+        scale *= magnified * float(np.exp(rng.uniform(low, high)))
     window = _window(scene, config.crop_size, scale, rng)
     image, layers = _cut(scene, window, config.crop_size, scale)
     if changed:

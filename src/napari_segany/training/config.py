@@ -96,6 +96,9 @@ class TrainingConfig:
     sources : mapping of str to float
         Weights of kinds of images, by pattern over `dataset/name` (the first that fits counts); images that fit
         none are one more kind of weight 1. Within a kind, images are equally likely.
+    scales : mapping of str to float
+        Factor on the scale of kinds of images, by pattern as in `sources`, before the jitter: images of a coarser
+        resolution than those that the model will meet.
     validation_share : float
         Share of groups kept from training to measure on.
     validate_every, checkpoint_every, log_every : int
@@ -150,6 +153,7 @@ class TrainingConfig:
     procedural_share: float = 0.3
     procedural_scenes: int = 0
     sources: Mapping[str, float] = field(default_factory=dict)
+    scales: Mapping[str, float] = field(default_factory=dict)
     validation_share: float = 0.1
     validate_every: int = 200
     checkpoint_every: int = 100
@@ -186,6 +190,7 @@ class TrainingConfig:
         low, high = self.scale_jitter
         self._require("scale_jitter", 0 < low <= high, "two factors above 0, the smaller first")
         self._require("sources", all(weight >= 0 for weight in self.sources.values()), "weights of 0 or more")
+        self._require("scales", all(factor > 0 for factor in self.scales.values()), "factors above 0")
 
     def _require(self, name: str, holds: bool, allowed: str) -> None:
         if not holds:

@@ -62,6 +62,7 @@ class CropSource(Dataset[Crop]):
         # Drawn scenes are twice as wide as a crop: large enough to choose from, and quick to draw.
         self._drawn_size = min(shape.image_size, 2 * config.crop_size)
         self._chances = sample_chances(self.images, config)
+        self._scales = [_by_pattern(image, config.scales, 1.0) for image in self.images]
         self._kept: dict[int, Scene] = {}
         self._room = config.memory_gb * GIGABYTE
 
@@ -78,10 +79,10 @@ class CropSource(Dataset[Crop]):
             return self._cut(self._drawn(rng), rng)
         number = int(rng.choice(len(self.images), p=self._chances))
         if not self.config.variants:
-            return self._cut(self._scene(number), rng)
+            return self._cut(self._scene(number), rng, magnified=self._scales[number])
         variant = int(rng.integers(self.config.variants))
         fixed = np.random.default_rng((self.config.seed, number, variant, _VARIANTS))
-        crop = self._cut(self._scene(number), fixed, changed=variant > 0, choice=rng)
+        crop = self._cut(self._scene(number), fixed, changed=variant > 0, choice=rng, magnified=self._scales[number])
         return replace(crop, recurs=True)
 
     def _cut(
@@ -90,8 +91,9 @@ class CropSource(Dataset[Crop]):
         rng: np.random.Generator,
         changed: bool = True,
         choice: np.random.Generator | None = None,
+        magnified: float = 1.0,
     ) -> Crop:
-        return make_crop(scene, self.config, self.shape, rng, changed=changed, choice=choice)
+        return make_crop(scene, self.config, self.shape, rng, changed=changed, choice=choice, magnified=magnified)
 
     def _drawn(self, rng: np.random.Generator) -> Scene:
         """Draw a scene for this crop alone, or one of the run's `procedural_scenes`."""
@@ -169,6 +171,12 @@ def sample_chances(samples: Sequence[Named], config: TrainingConfig) -> np.ndarr
     if not chances.sum():
         raise ValueError(f"sources give every image a weight of 0: {dict(config.sources)}")
     return chances / chances.sum()
+
+
+def _by_pattern(sample: Named, values: Mapping[str, float], otherwise: float) -> float:
+    """Return the value of the first pattern that a sample's `dataset/name` fits."""
+    name = f"{sample.dataset}/{sample.name}"
+    return next((value for pattern, value in values.items() if fnmatchcase(name, pattern)), otherwise)
 
 
 def read_scene(annotated: AnnotatedImage) -> Scene:

@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from napari_segany.training.synthetic import RECIPES, draw_scene
 from napari_segany.training.synthetic.cells import stained_cells
+from napari_segany.training.synthetic.neurites import neurites
 from napari_segany.training.synthetic.outlines import fill
 from napari_segany.training.synthetic.phase_contrast import phase_contrast_cells
 
@@ -72,3 +73,14 @@ def test_a_filled_outline_is_cut_at_the_image() -> None:
     assert window == (slice(0, 6), slice(0, 6))
     assert mask.all()
     assert fill(square - 20, 10) is None
+
+
+def test_mitochondria_lie_in_one_neurite_each_and_membranes_are_dark() -> None:
+    scenes = [neurites(SIZE, np.random.default_rng(seed)) for seed in range(8)]
+    assert any(len(scene.layers) == 2 for scene in scenes)
+    for scene in scenes:
+        cells, membrane = scene.layers[0], scene.layers[0] == 0
+        assert scene.image[membrane].mean() < scene.image[~membrane].mean()
+        for mitochondria in scene.layers[1:]:
+            for label in np.unique(mitochondria[mitochondria > 0]):
+                assert len(np.unique(cells[(mitochondria == label) & (cells > 0)])) <= 1

@@ -15,6 +15,7 @@ from napari_segany.training.synthetic.cells import fluorescent_cells, stained_ce
 from napari_segany.training.synthetic.filaments import filaments
 from napari_segany.training.synthetic.leaves import dead_leaves
 from napari_segany.training.synthetic.membranes import membranes
+from napari_segany.training.synthetic.neurites import neurites
 from napari_segany.training.synthetic.phase_contrast import phase_contrast_cells
 
 Recipe = Callable[[int, np.random.Generator], Scene]
@@ -23,7 +24,8 @@ RECIPES: Mapping[str, tuple[Recipe, float]] = {
     "fluorescent_cells": (fluorescent_cells, 2.0),
     "stained_cells": (stained_cells, 3.0),
     "dead_leaves": (dead_leaves, 3.0),
-    "membranes": (membranes, 3.0),
+    "membranes": (membranes, 1.5),
+    "neurites": (neurites, 3.0),
     "phase_contrast_cells": (phase_contrast_cells, 3.0),
     "buildings": (buildings, 1.5),
     "filaments": (filaments, 1.0),
