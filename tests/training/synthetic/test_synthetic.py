@@ -80,7 +80,8 @@ def test_mitochondria_lie_in_one_neurite_each_and_membranes_are_dark() -> None:
     assert any(len(scene.layers) == 2 for scene in scenes)
     for scene in scenes:
         cells, membrane = scene.layers[0], scene.layers[0] == 0
-        assert scene.image[membrane].mean() < scene.image[~membrane].mean()
+        if membrane.mean() > 0.02:  # else one cell fills nearly all of the scene
+            assert scene.image[membrane].mean() < scene.image[~membrane].mean()
         for mitochondria in scene.layers[1:]:
             for label in np.unique(mitochondria[mitochondria > 0]):
                 assert len(np.unique(cells[(mitochondria == label) & (cells > 0)])) <= 1
