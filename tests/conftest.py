@@ -50,7 +50,17 @@ def parity(shared: Path) -> Path:
 @pytest.fixture(scope="session")
 def discs(project: Path) -> ModuleType:
     """Images of discs, and a predictor that finds them without weights: the module beside this file."""
-    spec = importlib.util.spec_from_file_location("discs", project / "tests" / "discs.py")
+    return _beside(project, "discs")
+
+
+@pytest.fixture(scope="session")
+def tiles(project: Path) -> ModuleType:
+    """Arrays and a predictor for large images: the module beside this file."""
+    return _beside(project, "tiles")
+
+
+def _beside(project: Path, name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, project / "tests" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -1,0 +1,341 @@
+"""One large image that can be clicked on: windows are encoded when a prompt needs them, and kept.
+
+A prompt well inside of a window that is there already is answered from it, one near its edge from a window around the
+prompt. An answer that the window cuts is asked again around the object, then at coarser levels until it is whole.
+Knows no user interface; of the model only what `WindowPredictor` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_segany.engine.cache_memory import MemoryCache
+from napari_segany.engine.image import checked_image, checked_limits, default_limits
+from napari_segany.engine.prediction import Prediction
+from napari_segany.engine.progress import Progress, Steps, relabelled
+from napari_segany.engine.prompts import Prompt
+from napari_segany.engine.tiling import Extent, TilePlan, Window
+from napari_segany.formats.lazy_image import LazyImage, enlarged
+from napari_segany.formats.window_mask import WindowMask
+
+DEFAULT_MEMORY = 512 * 1024**2
+
+_INSIDE = 0.25  # of a window's side: how far from its edges a prompt lies well inside
+_KEPT_INSIDE = 1 / 16  # the same for a prompt that refines the last answer
+_TOUCHING = 2  # reduced pixels from an edge within which a mask counts as cut by it
+
+
+class WindowPredictor(Protocol):
+    """What is asked of `engine.predictor.Predictor`."""
+
+    def encode_steps(self, image: ArrayLike, *, contrast_limits: tuple[float, float] | None = None) -> Steps[Any]:
+        """Compute the embedding of a window."""
+
+    def predict(
+        self,
+        embedding: Any,
+        *,
+        points: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+        box: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
+    ) -> Prediction:
+        """Answer prompts in pixels of the window."""
+
+
+@dataclass(frozen=True, eq=False)
+class TiledPrediction:
+    """Ranked masks of one prompt on a large image.
+
+    Attributes
+    ----------
+    masks : tuple of WindowMask
+        Best first, in pixels of the image.
+    predicted_iou, stability_score : numpy.ndarray
+        (N,) float32, as in `Prediction`.
+    logits : numpy.ndarray
+        (N, h, w) float32 low-resolution logits of the window; they refine a further answer in the same window only.
+    window : Window
+        Where it was asked.
+    is_cut : bool
+        Whether the best mask still reaches the edge of the window, at the coarsest level too.
+    """
+
+    masks: tuple[WindowMask, ...]
+    predicted_iou: NDArray[np.float32]
+    stability_score: NDArray[np.float32]
+    logits: NDArray[np.float32]
+    window: Window
+    is_cut: bool
+
+    def __len__(self) -> int:
+        """Return the number of masks."""
+        return len(self.masks)
+
+
+@dataclass(frozen=True, eq=False)
+class Refinement:
+    """The last answer about the same object.
+
+    Attributes
+    ----------
+    window : Window
+        Where it was given.
+    logits : numpy.ndarray
+        (h, w) low-resolution logits of the mask that was chosen.
+    """
+
+    window: Window
+    logits: NDArray[np.float32]
+
+
+class TiledEmbedding:
+    """The windows of one image for one model and one intensity mapping. May be used from any thread.
+
+    Parameters
+    ----------
+    image : LazyImage
+        The image.
+    plan : TilePlan
+        How it is cut.
+    contrast_limits : (float, float), optional
+        Intensities that become black and white in all windows; by default those of a sample of the whole image.
+    memory : int
+        Bytes of embeddings to keep.
+
+    Attributes
+    ----------
+    contrast_limits : tuple of float
+        The one intensity mapping.
+    """
+
+    def __init__(
+        self,
+        image: LazyImage,
+        plan: TilePlan,
+        contrast_limits: tuple[float, float] | None = None,
+        *,
+        memory: int = DEFAULT_MEMORY,
+    ) -> None:
+        self.image, self.plan = image, plan
+        self.contrast_limits = image_limits(image) if contrast_limits is None else checked_limits(contrast_limits)
+        self.nbytes = memory
+        self._kept: MemoryCache[Window, Any] = MemoryCache(memory)
+        self._order: list[Window] = []
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """(H, W) of the image."""
+        return self.image.shape
+
+    @property
+    def ready(self) -> tuple[Window, ...]:
+        """The windows that answer at once, in the order in which they were encoded."""
+        return tuple(window for window in self._order if window in self._kept)
+
+    def embedding_steps(self, predictor: WindowPredictor, window: Window) -> Steps[Any]:
+        """Return the embedding of a window, encoded unless it is there; closing the generator stops the encoder."""
+        known = self._kept.get(window)
+        if known is not None:
+            return known
+        yield Progress(0, 0, "Reading a part of the image")
+        pixels = self.image.read(window.box, window.factor)
+        note = "Computing the embedding of a part of the image"
+        steps = predictor.encode_steps(pixels, contrast_limits=self.contrast_limits)
+        found = yield from relabelled(steps, lambda inner: Progress(inner.done, inner.total, note))
+        self._kept.put(window, found)
+        self._order = [*(one for one in self._order if one != window and one in self._kept), window]
+        return found
+
+    def answer_steps(
+        self,
+        predictor: WindowPredictor,
+        *,
+        points: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+        box: ArrayLike | None = None,
+        mask: WindowMask | None = None,
+        level: int | None = None,
+        refine: Refinement | None = None,
+    ) -> Steps[TiledPrediction]:
+        """Answer one prompt, encoding what is needed for it and nothing else.
+
+        Parameters
+        ----------
+        predictor : WindowPredictor
+            The model that made all windows of this value.
+        points, labels, box : array_like, optional
+            (N, 2), (N,) and (4,) in pixels of the image, as in `Predictor.predict`; no batch.
+        mask : WindowMask, optional
+            A mask as prompt.
+        level : int, optional
+            The finest level to answer from, `plan.level_for_view` of what the user sees; else the finest of all.
+        refine : Refinement, optional
+            The last answer, for a prompt that adds to it; it is used while its window holds the prompt.
+
+        Raises
+        ------
+        ValueError
+            For a prompt that is empty, of a batch, or leaves the image.
+        """
+        prompt = _checked(points, labels, box, mask, self.image_shape)
+        extent = _extent(prompt, mask)
+        if refine is not None and self.plan.margin(refine.window, extent) >= _KEPT_INSIDE * self.plan.side:
+            found = yield from self._asked(predictor, prompt, mask, refine.window, refine.logits)
+            if not found.is_cut:
+                return found
+            window = self._next(found, extent)
+        else:
+            window = self._first(extent, level)
+        while True:
+            found = yield from self._asked(predictor, prompt, mask, window, None)
+            if not found.is_cut or window.level >= self.plan.last_level:
+                return found
+            window = self._next(found, extent)
+
+    def _first(self, extent: Extent, level: int | None) -> Window:
+        """Return the window in which a prompt is asked first."""
+        size = max(extent[2] - extent[0], extent[3] - extent[1])
+        wanted = max(self.plan.level_for(size), 0 if level is None else min(level, self.plan.last_level))
+        return self.window_for(extent, wanted)
+
+    def window_for(self, extent: Extent, level: int) -> Window:
+        """Return the window of a level that answers a prompt (row_min, col_min, row_max, col_max) of the image.
+
+        One that is there, if the prompt is well inside of it; else the window of the grid, under the same condition;
+        else one around the prompt.
+        """
+        least = _INSIDE * self.plan.side
+        known = [one for one in self.ready if one.level == level and self.plan.margin(one, extent) >= least]
+        if known:
+            return max(known, key=lambda one: self.plan.margin(one, extent))
+        for _, _, window in self._grid_around(extent, level):
+            if self.plan.margin(window, extent) >= least:
+                return window
+        return self.plan.centred(level, extent)
+
+    def _grid_around(self, extent: Extent, level: int) -> list[tuple[int, int, Window]]:
+        step = self.plan.side - self.plan.overlap
+        rows, cols = self.plan.grid_shape(level)
+        place = [(extent[axis] + extent[axis + 2]) / 2 / (1 << level) / step for axis in range(2)]
+        near = [
+            (row, col)
+            for row in range(max(0, int(place[0]) - 1), min(rows, int(place[0]) + 2))
+            for col in range(max(0, int(place[1]) - 1), min(cols, int(place[1]) + 2))
+        ]
+        return [(row, col, self.plan.window(level, row, col)) for row, col in near]
+
+    def _next(self, found: TiledPrediction, extent: Extent) -> Window:
+        """Return where to ask again when an answer was cut: around the object if it may fit, else coarser."""
+        top, left, bottom, right = found.masks[0].box if found.masks[0].area else (0, 0, 0, 0)
+        both = (min(top, extent[0]), min(left, extent[1]), max(bottom, extent[2]), max(right, extent[3]))
+        size = max(both[2] - both[0], both[3] - both[1]) / found.window.factor
+        if size < 0.6 * self.plan.side:
+            around = self.plan.centred(found.window.level, both)
+            if around != found.window and self.plan.margin(around, both) > self.plan.margin(found.window, both):
+                return around
+        return self.window_for(extent, min(found.window.level + 1, self.plan.last_level))
+
+    def _asked(
+        self,
+        predictor: WindowPredictor,
+        prompt: Prompt,
+        mask: WindowMask | None,
+        window: Window,
+        logits: NDArray[np.float32] | None,
+    ) -> Steps[TiledPrediction]:
+        embedding = yield from self.embedding_steps(predictor, window)
+        yield Progress(0, 1, "Predicting masks")
+        prediction = predictor.predict(embedding, **_arguments(prompt, mask, window, logits))
+        masks = tuple(
+            WindowMask.cropped(enlarged(np.asarray(one), window.factor), window.origin, self.image_shape)
+            for one in prediction.masks
+        )
+        cut = _is_cut(np.asarray(prediction.masks[0]), self.plan.inner_edges(window))
+        return TiledPrediction(
+            masks, prediction.predicted_iou, prediction.stability_score, prediction.logits, window, cut
+        )
+
+
+def image_limits(image: LazyImage) -> tuple[float, float]:
+    """Return the intensities that become black and white in all windows: `default_limits` of a sample."""
+    if image.dtype in (np.uint8, np.bool_):  # these have limits of their own: nothing needs to be read
+        return default_limits(np.zeros((1, 1), image.dtype))
+    return default_limits(checked_image(image.sample()))
+
+
+def _checked(
+    points: ArrayLike | None,
+    labels: ArrayLike | None,
+    box: ArrayLike | None,
+    mask: WindowMask | None,
+    shape: tuple[int, int],
+) -> Prompt:
+    if points is None and box is None and mask is not None and mask.area:
+        # SAM was trained on masks together with points or a box, never on a mask alone.
+        top, left, bottom, right = mask.box
+        box = (top - 0.5, left - 0.5, bottom - 0.5, right - 0.5)
+    prompt = Prompt.checked(points, labels, box, image_shape=shape)
+    if prompt.batch_size is not None:
+        raise ValueError("the prompt is a batch; a large image is asked one prompt at a time")
+    return prompt
+
+
+def _extent(prompt: Prompt, mask: WindowMask | None) -> Extent:
+    """Return the box around everything that is said, in pixels of the image."""
+    parts: list[Sequence[float]] = []
+    if prompt.points is not None:
+        parts += [(*point, *point) for point in prompt.points.tolist()]
+    if prompt.box is not None:
+        parts.append(prompt.box.tolist())
+    if mask is not None and mask.area:
+        parts.append(mask.box)
+    lows, highs = [part[:2] for part in parts], [part[2:] for part in parts]
+    return (
+        min(low[0] for low in lows),
+        min(low[1] for low in lows),
+        max(high[0] for high in highs),
+        max(high[1] for high in highs),
+    )
+
+
+def _arguments(
+    prompt: Prompt, mask: WindowMask | None, window: Window, logits: NDArray[np.float32] | None
+) -> dict[str, Any]:
+    """Return the prompt in pixels of a window; what leaves the window is moved to its edge."""
+    last = np.subtract(window.shape, 0.5)
+    arguments: dict[str, Any] = {}
+    if prompt.points is not None and prompt.labels is not None:
+        local = [window.to_window(row, col) for row, col in prompt.points]
+        arguments["points"] = np.clip(local, -0.5, last).tolist()
+        arguments["labels"] = prompt.labels.tolist()
+    if prompt.box is not None:
+        corners = [window.to_window(row, col) for row, col in prompt.box.reshape(2, 2)]
+        (top, left), (bottom, right) = np.clip(corners, -0.5, last).tolist()
+        arguments["box"] = (top, left, max(bottom, top + 1e-3), max(right, left + 1e-3))
+    if logits is not None:
+        arguments["mask"] = logits
+    elif mask is not None:
+        part = _reduced(mask, window)
+        if part.any():
+            arguments["mask"] = part
+    return arguments
+
+
+def _reduced(mask: WindowMask, window: Window) -> NDArray[np.bool_]:
+    whole = mask.window(window.image_box)
+    if window.factor == 1:
+        return whole
+    rows, cols = window.shape
+    blocks = whole.reshape(rows, window.factor, cols, window.factor)
+    return np.asarray(blocks.mean(axis=(1, 3)) >= 0.5)
+
+
+def _is_cut(mask: NDArray[np.bool_], inner: tuple[bool, bool, bool, bool]) -> bool:
+    strips = (mask[:_TOUCHING], mask[:, :_TOUCHING], mask[-_TOUCHING:], mask[:, -_TOUCHING:])
+    return any(edge and bool(strip.any()) for edge, strip in zip(inner, strips, strict=True))

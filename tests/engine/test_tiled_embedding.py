@@ -1,0 +1,135 @@
+import numpy as np
+import pytest
+
+from napari_segany.engine.progress import drain
+from napari_segany.engine.tiled_embedding import Refinement, TiledEmbedding
+from napari_segany.engine.tiling import tile_plan
+from napari_segany.formats.lazy_image import lazy_image
+from napari_segany.formats.window_mask import WindowMask
+
+SHAPE = (1100, 900)
+DISCS = {"small": (500, 400, 12), "at an edge": (96, 96, 15), "large": (700, 500, 170)}
+
+
+@pytest.fixture(scope="module")
+def image(discs) -> np.ndarray:
+    pixels = np.zeros(SHAPE, np.uint8)
+    for number, disc in enumerate(DISCS.values()):
+        pixels[discs.disc_mask(SHAPE, *disc)] = 100 + 60 * number
+    return pixels
+
+
+@pytest.fixture
+def big(image, tiles) -> TiledEmbedding:
+    return TiledEmbedding(lazy_image(tiles.CountingArray(image)), tile_plan(SHAPE, 128))
+
+
+def iou(mask: WindowMask, truth: np.ndarray) -> float:
+    full = mask.full()
+    return (full & truth).sum() / (full | truth).sum()
+
+
+def test_a_click_encodes_one_window_and_reads_nothing_else(big, image, discs, tiles):
+    predictor = tiles.ComponentPredictor()
+    found = drain(big.answer_steps(predictor, points=[(500, 400)]))
+    assert iou(found.masks[0], discs.disc_mask(SHAPE, *DISCS["small"])) == 1
+    assert predictor.encoded == [(128, 128)]
+    assert predictor.limits == [(0.0, 255.0)]
+    assert max(np.prod(shape) for shape in big.image.levels[0].read) <= 128 * 128
+    assert not found.is_cut
+    drain(big.answer_steps(predictor, points=[(503, 402)]))
+    assert len(predictor.encoded) == 1  # the window is there
+
+
+def test_a_click_near_the_edge_of_a_tile_is_answered_from_a_window_around_it(big, discs, tiles):
+    grid = [window for _, _, window in big.plan.windows(0)]
+    predictor = tiles.ComponentPredictor()
+    found = drain(big.answer_steps(predictor, points=[(96, 96)]))  # tiles end and begin here
+    assert found.window not in grid
+    assert big.plan.margin(found.window, (96, 96, 96, 96)) >= 32
+    assert iou(found.masks[0], discs.disc_mask(SHAPE, *DISCS["at an edge"])) == 1
+
+
+def test_an_object_larger_than_a_window_comes_whole_from_a_coarser_level(big, discs, tiles):
+    predictor = tiles.ComponentPredictor()
+    found = drain(big.answer_steps(predictor, points=[(700, 500)]))
+    assert found.window.level == 2
+    assert not found.is_cut
+    assert iou(found.masks[0], discs.disc_mask(SHAPE, *DISCS["large"])) > 0.97
+    assert set(predictor.encoded) == {(128, 128)}
+
+
+def test_the_view_and_the_size_of_a_box_choose_the_level(big, discs, tiles):
+    predictor = tiles.ComponentPredictor()
+    far = drain(big.answer_steps(predictor, points=[(700, 500)], level=big.plan.level_for_view(1100)))
+    assert len(predictor.encoded) == 1
+    assert far.window.level == 2
+    boxed = drain(big.answer_steps(predictor, box=(520, 320, 880, 680)))
+    assert boxed.window.level == 3
+    assert iou(boxed.masks[0], discs.disc_mask(SHAPE, *DISCS["large"])) > 0.93
+
+
+def test_further_clicks_refine_in_the_same_window_and_not_in_another(big, tiles):
+    predictor = tiles.ComponentPredictor()
+    first = drain(big.answer_steps(predictor, points=[(500, 400)]))
+    refine = Refinement(first.window, first.logits[0])
+    drain(big.answer_steps(predictor, points=[(500, 400), (520, 410)], labels=[1, 0], refine=refine))
+    np.testing.assert_array_equal(predictor.asked[-1]["mask"], first.logits[0])
+    assert len(predictor.encoded) == 1
+    drain(big.answer_steps(predictor, points=[(500, 400), (900, 410)], labels=[1, 0], refine=refine))
+    assert predictor.asked[-1]["mask"] is None
+
+
+def test_a_mask_as_prompt_is_cut_to_the_window(big, discs, tiles):
+    predictor = tiles.ComponentPredictor()
+    mask = WindowMask(np.ones((10, 10), bool), (495, 395), SHAPE)
+    found = drain(big.answer_steps(predictor, mask=mask))
+    asked = predictor.asked[-1]
+    assert asked["mask"].sum() == 100
+    assert asked["mask"].shape == found.window.shape
+    assert iou(found.masks[0], discs.disc_mask(SHAPE, *DISCS["small"])) == 1
+
+
+def test_a_mask_of_a_coarser_window_is_reduced_at_the_edge_of_an_odd_image(tiles):
+    shape = (301, 299)
+    big = TiledEmbedding(lazy_image(np.full(shape, 9, np.uint8)), tile_plan(shape, 64))
+    mask = WindowMask(np.ones((200, 200), bool), (101, 99), shape)
+    found = drain(big.answer_steps(tiles.ComponentPredictor(), mask=mask))
+    assert found.masks[0].area == 301 * 299
+
+
+def test_all_windows_have_the_intensities_of_the_whole_image(tiles):
+    image = np.tile(np.arange(800, dtype=np.uint16) * 10, (800, 1))
+    big = TiledEmbedding(lazy_image(image), tile_plan((800, 800), 128))
+    predictor = tiles.ComponentPredictor()
+    for position in ((50, 50), (700, 700)):
+        drain(big.answer_steps(predictor, points=[position]))
+    assert len(set(predictor.limits)) == 1
+    low, high = predictor.limits[0]
+    assert low < 100
+    assert high > 7800
+
+
+def test_closing_stops_before_the_encoder_and_nothing_is_kept(big, tiles):
+    predictor = tiles.ComponentPredictor()
+    steps = big.answer_steps(predictor, points=[(500, 400)])
+    next(steps)
+    next(steps)
+    steps.close()
+    assert predictor.encoded == []
+    assert big.ready == ()
+
+
+def test_windows_not_used_for_long_are_dropped(image, tiles):
+    big = TiledEmbedding(lazy_image(image), tile_plan(SHAPE, 128), memory=3 * 128 * 128)
+    predictor = tiles.ComponentPredictor()
+    for col in (100, 300, 500, 700):
+        drain(big.answer_steps(predictor, points=[(300, col)], level=3))
+        drain(big.embedding_steps(predictor, big.plan.window(0, 2, col // 100)))
+    assert len(big.ready) <= 3
+
+
+@pytest.mark.parametrize("bad", [{"points": [(2000, 0)]}, {}, {"points": np.zeros((2, 1, 2)), "labels": [[1], [1]]}])
+def test_prompts_that_do_not_fit_are_refused(big, bad, tiles):
+    with pytest.raises(ValueError, match=r"give|asked one prompt"):
+        drain(big.answer_steps(tiles.ComponentPredictor(), **bad))
