@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from napari_segany.cli.automatic_options import add_automatic_options, automatic_settings
+from napari_segany.cli.everything_large import add_tile_options, run_large, split_large, split_zarr
 from napari_segany.engine.batch.output_names import DEFAULT_OUTPUTS, OUTPUTS
 from napari_segany.formats.painting import PAINTING_RULES
 
@@ -64,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="which mask shows in the label image where several overlap (default: smaller)",
     )  # fmt: skip
     _add_box_options(parser)
+    add_tile_options(parser)
     _add_cluster_options(parser)
     add_automatic_options(parser)
 
@@ -80,10 +82,16 @@ def run(args: argparse.Namespace) -> int:
 
     outputs = args.outputs or (DEFAULT_OUTPUTS if args.boxes is None else _BOX_OUTPUTS)
     settings = BatchSettings(outputs, automatic, args.contrast_limits, args.painting)
-    images: Sequence[BatchImage] = find_images(
-        args.inputs, recursive=args.recursive, skip=BatchFolder(args.output).subfolders
-    )
-    classes = None
+    inputs, zarrs = split_zarr(args.inputs)
+    images: Sequence[BatchImage] = ()
+    if inputs or not zarrs:
+        images = find_images(inputs, recursive=args.recursive, skip=BatchFolder(args.output).subfolders)
+    classes, status = None, 0
+    if args.boxes is None:
+        images, large = split_large(images, zarrs, args.tiles)
+        status = run_large(args, large, automatic, _workers(args))
+        if not images:
+            return status
     if args.boxes is not None:
         images, classes = _with_boxes(args, images)
     model = NamedModel(args.model, args.device)
@@ -92,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
     for image in result.failed:
         print(f"failed: {image.error}", file=sys.stderr)
     print(_summary(result, args.output))
-    return FAILED_STATUS if result.failed else 0
+    return FAILED_STATUS if result.failed else status
 
 
 def _add_box_options(parser: argparse.ArgumentParser) -> None:

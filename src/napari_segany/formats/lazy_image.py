@@ -184,10 +184,11 @@ def enlarged(mask: NDArray[np.bool_], factor: int) -> NDArray[np.bool_]:
     return soft > 0.5
 
 
-def _means(values: NDArray[np.generic], step: int) -> NDArray[np.generic]:
+def _means(values: NDArray[Any], step: int) -> NDArray[Any]:
     """Return the means of blocks of step x step; a block at the end may be smaller. Only finite values count."""
     if values.dtype == np.bool_:
         return _means(values.astype(np.float32), step) >= 0.5
+    counts: NDArray[Any]
     known = np.isfinite(values) if values.dtype.kind == "f" else None
     sums = _block_sums(values if known is None else np.where(known, values, 0), step)
     if known is None:

@@ -64,11 +64,12 @@ class Cluster:
         if not isinstance(model, NamedModel):
             raise ValueError("workers of a cluster load the model themselves; give its name or file (NamedModel)")
         yield progress_of(len(images), results, "", Progress(0, 0, "Connecting to the workers"))
-        with self._client() as client:
+        with self.client() as client:
             yield from _steps(client, images, job, model.portable(), results)
 
     @contextmanager
-    def _client(self) -> Iterator[Client]:
+    def client(self) -> Iterator[Client]:
+        """Connect; a cluster that is started here ends with it."""
         if self.address is None:
             if self.workers is not None and self.workers < 1:
                 raise ValueError(f"the number of workers is {self.workers}; give at least 1")
@@ -88,7 +89,7 @@ class Cluster:
             yield client
 
 
-class _Model(WorkerPlugin):
+class WorkerModel(WorkerPlugin):
     """The model on one worker, loaded when it is first needed; one image at a time uses it."""
 
     def __init__(self, name: str, source: ModelSource) -> None:
@@ -115,7 +116,7 @@ def _steps(
     client: Client, images: Sequence[BatchImage], job: BatchJob, model: ModelSource, results: dict[int, ImageResult]
 ) -> Steps[None]:
     name = f"segany-{uuid.uuid4().hex}"
-    client.register_plugin(_Model(name, model), name=name)
+    client.register_plugin(WorkerModel(name, model), name=name)
     finished: queue.SimpleQueue[Future] = queue.SimpleQueue()
     futures = {
         client.submit(_do, image, job, name, key=f"{name}-{number}", pure=False): number

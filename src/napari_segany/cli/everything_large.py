@@ -1,0 +1,136 @@
+"""`segany everything` for images that do not fit: which ones they are, the options of tiles, and the run."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+from napari_segany.engine.automatic_settings import AutomaticSettings
+from napari_segany.engine.tiling import LARGE_SIDE, TilingSettings, is_large
+from napari_segany.formats.lazy_files import is_zarr, plane_shape
+
+if TYPE_CHECKING:
+    from napari_segany.engine.batch.run import Workers
+    from napari_segany.engine.batch.sources import BatchImage
+    from napari_segany.engine.large.run import LargeResult
+    from napari_segany.engine.progress import Progress, Steps
+
+_WRITTEN = ("labels", "csv")
+
+
+def add_tile_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    group = parser.add_argument_group("images that do not fit (also zarr and OME-Zarr; done tile by tile)")
+    group.add_argument(
+        "--tiles", choices=("auto", "always", "never"), default="auto",
+        help=f"work tile by tile: images with a side above {LARGE_SIDE} pixels, all, or none (default: auto). "
+        "Their labels go to labels/NAME.zarr and a table to tables/NAME.csv",
+    )  # fmt: skip
+    group.add_argument(
+        "--tile-size", metavar="PIXELS", type=int, help="side of a tile (default: what the model sees)"
+    )
+    group.add_argument(
+        "--tile-overlap", metavar="X", type=float, default=0.25,
+        help="overlap of tiles, a fraction of their side: larger than the usual object is best (default: 0.25)",
+    )  # fmt: skip
+    group.add_argument(
+        "--object-size", metavar="PIXELS", type=float,
+        help="usual diameter of the objects: finer levels than they need are left out (default: all levels)",
+    )  # fmt: skip
+    group.add_argument("--tile-tiff", action="store_true", help="write labels/NAME.tif too, a tiled BigTIFF")
+
+
+def split_zarr(inputs: Sequence[str]) -> tuple[list[str], list[Path]]:
+    """Return the inputs that are files and folders, and those that are zarr arrays or groups."""
+    zarrs = [text for text in inputs if is_zarr(text)]
+    return [text for text in inputs if text not in zarrs], [Path(text) for text in zarrs]
+
+
+def split_large(
+    images: Sequence[BatchImage], zarrs: Sequence[Path], tiles: str
+) -> tuple[list[BatchImage], list[tuple[str, Path, str]]]:
+    """Return the images to be done as a whole, and those by tiles as (name, path, shown)."""
+    whole, large = [], []
+    for image in images:
+        path = getattr(image.source, "path", None)
+        shape = None if path is None or tiles == "never" else plane_shape(path)
+        if path is not None and shape is not None and (tiles == "always" or is_large(shape)):
+            large.append((image.name, Path(path), image.source.shown))
+        else:
+            whole.append(image)
+    taken = {image.name for image in images}
+    for path in zarrs:
+        name = path.name.removesuffix(".zarr").removesuffix(".ome")
+        while name in taken:
+            name += "_zarr"
+        taken.add(name)
+        large.append((name, path.absolute(), str(path)))
+    return whole, large
+
+
+def run_large(
+    args: argparse.Namespace,
+    large: Sequence[tuple[str, Path, str]],
+    settings: AutomaticSettings,
+    workers: Workers | None,
+) -> int:
+    """Do the large images one after the other; return 1 if tiles or an image failed."""
+    from napari_segany.engine.batch.model_source import NamedModel
+    from napari_segany.engine.large.job import ImageAtPath
+    from napari_segany.engine.large.run import large_steps
+
+    tiling = TilingSettings(args.tile_size, args.tile_overlap, args.object_size)
+    if args.outputs and set(args.outputs) - set(_WRITTEN):
+        print("segany everything: for images in tiles only labels and a table are written", file=sys.stderr)
+    status = 0
+    for name, path, shown in large:
+        steps = large_steps(
+            ImageAtPath(path, shown), name, args.output, NamedModel(args.model, args.device), settings,
+            tiling=tiling, contrast_limits=args.contrast_limits, painting=args.painting, tiff=args.tile_tiff,
+            workers=_tile_workers(workers),
+        )  # fmt: skip
+        result = _watched(steps, name)
+        for failure in result.failed:
+            print(f"failed: {shown}: {failure}", file=sys.stderr)
+        status = max(status, int(bool(result.failed)))
+        print(_summary(result))
+    return status
+
+
+def _tile_workers(workers: Workers | None) -> Any:
+    if workers is None:
+        return None
+    from napari_segany.engine.batch.cluster import Cluster
+    from napari_segany.engine.large.cluster import TileCluster
+
+    return TileCluster(workers) if isinstance(workers, Cluster) else None
+
+
+def _watched(steps: Steps[LargeResult], name: str) -> LargeResult:
+    from napari_segany.engine.progress import drain
+
+    interval = 0.5 if sys.stderr.isatty() else 30.0
+    with tqdm(total=0, unit="tile", mininterval=interval, maxinterval=interval, file=sys.stderr) as bar:
+
+        def report(progress: Progress) -> None:
+            bar.total = progress.total
+            bar.initial = getattr(progress, "reused", 0)
+            bar.set_description(f"{name}: {progress.note}", refresh=False)
+            bar.update(progress.done - bar.n)
+
+        try:
+            return drain(steps, report)
+        except KeyboardInterrupt:
+            bar.write(f"{bar.n} of {bar.total} tiles are kept; run the same command again to go on", sys.stderr)
+            raise
+
+
+def _summary(result: LargeResult) -> str:
+    reused = f", {result.reused} of them kept from before" if result.reused else ""
+    failed = f"; {len(result.failed)} tiles failed" if result.failed else ""
+    return f"{result.shown}: {result.tiles} tiles{reused}, {result.objects} objects -> {result.labels}{failed}"

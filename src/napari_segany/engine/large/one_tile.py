@@ -1,0 +1,116 @@
+"""One tile from its pixels to its file, by whoever is at work: this process or a worker of a cluster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_segany.engine.automatic import AutomaticMaskGenerator
+from napari_segany.engine.automatic_settings import AutomaticSettings
+from napari_segany.engine.batch.model_source import LazyPredictor
+from napari_segany.engine.device import NotEnoughMemoryError
+from napari_segany.engine.large.job import LargeJob, Place
+from napari_segany.engine.large.tile_masks import TileMasks, has_tile, read_tile
+from napari_segany.engine.progress import Progress, Steps
+from napari_segany.formats.lazy_image import LazyImage
+from napari_segany.formats.record import MaskRecord
+
+
+class SegmentTile(Protocol):
+    """What finds everything in the pixels of a tile; `Everything` does so with a model."""
+
+    def steps(
+        self, pixels: NDArray[np.generic], settings: AutomaticSettings, contrast_limits: tuple[float, float]
+    ) -> Steps[list[MaskRecord]]:
+        """Return records of the size of the tile."""
+
+
+@dataclass(frozen=True, eq=False)
+class Everything:
+    """Segments everything in a tile with a model that is loaded when the first tile needs it.
+
+    Attributes
+    ----------
+    predictor : LazyPredictor
+        The model.
+    """
+
+    predictor: LazyPredictor
+
+    def steps(
+        self, pixels: NDArray[np.generic], settings: AutomaticSettings, contrast_limits: tuple[float, float]
+    ) -> Steps[list[MaskRecord]]:
+        """Ask the points of the tile and filter the answers."""
+        if not self.predictor.is_loaded:
+            yield Progress(0, 0, "Loading the model")
+        generator = AutomaticMaskGenerator(self.predictor.get(), settings)
+        return (yield from generator.run(pixels, contrast_limits=contrast_limits))
+
+
+@dataclass(frozen=True)
+class TileResult:
+    """What became of one tile.
+
+    Attributes
+    ----------
+    place : Place
+        Which tile.
+    key : str
+        What its masks were made of; "" where it failed.
+    masks : int
+        How many there are, those that tiles share counted in each.
+    error : str
+        Why it failed, in one sentence.
+    reused : bool
+        Whether it was there already.
+    """
+
+    place: Place
+    key: str = ""
+    masks: int = 0
+    error: str = ""
+    reused: bool = False
+
+
+def tile_steps(job: LargeJob, image: LazyImage, place: Place, segment: SegmentTile) -> Steps[TileResult]:
+    """Segment one tile and keep its masks, unless they are there.
+
+    Raises
+    ------
+    OSError
+        Where the masks cannot be written, or weights are missing.
+    ValueError
+        For weights that are damaged.
+    """
+    window = job.window(place)
+    yield Progress(0, 0, "Reading a tile")
+    try:
+        pixels = image.read(window.box, window.factor)
+    except (OSError, ValueError, MemoryError, RuntimeError) as error:
+        return TileResult(place, error=f"tile {place.name} cannot be read: {_sentence(error)}")
+    key, path = job.key(place, pixels), job.path(place)
+    if has_tile(path, key):
+        return TileResult(place, key, len(read_tile(path)), reused=True)
+    settings = job.settings_in(window)
+    records: list[MaskRecord] = []
+    if not _is_blank(pixels):
+        try:
+            records = yield from segment.steps(pixels, settings, job.contrast_limits)
+        except (NotEnoughMemoryError, MemoryError) as error:
+            return TileResult(place, error=f"tile {place.name}: {_sentence(error)}")
+    TileMasks.of(key, records).write(path)
+    return TileResult(place, key, len(records))
+
+
+def _is_blank(pixels: NDArray[np.generic]) -> bool:
+    """Tell whether all pixels are the same, or none holds data: the empty parts of slides and mosaics."""
+    if pixels.dtype.kind == "f" and not np.isfinite(pixels).any():
+        return True
+    return bool((pixels == pixels[0, 0]).all())
+
+
+def _sentence(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

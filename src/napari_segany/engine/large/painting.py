@@ -1,0 +1,220 @@
+"""The label image of a large image, written chunk by chunk: OME-Zarr with coarser levels, or a tiled BigTIFF.
+
+At any time the masks of one chunk are in memory. The zarr is made under another name and takes its place when whole.
+"""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+import zarr
+from numpy.typing import NDArray
+
+from napari_segany.engine.large.job import LargeJob
+from napari_segany.engine.large.objects import LargeObjects
+from napari_segany.engine.large.tile_store import TileStore
+from napari_segany.engine.progress import Progress, Steps
+from napari_segany.formats.atomic import replacing
+from napari_segany.formats.lazy_image import enlarged
+
+Box = tuple[int, int, int, int]
+
+CHUNK = 1024
+"""Pixels along the side of a chunk of the label image."""
+
+_SMALLEST = 1024  # longer side of the coarsest level
+
+
+def paint_steps(job: LargeJob, objects: LargeObjects, path: Path) -> Steps[NDArray[np.int64]]:
+    """Write labels as an OME-Zarr of uint32.
+
+    Yields
+    ------
+    Progress
+        Chunks.
+
+    Returns
+    -------
+    numpy.ndarray
+        (N,) int64, the pixels that show each object.
+
+    Raises
+    ------
+    OSError
+        Where the folder cannot be written to, or a tile is missing.
+    ValueError
+        For a tile that is damaged.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(path)
+    temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex[:8]}{path.suffix}")
+    try:
+        group = zarr.open_group(temporary, mode="w", zarr_format=3)
+        shapes = _level_shapes(job.plan.image_shape)
+        arrays = [_new_array(group, str(level), shape) for level, shape in enumerate(shapes)]
+        group.attrs["ome"] = _ome(path.stem, len(shapes))
+        pixels = yield from _chunk_steps(TileStore(job), objects, arrays[0])
+        for finer, coarser in pairwise(arrays):
+            yield from _coarser_steps(finer, coarser)
+        if path.exists():
+            shutil.rmtree(path)
+        temporary.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return pixels
+
+
+def write_tiff_steps(source: Path, path: Path) -> Steps[None]:
+    """Write the labels of an OME-Zarr as a tiled, compressed TIFF, one row of chunks in memory.
+
+    Raises
+    ------
+    OSError
+        Where it cannot be written.
+    """
+    labels: Any = zarr.open_group(source, mode="r")["0"]
+    shape = labels.shape
+    boxes = list(_chunks((shape[0], shape[1])))
+    yield Progress(0, len(boxes), "Writing the TIFF")
+
+    def tiles() -> Iterator[NDArray[np.uint32]]:
+        for top, left, bottom, right in boxes:
+            tile = np.zeros((CHUNK, CHUNK), np.uint32)
+            tile[: bottom - top, : right - left] = labels[top:bottom, left:right]
+            yield tile
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        tifffile.imwrite(
+            temporary, tiles(), shape=shape, dtype=np.uint32, tile=(CHUNK, CHUNK), compression="zlib", bigtiff=True,
+            metadata={"axes": "YX"}, maxworkers=1,
+        )  # fmt: skip
+
+
+def label_part(store: TileStore, objects: LargeObjects, box: Box, ranks: NDArray[np.int64]) -> NDArray[np.uint32]:
+    """Return the labels within a box of the image.
+
+    Parameters
+    ----------
+    store : TileStore
+        Has the masks.
+    objects : LargeObjects
+        The objects.
+    box : (int, int, int, int)
+        (row_min, col_min, row_max, col_max), half-open.
+    ranks : numpy.ndarray
+        (N,): where several objects overlap, the one of the highest rank shows.
+    """
+    part = np.zeros((box[2] - box[0], box[3] - box[1]), np.uint32)
+    boxes = objects.boxes
+    inside = (boxes[:, 0] < box[2]) & (boxes[:, 2] > box[0]) & (boxes[:, 1] < box[3]) & (boxes[:, 3] > box[1])
+    indices = np.flatnonzero(inside)
+    for index in indices[np.argsort(ranks[indices], kind="stable")]:
+        own = boxes[index]
+        low, high = np.maximum(own[:2], box[:2]), np.minimum(own[2:], box[2:])
+        window = (int(low[0]), int(low[1]), int(high[0]), int(high[1]))
+        mask = object_window(store, objects, int(index), window)
+        view = part[window[0] - box[0] : window[2] - box[0], window[1] - box[1] : window[3] - box[1]]
+        view[mask] = index + 1
+    return part
+
+
+def object_window(store: TileStore, objects: LargeObjects, index: int, box: Box) -> NDArray[np.bool_]:
+    """Return the mask of an object within a box of the image, in the memory of the box."""
+    result = np.zeros((box[2] - box[0], box[3] - box[1]), bool)
+    for place, number in objects.members(index):
+        window = store.window(place)
+        factor, (top, left) = window.factor, window.box[:2]
+        # One reduced pixel more on each side, between which and its neighbour the outline is smoothed.
+        reduced = (
+            max(box[0] // factor - 1, 0), max(box[1] // factor - 1, 0),
+            -(-box[2] // factor) + 1, -(-box[3] // factor) + 1,
+        )  # fmt: skip
+        local = reduced[0] - top, reduced[1] - left, reduced[2] - top, reduced[3] - left
+        mask = enlarged(store.masks(place).window(number, local), factor)
+        row, col = box[0] - reduced[0] * factor, box[1] - reduced[1] * factor
+        result |= mask[row : row + result.shape[0], col : col + result.shape[1]]
+    return result
+
+
+def painting_ranks(objects: LargeObjects, rule: str) -> NDArray[np.int64]:
+    """Return (N,) ranks: the object of the highest one shows. Of equal ones that with the higher label."""
+    values: dict[str, NDArray[Any]] = {
+        "smaller": -objects.areas,
+        "larger": objects.areas,
+        "better": objects.predicted_iou,
+    }
+    ranks = np.empty(len(objects), np.int64)
+    ranks[np.argsort(values[rule], kind="stable")] = np.arange(len(objects))
+    return ranks
+
+
+def _chunk_steps(store: TileStore, objects: LargeObjects, array: Any) -> Steps[NDArray[np.int64]]:
+    ranks = painting_ranks(objects, store.job.painting)
+    pixels = np.zeros(len(objects) + 1, np.int64)
+    boxes = list(_chunks(store.job.plan.image_shape))
+    for number, box in enumerate(boxes):
+        yield Progress(number, len(boxes), "Drawing the labels")
+        part = label_part(store, objects, box, ranks)
+        if part.any():
+            array[box[0] : box[2], box[1] : box[3]] = part
+            shown, counts = np.unique(part, return_counts=True)
+            pixels[shown] += counts
+    return pixels[1:]
+
+
+def _coarser_steps(finer: Any, coarser: Any) -> Steps[None]:
+    boxes = list(_chunks(coarser.shape))
+    for number, (top, left, bottom, right) in enumerate(boxes):
+        if number % 16 == 0:
+            yield Progress(number, len(boxes), "Writing coarser levels")
+        part = finer[2 * top : 2 * bottom : 2, 2 * left : 2 * right : 2]
+        if part.any():
+            coarser[top:bottom, left:right] = part
+
+
+def _new_array(group: Any, name: str, shape: tuple[int, int]) -> Any:
+    chunks = tuple(min(CHUNK, side) for side in shape)
+    return group.create_array(name, shape=shape, chunks=chunks, dtype="uint32", dimension_names=["y", "x"])
+
+
+def _chunks(shape: tuple[int, ...]) -> Iterator[Box]:
+    for top in range(0, shape[0], CHUNK):
+        for left in range(0, shape[1], CHUNK):
+            yield top, left, min(top + CHUNK, shape[0]), min(left + CHUNK, shape[1])
+
+
+def _level_shapes(shape: tuple[int, int]) -> list[tuple[int, int]]:
+    shapes = [shape]
+    while max(shapes[-1]) > _SMALLEST:
+        rows, cols = shapes[-1]
+        shapes.append((-(-rows // 2), -(-cols // 2)))
+    return shapes
+
+
+def _ome(name: str, levels: int) -> dict[str, Any]:
+    """Return the attributes of OME-Zarr 0.5; each level has every second pixel of the one before."""
+    axes = [{"name": axis, "type": "space"} for axis in "yx"]
+    datasets = [
+        {"path": str(level), "coordinateTransformations": [{"type": "scale", "scale": [2.0**level] * 2}]}
+        for level in range(levels)
+    ]
+    image_label = {"version": "0.5"}
+    return {
+        "version": "0.5",
+        "multiscales": [{"name": name, "axes": axes, "datasets": datasets}],
+        "image-label": image_label,
+    }
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove what a run that was killed left under temporary names."""
+    for leftover in path.parent.glob(f".{path.stem}-????????{path.suffix}"):
+        shutil.rmtree(leftover, ignore_errors=True)

@@ -1,0 +1,274 @@
+"""Everything in one large image, from its tiles to its labels, as a generator of progress: here, or on a cluster.
+
+Tiles are kept as they are done, so an interrupted run goes on where it was; a tile that fails does not stop the
+others and is tried again by the next run. What is written depends on the tiles only, not on when or by whom they were
+done.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from os import PathLike
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from napari_segany.engine.automatic_settings import AutomaticSettings
+from napari_segany.engine.batch.folder import BatchFolderInUseError
+from napari_segany.engine.batch.model_source import LazyPredictor, ModelSource
+from napari_segany.engine.image import checked_limits
+from napari_segany.engine.large.job import ImageOnDemand, LargeJob, Place, digest_of, large_job
+from napari_segany.engine.large.objects import LargeObjects, all_objects
+from napari_segany.engine.large.one_tile import Everything, SegmentTile, TileResult, tile_steps
+from napari_segany.engine.large.painting import paint_steps, write_tiff_steps
+from napari_segany.engine.large.stitching import stitch_steps
+from napari_segany.engine.large.tile_store import TileStore
+from napari_segany.engine.progress import Progress, Steps, relabelled
+from napari_segany.engine.tiled_embedding import image_limits
+from napari_segany.engine.tiling import TilingSettings
+from napari_segany.formats.atomic import replacing
+from napari_segany.formats.painting import PaintingRule
+
+DEFAULT_MODEL_SIDE = 1024
+"""Longer side of an image as all models of the registry see it."""
+
+
+@dataclass(frozen=True)
+class LargeProgress(Progress):
+    """One step of a large image; `done` and `total` count tiles.
+
+    Attributes
+    ----------
+    stage : Progress or None
+        The progress within the tile at work, or within what comes after the tiles.
+    failed, reused : int
+        Tiles so far that failed, and that were there already.
+    """
+
+    stage: Progress | None = None
+    failed: int = 0
+    reused: int = 0
+
+
+@dataclass(frozen=True)
+class LargeResult:
+    """What became of a large image.
+
+    Attributes
+    ----------
+    shown : str
+        What it was called.
+    labels : pathlib.Path
+        The label image, an OME-Zarr.
+    table : pathlib.Path
+        One line for each object.
+    objects : int
+        Objects in it.
+    tiles : int
+        Tiles in all.
+    reused : int
+        Tiles that were there already.
+    failed : tuple of str
+        What went wrong with each tile that failed.
+    """
+
+    shown: str
+    labels: Path
+    table: Path
+    objects: int
+    tiles: int
+    reused: int
+    failed: tuple[str, ...]
+
+
+class TileWorkers(Protocol):
+    """Who does the tiles; `engine.large.cluster` has others than this process."""
+
+    def tile_steps(
+        self, job: LargeJob, places: Sequence[Place], model: ModelSource, results: dict[Place, TileResult]
+    ) -> Steps[None]:
+        """Do all tiles, whatever their order, and put what became of each under its place."""
+
+
+@dataclass(frozen=True, eq=False)
+class ThisProcess:
+    """One tile after the other, here.
+
+    Attributes
+    ----------
+    segment : SegmentTile, optional
+        What finds the objects, in place of the model.
+    """
+
+    segment: SegmentTile | None = None
+
+    def tile_steps(
+        self, job: LargeJob, places: Sequence[Place], model: ModelSource, results: dict[Place, TileResult]
+    ) -> Steps[None]:
+        """Do all tiles in their order."""
+        segment = self.segment or Everything(LazyPredictor(model))
+        opened = job.image.open()
+        for place in places:
+            steps = tile_steps(job, opened, place, segment)
+            results[place] = yield from relabelled(steps, partial(progress_of, len(places), results))
+
+
+def large_steps(
+    image: ImageOnDemand,
+    name: str,
+    folder: str | PathLike[str],
+    model: ModelSource,
+    settings: AutomaticSettings | None = None,
+    *,
+    tiling: TilingSettings | None = None,
+    contrast_limits: tuple[float, float] | None = None,
+    painting: PaintingRule = "smaller",
+    model_side: int = DEFAULT_MODEL_SIDE,
+    tiff: bool = False,
+    workers: TileWorkers | None = None,
+) -> Steps[LargeResult]:
+    """Segment everything in one large image; closing the generator stops within the tile at work.
+
+    Parameters
+    ----------
+    image : ImageOnDemand
+        The image.
+    name : str
+        What its outputs are called.
+    folder : path
+        Where they go: labels/NAME.zarr and tables/NAME.csv; the tiles are kept in .segany/tiles/NAME.
+    model : ModelSource
+        `NamedModel`, or `LoadedModel` for one that is at hand.
+    settings : AutomaticSettings, optional
+        What is asked in each tile, and kept.
+    tiling : TilingSettings, optional
+        How the image is cut.
+    contrast_limits : (float, float), optional
+        Intensities that become black and white in all tiles; by default those of a sample of the whole image.
+    painting : str
+        Which mask shows where several overlap: "smaller", "larger" or "better".
+    model_side : int
+        Longer side of images as the model sees them, the side of tiles where `tiling` gives none.
+    tiff : bool
+        Write labels/NAME.tif too.
+    workers : TileWorkers, optional
+        Who does it; this process by default.
+
+    Yields
+    ------
+    LargeProgress
+        Tiles done; then what comes after them.
+
+    Returns
+    -------
+    LargeResult
+        What became of it.
+
+    Raises
+    ------
+    OSError
+        Where the image cannot be opened, outputs cannot be written, another run writes them, or weights are missing.
+    ValueError
+        For an image that is none, settings that do not fit, or weights that are damaged.
+    """
+    folder = Path(folder).expanduser().absolute()
+    state = folder / ".segany" / "tiles" / name
+    state.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(state / "lock", thread_local=False)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise BatchFolderInUseError(
+            f"another run is writing the tiles of {name} in {folder}; wait for its end or choose another folder"
+        ) from None
+    try:
+        yield LargeProgress(0, 0, f"{name}: Looking at the image")
+        opened = image.open()
+        limits = image_limits(opened) if contrast_limits is None else checked_limits(contrast_limits)
+        tell = partial(progress_of, 0, {})
+        digest = yield from relabelled(model.digest_steps(), tell)
+        job = large_job(
+            state, image, opened, model_side=model_side, model_digest=digest, contrast_limits=limits,
+            settings=settings or AutomaticSettings(), tiling=tiling or TilingSettings(), painting=painting,
+        )  # fmt: skip
+        return (yield from _job_steps(job, name, folder, model, workers or ThisProcess(), tiff=tiff))
+    finally:
+        lock.release()
+
+
+def progress_of(total: int, results: Mapping[Place, TileResult], stage: Progress | None = None) -> LargeProgress:
+    """Return where an image of `total` tiles is."""
+    failed = sum(bool(result.error) for result in results.values())
+    reused = sum(result.reused for result in results.values())
+    return LargeProgress(len(results), total, "" if stage is None else stage.note, stage, failed, reused)
+
+
+def _job_steps(
+    job: LargeJob, name: str, folder: Path, model: ModelSource, workers: TileWorkers, *, tiff: bool
+) -> Steps[LargeResult]:
+    places = list(job.places())
+    results: dict[Place, TileResult] = {}
+    yield from workers.tile_steps(job, places, model, results)
+    failed = tuple(results[place].error for place in places if results[place].error)
+    labels, table = folder / "labels" / f"{name}.zarr", folder / "tables" / f"{name}.csv"
+    tell = partial(progress_of, len(places), results)
+    key = digest_of([results[place].key for place in places], job.painting)
+    objects = _known(job, key, labels, table)
+    if objects is None:
+        objects = yield from relabelled(_output_steps(job, places, results, labels, table), tell)
+        _write_text(job.folder / "done", f"{key} {objects}")
+    if tiff:
+        yield from relabelled(write_tiff_steps(labels, labels.with_suffix(".tif")), tell)
+    reused = sum(results[place].reused for place in places)
+    return LargeResult(job.image.shown, labels, table, objects, len(places), reused, failed)
+
+
+def _output_steps(
+    job: LargeJob, places: Sequence[Place], results: Mapping[Place, TileResult], labels: Path, table: Path
+) -> Steps[int]:
+    store = TileStore(job)
+    levels = []
+    for level in job.plan.levels:
+        there = [place for place in places if place.level == level and not results[place].error]
+        levels.append((level, (yield from stitch_steps(store, there))))
+    objects = all_objects(job, levels)
+    pixels = yield from paint_steps(job, objects, labels)
+    _write_table(objects, pixels, table)
+    return len(objects)
+
+
+def _known(job: LargeJob, key: str, labels: Path, table: Path) -> int | None:
+    """Return the number of objects if the outputs were made of these very tiles and are there."""
+    try:
+        words = (job.folder / "done").read_text(encoding="utf-8").split()
+    except OSError:
+        return None
+    is_same = len(words) == 2 and words[0] == key and words[1].isdigit()
+    return int(words[1]) if is_same and labels.is_dir() and table.is_file() else None
+
+
+def _write_table(objects: LargeObjects, pixels: NDArray[np.int64], path: Path) -> None:
+    """Write one line for each object; boxes are half-open, as in scikit-image."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(
+            ["label", "pixels", "row_min", "col_min", "row_max", "col_max", "predicted_iou", "stability_score",
+             "level", "tiles"]
+        )  # fmt: skip
+        for index in range(len(objects)):
+            scores = [f"{scores[index]:.4f}" for scores in (objects.predicted_iou, objects.stability_score)]
+            members = objects.members(index)
+            row = [index + 1, int(pixels[index]), *objects.boxes[index].tolist(), *scores]
+            writer.writerow([*row, members[0][0].level, len(members)])
+
+
+def _write_text(path: Path, text: str) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

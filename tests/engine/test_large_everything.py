@@ -1,0 +1,270 @@
+"""Everything over tiles: against the truth, against the same image untiled, interrupted, and damaged."""
+
+import csv
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+from skimage.measure import label, regionprops
+
+from napari_segany.engine.automatic_settings import AutomaticSettings
+from napari_segany.engine.candidates import run_lengths_in_box
+from napari_segany.engine.large.job import ImageAtHand, ImageAtPath
+from napari_segany.engine.large.objects import conflicts, suppressed
+from napari_segany.engine.large.run import ThisProcess, large_steps
+from napari_segany.engine.progress import Progress, drain
+from napari_segany.engine.tiling import TilingSettings
+from napari_segany.formats.lazy_image import lazy_image
+from napari_segany.formats.record import MaskRecord
+
+SHAPE = (700, 900)
+SIDE = 256
+SETTINGS = AutomaticSettings(points_per_side=32, box_nms_thresh=0.7)
+
+
+def thick(mask) -> bool:
+    """Whether a square of five pixels fits in."""
+    if min(mask.shape) < 5:
+        return False
+    rows = np.logical_and.reduce([mask[start : mask.shape[0] - 4 + start] for start in range(5)])
+    return bool(np.logical_and.reduce([rows[:, start : rows.shape[1] - 4 + start] for start in range(5)]).any())
+
+
+@dataclass
+class Components:
+    """Finds the connected pixels of each grey level in a tile, cut where the tile ends: perfect but for the tile."""
+
+    seen: list[tuple[int, ...]] = field(default_factory=list)
+    fails_at: int | None = None
+
+    def steps(self, pixels, settings, contrast_limits):
+        self.seen.append(pixels.shape)
+        if self.fails_at == len(self.seen):
+            raise MemoryError("no memory for this tile")
+        yield Progress(0, 1)
+        records = []
+        for region in regionprops(label(pixels, background=0, connectivity=1)):
+            # Pixels between two greys, averaged at coarser levels, are thin.
+            if region.area < 0.3 * pixels.size and thick(region.image):
+                mask = run_lengths_in_box(region.image, region.bbox, pixels.shape)
+                records.append(MaskRecord.from_mask(mask, predicted_iou=0.9, stability_score=0.9))
+        return records
+
+
+MODEL = SimpleNamespace(digest_steps=lambda: _digest())
+
+
+def _digest():
+    yield Progress(0, 1)
+    return "components"
+
+
+@pytest.fixture(scope="module")
+def truth(discs) -> np.ndarray:
+    """Labels of discs everywhere, a bar over several tiles, a ring across corners and one large disc."""
+    rng = np.random.default_rng(3)
+    labels, number = np.zeros(SHAPE, np.uint32), 0
+    rows, cols = np.indices(SHAPE)
+
+    def add(mask):
+        nonlocal number
+        if not labels[mask].any():
+            number += 1
+            labels[mask] = number
+
+    add((np.abs(rows - 150) < 8) & (np.abs(cols - 450) < 330))
+    add(np.abs(np.hypot(rows - 385, cols - 385) - 60) < 10)
+    add(np.hypot(rows - 470, cols - 700) < 140)
+    for _ in range(110):
+        row, col = rng.uniform(0, SHAPE[0]), rng.uniform(0, SHAPE[1])
+        add(np.hypot(rows - row, cols - col) <= rng.uniform(5, 14))
+    return labels
+
+
+@pytest.fixture(scope="module")
+def image(truth) -> np.ndarray:
+    greys = np.where(truth > 0, 40 + (truth * 37) % 200, 0)
+    return greys.astype(np.uint8)
+
+
+def run(image, folder, segment=None, **more):
+    steps = large_steps(
+        image if hasattr(image, "open") else ImageAtHand(lazy_image(image)), "big", folder, MODEL, SETTINGS,
+        tiling=TilingSettings(side=SIDE), workers=ThisProcess(segment or Components()), **more,
+    )  # fmt: skip
+    return drain(steps)
+
+
+def labels_of(result) -> np.ndarray:
+    return zarr.open_group(result.labels, mode="r")["0"][:]
+
+
+def matched(found: np.ndarray, truth: np.ndarray, least: float) -> float:
+    """Return the part of the true objects that one label matches at an IoU."""
+    numbers = np.unique(truth)[1:]
+    hits = 0
+    for number in numbers:
+        mask = truth == number
+        candidates, counts = np.unique(found[mask], return_counts=True)
+        for one, shared in zip(candidates, counts, strict=True):
+            if one and shared / (mask.sum() + (found == one).sum() - shared) >= least:
+                hits += 1
+                break
+    return hits / len(numbers)
+
+
+@pytest.fixture(scope="module")
+def result(image, tmp_path_factory):
+    return run(image, tmp_path_factory.mktemp("large"))
+
+
+def test_every_object_is_found_once_and_none_is_cut(result, truth):
+    found = labels_of(result)
+    assert found.dtype == np.uint32
+    assert result.objects == len(np.unique(found)) - 1 == len(np.unique(truth)) - 1
+    assert matched(found, truth, 0.95) == 1
+    small = (truth > 0) & (truth != 3)
+    np.testing.assert_array_equal(found[small] > 0, True)  # of the finest level to the pixel
+
+
+def test_objects_over_several_tiles_have_one_label_and_the_largest_comes_from_a_coarser_level(result, truth):
+    found = labels_of(result)
+    rows = list(csv.DictReader(result.table.open()))
+    for number, tiles, level in ((1, "5", "0"), (3, "1", "1")):
+        one = np.unique(found[truth == number])
+        assert len(one[one > 0]) == 1
+        row = rows[int(one.max()) - 1]
+        assert (row["tiles"], row["level"]) == (tiles, level)
+
+
+def test_the_table_says_what_the_labels_show(result):
+    found = labels_of(result)
+    rows = list(csv.DictReader(result.table.open()))
+    counts = np.bincount(found.ravel(), minlength=len(rows) + 1)[1:]
+    assert [int(row["pixels"]) for row in rows] == counts.tolist()
+    for row in rows[:20]:
+        where = np.argwhere(found == int(row["label"]))
+        box = [int(row[name]) for name in ("row_min", "col_min", "row_max", "col_max")]
+        assert box == [*where.min(axis=0), *(where.max(axis=0) + 1)]
+
+
+def test_labels_are_the_same_in_every_run_and_whatever_the_order_of_tiles(result, image, tmp_path):
+    class Backwards(ThisProcess):
+        def tile_steps(self, job, places, model, results):
+            yield from super().tile_steps(job, places[::-1], model, results)
+
+    steps = large_steps(
+        ImageAtHand(lazy_image(image)), "big", tmp_path, MODEL, SETTINGS,
+        tiling=TilingSettings(side=SIDE), workers=Backwards(Components()),
+    )  # fmt: skip
+    np.testing.assert_array_equal(labels_of(drain(steps)), labels_of(result))
+
+
+@pytest.mark.parametrize("stopped_after", [3, 40])
+def test_an_interrupted_run_goes_on_where_it_was(stopped_after, result, image, tmp_path):
+    segment = Components()
+    steps = large_steps(
+        ImageAtHand(lazy_image(image)), "big", tmp_path, MODEL, SETTINGS,
+        tiling=TilingSettings(side=SIDE), workers=ThisProcess(segment),
+    )  # fmt: skip
+    for _ in range(stopped_after):
+        next(steps)
+    steps.close()
+    before = len(segment.seen)
+    again = Components()
+    second = run(image, tmp_path, again)
+    assert second.reused >= before - 1
+    assert len(again.seen) == second.tiles - second.reused
+    np.testing.assert_array_equal(labels_of(second), labels_of(result))
+    third = Components()
+    assert run(image, tmp_path, third).reused == second.tiles
+    assert third.seen == []
+
+
+def test_a_changed_pixel_does_only_its_tiles_again(image, tmp_path):
+    run(image, tmp_path)
+    changed = image.copy()
+    changed[20, 20] = 255
+    again = Components()
+    result = run(changed, tmp_path, again)
+    assert len(again.seen) == len([0, 1, 2])  # one tile of each of the three levels
+    assert result.failed == ()
+
+
+def test_failed_tiles_are_reported_and_tried_again(image, truth, tmp_path):
+    result = run(image, tmp_path, Components(fails_at=2))
+    assert len(result.failed) == 1
+    assert "no memory for this tile" in result.failed[0]
+    assert result.objects > 30
+    # What stood in the missing tile is left out or whole, not cut.
+    found = labels_of(result)
+    for number in np.unique(found)[1:]:
+        true = np.bincount(truth[found == number]).argmax()
+        assert (found == number).sum() >= 0.9 * (truth == true).sum()
+    mended = run(image, tmp_path)
+    assert mended.failed == ()
+    assert mended.reused == mended.tiles - 1
+    assert matched(labels_of(mended), truth, 0.95) == 1
+
+
+def test_a_damaged_tile_is_done_again(image, tmp_path):
+    first = run(image, tmp_path)
+    tile = next((tmp_path / ".segany" / "tiles" / "big").rglob("*.npz"))
+    tile.write_bytes(tile.read_bytes()[:-40])
+    again = Components()
+    assert run(image, tmp_path, again).reused == first.tiles - 1
+    assert len(again.seen) == 1
+
+
+def test_a_pyramidal_tiff_gives_the_labels_of_the_array_and_a_tiff_is_written(result, image, tmp_path):
+    path = tmp_path / "big.tif"
+    with tifffile.TiffWriter(path) as file:
+        file.write(image, tile=(128, 128), compression="zlib", subifds=1)
+        halves = image.reshape(350, 2, 450, 2).mean(axis=(1, 3))
+        file.write(np.rint(halves).astype(np.uint8), tile=(128, 128), compression="zlib", subfiletype=1)
+    opened = ImageAtPath(path, "big.tif")
+    assert len(opened.open().levels) == 2
+    found = run(opened, tmp_path / "out", tiff=True)
+    np.testing.assert_array_equal(labels_of(found), labels_of(result))
+    with tifffile.TiffFile(found.labels.with_suffix(".tif")) as file:
+        assert file.is_bigtiff
+        assert file.pages[0].is_tiled
+        np.testing.assert_array_equal(file.asarray(), labels_of(result))
+
+
+def test_a_blank_image_and_one_smaller_than_a_tile(tmp_path, discs):
+    nothing = run(np.full(SHAPE, 7, np.uint8), tmp_path / "a")
+    assert (nothing.objects, nothing.failed) == (0, ())
+    assert not labels_of(nothing).any()
+    small = discs.disc_image((90, 120), [(40, 50, 20, 200)])
+    assert run(small, tmp_path / "b").objects == 1
+
+
+def test_the_rule_that_needs_the_whole_image_is_refused(image, tmp_path):
+    with pytest.raises(ValueError, match="smaller, larger or better"):
+        run(image, tmp_path, painting="separate")
+
+
+def test_suppression_of_near_pairs_is_that_of_all_pairs():
+    rng = np.random.default_rng(1)
+    low = rng.integers(0, 300, (120, 2))
+    boxes = np.concatenate([low, low + rng.integers(1, 90, (120, 2))], axis=1)
+    order = rng.permutation(120)
+    for threshold in (0.2, 0.5, 0.7):
+        kept: list[int] = []
+        for one in order:
+            shared = [
+                np.prod(
+                    np.maximum(np.minimum(boxes[one, 2:], boxes[k, 2:]) - np.maximum(boxes[one, :2], boxes[k, :2]), 0)
+                )
+                for k in kept
+            ]
+            sizes = [np.prod(boxes[k, 2:] - boxes[k, :2]) + np.prod(boxes[one, 2:] - boxes[one, :2]) for k in kept]
+            if all(part <= threshold * (size - part) for part, size in zip(shared, sizes, strict=True)):
+                kept.append(one)
+        np.testing.assert_array_equal(suppressed(boxes, order, threshold), np.sort(kept))
+    first, second = conflicts(boxes[:0], 0.5)
+    assert len(first) == len(second) == 0
