@@ -16,7 +16,7 @@ from PIL import Image, ImageSequence
 
 _TIFF = (".tif", ".tiff")
 _AS_ARRAY = ("1", "L", "I", "F", "RGB", "RGBA")  # Pillow's modes that are pixels as they are
-_DAMAGED = (  # what the decoders raised when they were given thousands of damaged files
+DECODER_ERRORS = (  # what the decoders raised when they were given thousands of damaged files
     ArithmeticError,
     AssertionError,
     AttributeError,
@@ -86,7 +86,7 @@ def read_array(path: str | os.PathLike[str]) -> NDArray[np.generic]:
             warnings.simplefilter("ignore", UserWarning)
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             return _read(path)
-    except _DAMAGED as error:
+    except DECODER_ERRORS as error:
         raise ValueError(f"{path} is damaged or no image file ({_first_line(error)})") from None
 
 

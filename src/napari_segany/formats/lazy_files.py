@@ -15,7 +15,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from napari_segany.formats.image_file import read_image
+from napari_segany.formats.image_file import DECODER_ERRORS, read_image
 from napari_segany.formats.lazy_image import LazyImage
 
 ZARR_SUFFIXES = (".zarr",)
@@ -51,7 +51,9 @@ def open_lazy(path: str | os.PathLike[str]) -> LazyImage:
             return LazyImage((np.load(path, mmap_mode="r", allow_pickle=False),))
         if path.suffix.lower() in _TIFF_SUFFIXES:
             return _tiff_image(path)
-    except (ValueError, KeyError, TypeError, IndexError, tifffile.TiffFileError) as error:
+    except FileNotFoundError:
+        raise
+    except DECODER_ERRORS as error:
         text = str(error).strip().split("\n")[0] or type(error).__name__
         raise ValueError(f"{path.name} cannot be read in parts: {text}") from None
     return LazyImage((read_image(path),))
@@ -69,7 +71,7 @@ def plane_shape(path: str | os.PathLike[str]) -> tuple[int, int] | None:
                 return picture.height, picture.width
         finally:
             Image.MAX_IMAGE_PIXELS = limit
-    except (OSError, ValueError, SyntaxError):
+    except DECODER_ERRORS:
         return None
 
 
