@@ -34,7 +34,7 @@ _HELPS = {
     EVERYTHING: "precision and recall of segmenting everything",
     SIMILAR: "how well a few chosen objects bring back the others",
 }
-_OTHERS = ("edges",)
+_OTHERS = ("edges", "proposals")
 """Protocols with options of their own, each in `evaluate_NAME.py`."""
 
 _DEFAULTS = {

@@ -1,0 +1,102 @@
+"""`segany evaluate proposals`: how many objects are among the best masks of an image. Imports torch late."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_segany.cli.recorded import record_command
+from napari_segany.cli.watched import watched
+
+if TYPE_CHECKING:
+    from napari_segany.evaluation.proposals import ProposalScore
+
+HELP = "object proposals: average recall with the 10, 100 and 1000 best masks, by size of the objects"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument(
+        "--data", metavar="FOLDER", type=Path, required=True,
+        help="a folder with images/ and labels/, or a folder of such folders",
+    )  # fmt: skip
+    parser.add_argument("--model", metavar="NAME|PATH", default="light", help="see `segany models` (default: light)")
+    parser.add_argument("--device", default="auto", help="auto, cuda, mps or cpu (default: auto)")
+    parser.add_argument("--datasets", metavar="A,B", type=lambda text: text.split(","), help="these data sets only")
+    parser.add_argument("--images-per-dataset", metavar="N", type=int, help="the first N images of each data set")
+    parser.add_argument("--points-per-side", metavar="N", type=int, default=64, help="default: 64")
+    parser.add_argument("--box-nms-thresh", metavar="X", type=float, default=0.9, help="default: 0.9")
+    parser.add_argument(
+        "--output", metavar="DIR", type=Path,
+        help="write the table and the counts of each image here; a second run goes on where the first ended",
+    )  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print the table; an interruption prints that of what was measured so far."""
+    from napari_segany.engine.automatic import AutomaticMaskGenerator
+    from napari_segany.engine.loaded_model import weights_checksum
+    from napari_segany.engine.predictor import Predictor
+    from napari_segany.evaluation.data import find_samples
+    from napari_segany.evaluation.proposals import ProposalScoreFile, proposal_settings, proposals
+
+    settings = proposal_settings(args.points_per_side, args.box_nms_thresh)
+    samples = find_samples(args.data, args.datasets, args.images_per_dataset)
+    predictor = Predictor(args.model, device=args.device)
+    file: ProposalScoreFile | None = None
+    if args.output is not None:
+        args.output.mkdir(parents=True, exist_ok=True)
+        shown = {name: value for name, value in asdict(settings).items() if name != "points_per_batch"}
+        run_values = {"protocol": "proposals", "model": predictor.name, "weights": weights_checksum(predictor.sam)}
+        file = ProposalScoreFile(args.output, {**run_values, "settings": shown})
+    scores: list[ProposalScore] = []
+
+    def receive(score: ProposalScore) -> None:
+        scores.append(score)
+        if file is not None:
+            file.write(score)
+
+    try:
+        generator = AutomaticMaskGenerator(predictor, settings)
+        steps = proposals(samples, generator, known=file.known if file else None, receive=receive)
+        for reason in watched(steps, "image")[1]:
+            print(f"skipped: {reason}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("interrupted: the table holds what was measured so far; run it again to go on", file=sys.stderr)
+        raise
+    finally:
+        if file is not None:
+            file.close()
+        if scores:
+            _report(args, scores)
+    if not scores:
+        raise ValueError(f"none of the {len(samples)} images of {args.data} can be measured; see the reasons above")
+    return 0
+
+
+def _report(args: argparse.Namespace, scores: Sequence[ProposalScore]) -> None:
+    table = _table(scores)
+    print(table)
+    if args.output is not None:
+        (args.output / "summary.md").write_text(table + "\n", encoding="utf-8")
+        record_command(args, args.output, "Object proposals")
+
+
+def _table(scores: Sequence[ProposalScore]) -> str:
+    """Return a Markdown table with a line for each data set and one for all images."""
+    from napari_segany.evaluation.proposals import average_recall
+
+    names = sorted({score.dataset for score in scores})
+    sets = {name: [score for score in scores if score.dataset == name] for name in names}
+    if len(names) > 1:
+        sets["all images"] = list(scores)
+    columns = list(average_recall(scores))
+    lines = [["data set", "images", "objects", *columns], ["---", *["---:"] * (2 + len(columns))]]
+    for name, own in sets.items():
+        cells = [f"{value:.3f}" if value == value else "-" for value in average_recall(own).values()]
+        lines.append([name, str(len(own)), str(sum(score.objects[0] for score in own)), *cells])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,176 @@
+"""The protocol for object proposals: how many objects are among the best 10, 100 and 1000 masks of an image.
+
+Kirillov et al. 2023 (arXiv:2304.02643), section 7.3 and appendix D.3: 64 x 64 points, NMS at 0.9, masks ranked by the
+mean of predicted IoU and stability score. Average recall is COCO's (Lin et al. 2014,
+doi:10.1007/978-3-319-10602-1_48): over IoU 0.5 to 0.95, and by the area of objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_segany.engine.automatic_settings import AutomaticSettings
+from napari_segany.engine.progress import Progress, Steps, relabelled
+from napari_segany.evaluation.data import Sample
+from napari_segany.evaluation.everything import MaskGenerator
+from napari_segany.evaluation.matching import overlaps, recalled
+from napari_segany.evaluation.score_file import ScoreFile, ScoreTable, content_digest, unchanged
+from napari_segany.formats.record import MaskRecord
+
+BUDGETS = (10, 100, 1000)
+"""Numbers of masks."""
+
+SIZES: Mapping[str, tuple[float, float]] = {
+    "all": (0, np.inf),
+    "small": (0, 32**2),
+    "medium": (32**2, 96**2),
+    "large": (96**2, np.inf),
+}
+"""Areas in pixels, both ends included, as COCO has them: an object on a border counts twice."""
+
+
+@dataclass(frozen=True)
+class ProposalScore:
+    """Counts of one image.
+
+    Attributes
+    ----------
+    dataset, image : str
+        Where it is.
+    content : str
+        Digest of its files.
+    masks : int
+        Proposals.
+    objects : tuple of int
+        (4,) objects of each of `SIZES`.
+    recalled : tuple of int
+        (12,) objects found, summed over ten thresholds: for each of `SIZES` with each of `BUDGETS`.
+    """
+
+    dataset: str
+    image: str
+    content: str
+    masks: int
+    objects: tuple[int, ...]
+    recalled: tuple[int, ...]
+
+
+_TABLE: ScoreTable[ProposalScore] = ScoreTable(ProposalScore, {})
+
+
+class ProposalScoreFile(ScoreFile[ProposalScore]):
+    """The scores of a folder; see `ScoreFile`."""
+
+    def __init__(self, folder: Path, run: Mapping[str, object]) -> None:
+        super().__init__(folder, run, _TABLE)
+
+
+def proposal_settings(points_per_side: int = 64, box_nms_thresh: float = 0.9) -> AutomaticSettings:
+    """Return what is asked for proposals: every mask counts, the best ones first."""
+    return AutomaticSettings(
+        points_per_side=points_per_side,
+        pred_iou_thresh=0.0,
+        stability_score_thresh=0.0,
+        box_nms_thresh=box_nms_thresh,
+        max_mask_area_fraction=None,
+        ranking="mean",
+    )
+
+
+def by_mean_score(records: Sequence[MaskRecord], count: int = BUDGETS[-1]) -> list[MaskRecord]:
+    """Return the best masks by the mean of predicted IoU and stability score, at most `count`."""
+    ranked = sorted(records, key=lambda one: -((one.predicted_iou or 0.0) + (one.stability_score or 0.0)))
+    return ranked[:count]
+
+
+def proposals(
+    samples: Sequence[Sample],
+    generator: MaskGenerator,
+    *,
+    known: Mapping[tuple[str, str], ProposalScore] | None = None,
+    receive: Callable[[ProposalScore], None] | None = None,
+) -> Steps[tuple[tuple[ProposalScore, ...], tuple[str, ...]]]:
+    """Propose masks for annotated images and count the objects among them.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+        The images.
+    generator : MaskGenerator
+        The model with its settings; see `proposal_settings`.
+    known : Mapping, optional
+        Scores of an earlier run by data set and image; they are taken over where the files are still the same.
+    receive : callable, optional
+        Gets every score at once, new or taken over, so that an interruption loses nothing.
+
+    Yields
+    ------
+    Progress
+        In images; the note tells the image and what is done with it.
+
+    Returns
+    -------
+    scores : tuple of ProposalScore
+        In the order of the samples.
+    skipped : tuple of str
+        One sentence for each image that cannot be read.
+    """
+    scores: list[ProposalScore] = []
+    skipped: list[str] = []
+    for done, sample in enumerate(samples):
+        here = Progress(done, len(samples), f"{sample.dataset}/{sample.name}")
+        yield here
+        try:
+            score = unchanged(sample, known or {})
+            image, labels = sample.read() if score is None else (None, None)
+        except (ValueError, OSError) as error:
+            skipped.append(f"{here.note}: {error}")
+            continue
+        if image is not None and labels is not None:
+            found = yield from relabelled(
+                generator.run(image),
+                lambda inner, here=here: Progress(here.done, here.total, f"{here.note}: {inner.note}"),  # type: ignore[misc]
+            )
+            score = proposal_score(sample, content_digest(sample), found, labels)
+        if score is not None:
+            scores.append(score)
+            if receive is not None:
+                receive(score)
+    yield Progress(len(samples), len(samples), "All images are measured")
+    return tuple(scores), tuple(skipped)
+
+
+def proposal_score(
+    sample: Sample, content: str, records: Sequence[MaskRecord], labels: NDArray[np.integer[Any]]
+) -> ProposalScore:
+    """Compare the masks of an image with its (H, W) labels, 0 background."""
+    ranked = by_mean_score(records)
+    iou = overlaps(ranked, labels)
+    areas = np.unique(labels[labels != 0], return_counts=True)[1]
+    # A mask prefers an object of the size in question to all others, so these alone tell the recall.
+    members = [(areas >= low) & (areas <= high) for low, high in SIZES.values()]
+    return ProposalScore(
+        sample.dataset,
+        sample.name,
+        content,
+        len(ranked),
+        tuple(int(own.sum()) for own in members),
+        tuple(recalled(iou[:, own], budget) for own in members for budget in BUDGETS),
+    )
+
+
+def average_recall(scores: Sequence[ProposalScore]) -> dict[str, float]:
+    """Return the average recall of a set of images by "AR@N size"; NaN for a size without objects."""
+    objects = np.array([score.objects for score in scores]).reshape(-1, len(SIZES)).sum(axis=0)
+    counts = np.array([score.recalled for score in scores]).reshape(-1, len(SIZES), len(BUDGETS)).sum(axis=0)
+    return {
+        f"AR@{budget} {size}": float(counts[row, column] / (10 * objects[row])) if objects[row] else float("nan")
+        for column, budget in enumerate(BUDGETS)
+        for row, size in enumerate(SIZES)
+    }
