@@ -35,6 +35,7 @@ class SettingsForm(QWidget):
                 form.labelForField(field).setToolTip(_tip(parameter))
         self.asking = QCollapsible("What is asked of the model")
         self.asking.setDuration(0)
+        self.asking.toggleButton().setToolTip("Show or hide how densely the model is asked")
         self.asking.addWidget(_holder(asking))
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)

@@ -25,6 +25,7 @@ class RunRow(QWidget):
         self.slices.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         self.slices.activated.connect(lambda _: self.slices_chosen.emit())
         self.button = QPushButton("Run")
+        self.button.setToolTip("Segment everything now, or stop it; what is found so far stays")
         self.button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.button.clicked.connect(self._pressed)
         self.bar = QProgressBar()

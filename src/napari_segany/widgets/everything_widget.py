@@ -100,6 +100,7 @@ class EverythingWidget(QWidget):
 
     def _build(self, viewer: ViewerModel) -> None:
         self.image_combo = LayerCombo(viewer, _is_image, "no image")
+        self.image_combo.setToolTip("The image that is worked on")
         self.model_picker = ModelPicker(self.session.model)
         self.device_combo = QComboBox()
         self.device_combo.setToolTip("Where the model computes; auto takes a graphics card if there is one")

@@ -24,6 +24,7 @@ class ModelPicker(QComboBox):
         self._choices: dict[str, ModelChoice] = {}
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(8)
+        self.setToolTip("The model that answers; one that is not here yet is downloaded when it is chosen")
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.set_catalogue(BUNDLED)
         self.activated.connect(self._picked)

@@ -24,6 +24,7 @@ class ObjectPicker(QWidget):
 
     def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.setToolTip("An accepted object, or one of another Labels layer, as a mask prompt")
         self.combo = LayerCombo(viewer, _is_offered, "no Labels layer")
         self.button = QPushButton("Use object")
         self.button.setToolTip(

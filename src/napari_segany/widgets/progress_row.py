@@ -21,6 +21,7 @@ class ProgressRow(QWidget):
         self.bar.setTextVisible(True)
         self.bar.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.button = QPushButton("Compute")
+        self.button.setToolTip("Compute the image embedding now, or stop what is being computed")
         self.button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.button.clicked.connect(self._pressed)
         layout = QHBoxLayout(self)

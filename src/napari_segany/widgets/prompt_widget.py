@@ -29,6 +29,7 @@ from napari_segany.widgets.objects_row import ObjectsRow
 from napari_segany.widgets.progress_row import ProgressRow
 from napari_segany.widgets.section import Section
 from napari_segany.widgets.session import PromptSession
+from napari_segany.widgets.session_row import SessionRow
 from napari_segany.widgets.session_saving import saved_sessions_folder
 from napari_segany.widgets.settings import Settings, read_settings
 from napari_segany.widgets.small_parts import button, key_list, rule
@@ -101,6 +102,7 @@ class PromptWidget(QWidget):
 
     def _build(self, viewer: ViewerModel) -> None:
         self.image_combo = LayerCombo(viewer, _is_image, "no image")
+        self.image_combo.setToolTip("The image that is worked on")
         self.model_picker = ModelPicker(self.session.model)
         self.device_combo = QComboBox()
         self.device_combo.setToolTip("Where the model computes; auto takes a graphics card if there is one")
@@ -143,7 +145,7 @@ class PromptWidget(QWidget):
 
     def _sections(self) -> list[Section]:
         """Return what can be folded away, in its order from top to bottom."""
-        return [Section("Keys", key_list())]
+        return [Section("Session", SessionRow(self.session, self._runner)), Section("Keys", key_list())]
 
     def _buttons(self) -> QGridLayout:
         session = self.session

@@ -24,6 +24,7 @@ class Section(QCollapsible):
         super().__init__(title, expandedIcon="▾", collapsedIcon="▸")
         self.setDuration(0)
         self.layout().setContentsMargins(0, 0, 0, 0)
+        self.toggleButton().setToolTip(f"Show or hide: {title}")
         self.toggleButton().setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.addWidget(content)
         if unfolded:

@@ -38,7 +38,6 @@ from napari_segany.widgets.object_editor import ObjectEditor
 from napari_segany.widgets.objects import NothingToAddError, ObjectsLayer
 from napari_segany.widgets.progress_runner import Runner
 from napari_segany.widgets.prompt_layers import FOREGROUND, PromptLayers
-from napari_segany.widgets.provenance import Answerer, Asked
 from napari_segany.widgets.session_choices import present_choices
 from napari_segany.widgets.session_files import SessionFiles
 from napari_segany.widgets.session_image import SessionImage
@@ -108,7 +107,7 @@ class PromptSession:
         self._embedder = Embedder(runner, load_predictor, cache_bytes, model=model, device=device)
         self._conversation = Conversation(self.viewer, runner, self._embedder, self.prompt_layers)
         asked = (self._conversation, self.prompt_layers)
-        choices = partial(present_choices, self)
+        choices = partial(present_choices, self, self._conversation)
         self._work = SessionObjects(self.viewer, runner, *asked, self._say, choices=choices, folder=autosave)
         self.files = SessionFiles(self, self._work, runner, self._say)
         self._recorder = self._work.recorder
@@ -250,16 +249,6 @@ class PromptSession:
     def candidates(self) -> tuple[Candidate, ...]:
         """What the model offers for the prompts, best first."""
         return self._conversation.candidates
-
-    @property
-    def asked(self) -> tuple[Asked, ...]:
-        """The questions that led to them, each refining the one before."""
-        return self._conversation.asked
-
-    @property
-    def answerer(self) -> Answerer:
-        """What answers: model, device, digest of the weights."""
-        return self._conversation.answerer
 
     @property
     def selected(self) -> int:

@@ -10,10 +10,11 @@ from napari_segany.engine.mask_cleaning import CleanUp
 from napari_segany.engine.object_overlap import OVERLAP_RULES
 
 if TYPE_CHECKING:
+    from napari_segany.widgets.conversation import Conversation
     from napari_segany.widgets.session import PromptSession
 
 
-def present_choices(session: PromptSession) -> dict[str, Any]:
+def present_choices(session: PromptSession, conversation: Conversation) -> dict[str, Any]:
     """Return the choices as they are: device, polarity, overlap, clean-up, shown plane and candidate."""
     plane = session.plane
     return {
@@ -24,8 +25,8 @@ def present_choices(session: PromptSession) -> dict[str, Any]:
         "clean_accepted": session.editor.clean_accepted,
         "plane": None if plane is None else {"axes": list(plane.axes), "index": list(plane.index)},
         "candidate": session.selected if session.candidates else None,
-        "questions": [one.saved().to_dict() for one in session.asked],
-        "rounded": session.answerer.rounded,
+        "questions": [one.saved().to_dict() for one in conversation.asked],
+        "rounded": conversation.answerer.rounded,
     }
 
 

@@ -60,7 +60,7 @@ class SessionFiles:
         self, session: PromptSession, work: SessionObjects, runner: Runner, say: Callable[[str], None]
     ) -> None:
         self._session, self._work = session, work
-        self._runner, self._say = runner, say
+        self._runner, self.say = runner, say
 
     # ------------------------------------------------------------------------- saving
 
@@ -82,7 +82,7 @@ class SessionFiles:
         target = _named(Path(path).expanduser())
 
         def over(saved: SavedSession) -> None:
-            self._say(f"Saved {len(saved.objects)} objects and the prompts to {target.name}.")
+            self.say(f"Saved {len(saved.objects)} objects and the prompts to {target.name}.")
             if done is not None:
                 done()
 
@@ -90,7 +90,7 @@ class SessionFiles:
             "Saving the session",
             _saving_steps(target, self._state_steps()),
             done=over,
-            failed=lambda error: self._say(f"The session was not saved: {_reason(error)}"),
+            failed=lambda error: self.say(f"The session was not saved: {_reason(error)}"),
         )
 
     def script(self) -> str:
@@ -118,9 +118,9 @@ class SessionFiles:
         if image is None or state is None:
             raise ValueError("There is no image yet: open one and choose it first.")
         layer = None if self._work.layer is None else self._work.layer.layer
-        planes = self._work.log.planes | (
-            {self._session.plane} if self._session.asked and self._session.plane else set()
-        )
+        planes, shown = self._work.log.planes, self._session.plane
+        if state.choices["questions"] and shown is not None:
+            planes.add(shown)
         return _described_steps(
             state, image, planes, None if layer is None else np.asarray(layer.data), self._work.log
         )
@@ -147,7 +147,7 @@ class SessionFiles:
             try:
                 self._take_up(*found)
             except ValueError as error:
-                self._say(f"{source.name} cannot be opened: {error}")
+                self.say(f"{source.name} cannot be opened: {error}")
                 return
             if done is not None:
                 done()
@@ -156,7 +156,7 @@ class SessionFiles:
             "Opening the session",
             _opening_steps(source, shown),
             done=opened,
-            failed=lambda error: self._say(f"{source.name} cannot be opened: {_reason(error)}"),
+            failed=lambda error: self.say(f"{source.name} cannot be opened: {_reason(error)}"),
         )
 
     def _take_up(self, saved: SavedSession, pixels: NDArray[np.generic] | None) -> None:

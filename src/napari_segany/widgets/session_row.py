@@ -1,0 +1,88 @@
+"""Saving, opening and copying the session: a part of the dock, with dialogs that leave the viewer usable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from qtpy.QtWidgets import QApplication, QFileDialog, QGridLayout, QWidget
+
+from napari_segany.widgets.progress_runner import Runner
+from napari_segany.widgets.session import PromptSession
+from napari_segany.widgets.session_files import FILE_ENDING
+from napari_segany.widgets.small_parts import button
+
+_FILTER = f"Sessions (*{FILE_ENDING} *.json)"
+
+
+class SessionRow(QWidget):
+    """Buttons for `session.files`.
+
+    Parameters
+    ----------
+    session : PromptSession
+        The session.
+    runner : Runner
+        Makes the script in the background.
+    """
+
+    def __init__(self, session: PromptSession, runner: Runner) -> None:
+        super().__init__()
+        self._session, self._runner = session, runner
+        self.dialog: QFileDialog | None = None
+        tips = (
+            "Save prompts, choices and objects to a file; `segany replay` makes the labels again from it",
+            "Go on with a saved session; its image is opened where it is not",
+            "Put a Python script on the clipboard that makes the same labels",
+        )
+        self.save = button("Save session ...", tips[0], self._ask_where_to_save)
+        self.open = button("Open session ...", tips[1], self._ask_what_to_open)
+        self.copy = button("Copy as script", tips[2], self.copy_script)
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.addWidget(self.save, 0, 0)
+        grid.addWidget(self.open, 0, 1)
+        grid.addWidget(self.copy, 1, 0, 1, 2)
+
+    def copy_script(self) -> None:
+        """Put the session as a script on the clipboard, and say so in `status`."""
+        say = self._session.files.say
+
+        def made(text: str) -> None:
+            clipboard = QApplication.clipboard()
+            if clipboard is not None:
+                clipboard.setText(text)
+            say(f"The script is on the clipboard: {len(text.splitlines())} lines of Python.")
+
+        try:
+            steps = self._session.files.script_steps()
+        except ValueError as error:
+            say(str(error))
+            return
+        failed: Callable[[Exception], None] = lambda error: say(f"There is no script: {error}")  # noqa: E731
+        self._runner.start("Writing the script", steps, done=made, failed=failed)
+
+    def _ask_where_to_save(self) -> None:
+        image = self._session.image
+        if image is None:
+            self._session.files.say("There is no image yet: open one and choose it first.")
+            return
+        self._ask("Save session", QFileDialog.AcceptMode.AcceptSave, self._session.files.save)
+        if self.dialog is not None:
+            self.dialog.selectFile(f"{image.name}{FILE_ENDING}")
+
+    def _ask_what_to_open(self) -> None:
+        self._ask("Open session", QFileDialog.AcceptMode.AcceptOpen, self._session.files.open)
+
+    def _ask(self, title: str, mode: QFileDialog.AcceptMode, chosen: Callable[[str], None]) -> None:
+        """Show a dialog beside the viewer, which goes on working."""
+        if self.dialog is not None:
+            self.dialog.close()
+        dialog = QFileDialog(self, title, "", _FILTER)
+        dialog.setOption(QFileDialog.Option.DontUseNativeDialog)
+        dialog.setModal(False)
+        dialog.setAcceptMode(mode)
+        is_opening = mode == QFileDialog.AcceptMode.AcceptOpen
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFile if is_opening else QFileDialog.FileMode.AnyFile)
+        dialog.fileSelected.connect(chosen)
+        self.dialog = dialog
+        dialog.show()

@@ -1,0 +1,122 @@
+"""What makes the docks comfortable: every control says what it does, and no key of napari's is taken."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from napari.settings import get_settings
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QAbstractSlider,
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QDialog,
+    QLineEdit,
+    QScrollBar,
+)
+
+from napari_segany.widgets.batch_widget import BatchWidget
+from napari_segany.widgets.everything_widget import EverythingWidget
+from napari_segany.widgets.keys import KEYS
+from napari_segany.widgets.progress_runner import SynchronousRunner
+from napari_segany.widgets.prompt_widget import PromptWidget
+from napari_segany.widgets.settings import Settings
+
+THE_USUAL = {"Control-Z", "Control-Shift-Z"}  # undo and redo mean what they mean everywhere
+CONTROLS = (QAbstractButton, QComboBox, QAbstractSpinBox, QLineEdit, QAbstractSlider)
+
+
+@pytest.fixture
+def prompt_widget(qtbot, predictor):
+    def make(viewer=None):
+        return PromptWidget(
+            viewer or ViewerModel(),
+            runner=SynchronousRunner(),
+            load_predictor=lambda model, device: predictor,
+            settings=Settings(),
+        )
+
+    return make
+
+
+def explained(control, dock):
+    """Whether it or what it is part of has a tooltip: Qt shows that of the nearest."""
+    while control is not dock:
+        if control.toolTip():
+            return True
+        control = control.parent()
+    return False
+
+
+@pytest.mark.parametrize("kind", [PromptWidget, EverythingWidget, BatchWidget])
+def test_every_control_has_a_tooltip(qtbot, kind):
+    widget = kind(ViewerModel(), runner=SynchronousRunner(), settings=Settings())
+    qtbot.addWidget(widget)
+    controls = [control for control in widget.findChildren(CONTROLS) if not isinstance(control, QScrollBar)]
+    silent = [
+        f"{type(one).__name__} {one.objectName()!r} {getattr(one, 'text', str)()!r}"
+        for one in controls
+        if not explained(one, widget)
+    ]
+    assert len(controls) > 10
+    assert silent == []
+
+
+def test_no_key_is_one_that_napari_uses():
+    theirs = {str(key) for keys in get_settings().shortcuts.shortcuts.values() for key in keys}
+    assert {"Ctrl+Z", "B", "Space"} & theirs, "napari's keys were not found"
+    ours = {key.key.replace("Control", "Ctrl").replace("-", "+") for key in KEYS if key.key not in THE_USUAL}
+    assert ours & theirs == set()
+    assert len({key.key for key in KEYS}) == len(KEYS)
+
+
+def test_every_key_is_in_the_list_of_the_dock(qtbot, prompt_widget):
+    widget = prompt_widget()
+    qtbot.addWidget(widget)
+    texts = " ".join(
+        child.text() for child in widget.findChildren(object) if hasattr(child, "text") and callable(child.text)
+    )
+    assert [key.key for key in KEYS if f"<b>{key.key}</b>" not in texts] == []
+
+
+def test_the_script_is_on_the_clipboard_and_dialogs_let_the_viewer_work(qtbot, prompt_widget):
+    viewer = ViewerModel()
+    widget = prompt_widget(viewer)
+    qtbot.addWidget(widget)
+    row = next(child for child in widget.findChildren(object) if type(child).__name__ == "SessionRow")
+    row.copy.click()
+    row.save.click()
+    assert "no image yet" in widget.status_label.text()
+    assert row.dialog is None
+    widget.session.choose_image(viewer.add_image(np.zeros((30, 40), np.uint8)))
+    widget.session.add_point((5, 6))
+    widget.session.accept()
+    row.copy.click()
+    text = QApplication.clipboard().text()
+    compile(text, "script", "exec")
+    assert "segany.put_object(labels, prediction.masks[0], 1" in text
+    for ask in (row.save, row.open):
+        ask.click()
+        assert not row.dialog.isModal()
+        row.dialog.close()
+    assert not any(dialog.isModal() for dialog in widget.findChildren(QDialog))
+
+
+def test_two_widgets_in_two_viewers_share_nothing(qtbot, prompt_widget):
+    viewers = ViewerModel(), ViewerModel()
+    widgets = [prompt_widget(viewer) for viewer in viewers]
+    for number, (viewer, widget) in enumerate(zip(viewers, widgets, strict=True)):
+        qtbot.addWidget(widget)
+        widget.session.choose_image(viewer.add_image(np.full((30, 40), number, np.uint8)))
+    first, second = (widget.session for widget in widgets)
+    first.add_point((5, 6))
+    first.overlap = "overwrite"
+    first.accept()
+    assert second.prompts.points == ()
+    assert second.candidates == ()
+    assert second.overlap == "keep"
+    assert second.objects.layer is None
+    assert not second.history.can_undo
+    assert "objects" not in viewers[1].layers
