@@ -42,7 +42,7 @@ def test_unknown_knobs_are_refused(tmp_path: Path) -> None:
         ({"steps": 1.5}, "steps is 1.5; it must be int"),
         ({"steps": True}, "steps is True; it must be int"),
         ({"crop_size": 100}, "crop_size is 100; it must be a positive multiple of 16"),
-        ({"precision": "float8"}, "precision is 'float8'; it must be one of float32, bfloat16"),
+        ({"precision": "float8"}, "precision is 'float8'; it must be one of float32, bfloat16, auto"),
         ({"scale_jitter": [2.0, 1.0]}, "scale_jitter is .* the smaller first"),
         ({"batch_size": 4, "accumulation": 3}, "accumulation is 3; it must be a divisor of batch_size"),
         ({"box_share": 1.1}, "box_share is 1.1; it must be between 0 and 1"),

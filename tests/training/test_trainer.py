@@ -239,3 +239,14 @@ def test_resuming_a_fine_tuning_changes_nothing(
     a, b = ((tmp_path / run / "metrics.csv").read_text().splitlines() for run in "ab")
     # All but the second column, which is the time.
     assert [line.split(",")[2:] for line in a] == [line.split(",")[2:] for line in b]
+
+
+@pytest.mark.parametrize(("gain", "precision"), [(0.2, "float32"), (3.0, "bfloat16")])
+def test_auto_is_what_is_faster_here_and_is_written_down(
+    gain: float, precision: str, tiny_training: TrainingConfig, tiny_weights: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("napari_segany.engine.precision.bfloat16_gain", lambda device: gain)
+    config = replace(tiny_training, steps=1, precision="auto", validate_every=1)
+    drain(train(config, [], tmp_path / "run", init=tiny_weights, device="cpu"))
+    assert read_config(tmp_path / "run" / "config.json").precision == precision

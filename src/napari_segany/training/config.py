@@ -13,7 +13,7 @@ from typing import Any
 from napari_segany.formats.atomic import replacing
 
 SCHEDULES = ("step", "cosine", "constant")
-PRECISIONS = ("float32", "bfloat16")
+PRECISIONS = ("float32", "bfloat16", "auto")
 TRAINABLE = ("all", "decoder", "lora")
 
 
@@ -67,7 +67,8 @@ class TrainingConfig:
     clip_norm : float
         Largest norm of the gradient; 0 does not clip.
     precision : str
-        `float32`, or `bfloat16` for mixed precision.
+        `float32`; `bfloat16` for mixed precision; or `auto`: mixed where the device is faster so, which processors
+        without instructions for it are not. The run's `config.json` says what it was.
     ema_decay : float
         Of the moving average of the weights that is validated and exported; 0 is none.
     trainable : str

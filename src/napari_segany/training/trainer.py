@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from napari_segany.engine.device import choose_device
+from napari_segany.engine.precision import AUTO, BFLOAT16, FLOAT32, products_of
 from napari_segany.engine.progress import Steps
 from napari_segany.formats.atomic import replacing
 from napari_segany.model import Sam
@@ -123,7 +124,9 @@ def train(
     output.mkdir(parents=True, exist_ok=True)
     last = output / CHECKPOINT_NAME
     checkpoint = read_checkpoint(last) if resume and last.is_file() else None
-    sam = start_network(config, init, checkpoint.shape if checkpoint else None).to(choose_device(device))
+    place = choose_device(device)
+    config = _with_precision(config, place)
+    sam = start_network(config, init, checkpoint.shape if checkpoint else None).to(place)
     screening = yield from screen(images)
     kept, measured = split_by_group(screening.images, config.validation_share, config.seed)
     source = CropSource(kept, config, sam.config)
@@ -179,6 +182,13 @@ def train(
         milestones.before,
         screening.skipped,
     )
+
+
+def _with_precision(config: TrainingConfig, device: torch.device) -> TrainingConfig:
+    """Return the configuration with the precision that `auto` stands for on a device."""
+    if config.precision != AUTO:
+        return config
+    return replace(config, precision=FLOAT32 if products_of(AUTO, device) is None else BFLOAT16)
 
 
 def _remarks(screening: Screening, measured: int, config: TrainingConfig) -> list[str]:
