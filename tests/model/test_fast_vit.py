@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils.flop_counter import FlopCounterMode
 
 from napari_segany.model import Sam, ViTConfig, image_encoder, tiny_vit
 from napari_segany.model import fast_vit as module
-from napari_segany.model.image_encoder import ImageEncoderViT
+from napari_segany.model.image_encoder import Block, ImageEncoderViT
 
 
 def lively(encoder: torch.nn.Module, seed: int) -> torch.nn.Module:
@@ -114,3 +117,18 @@ def test_what_goes_in_stays_as_it_is():
     before = x.clone()
     block(x)
     assert torch.equal(x, before)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("window_size", [0, 14], ids=["global", "windowed"])
+def test_a_block_can_be_stopped_after_small_parts(window_size: int):
+    config = ViTConfig(embed_dim=96, depth=1, num_heads=12, window_size=14, global_attn_indexes=())
+    block = Block(config, window_size, grid=48, drop_path=0.0).eval()
+    parts = block.steps(torch.randn(1, 48, 48, 96))
+    work = []
+    with contextlib.suppress(StopIteration):
+        while True:
+            with FlopCounterMode(display=False) as counter:
+                next(parts)
+            work.append(counter.get_total_flops())
+    assert max(work) < sum(work) / 5

@@ -249,8 +249,7 @@ class _Collection:
             yield self._progress(number, "Asking the points")
             logits, iou = _decoded(decoder, embedding, batch, self._least_iou())
             for answer, scores, point in zip(logits, iou, batch, strict=True):
-                yield self._progress(number, "Measuring the masks")
-                self._collect(number, answer, scores, point)
+                yield from self._collect(number, answer, scores, point)
                 self.done += 1
         yield self._progress(number, "All points are asked")
 
@@ -272,13 +271,14 @@ class _Collection:
 
     def _collect(
         self, number: int, logits: NDArray[np.float32], scores: NDArray[np.float32], point: NDArray[np.float64]
-    ) -> None:
+    ) -> Steps[None]:
         """Keep the answers to one point, (C, h, w) logits and (C,) predicted IoU of those that are not discarded."""
         upsampling, offset = self.upsamplings[number], self.settings.stability_score_offset
         top, left = self.crops[number].box[:2]
         position = (float(point[0]) + top, float(point[1]) + left)
         found = []
         for low, iou in zip(logits, scores, strict=True):
+            yield self._progress(number, "Measuring the masks")
             window = upsampling.window(low, self.threshold - offset)
             statistics = upsampling.statistics(window, self.threshold, offset)
             found.append(Candidate(number, position, float(iou), statistics, window))

@@ -8,7 +8,7 @@ the wide maps of the MLPs exist for some tokens at a time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 import torch
@@ -25,34 +25,40 @@ _TOKENS_AT_A_TIME = 512
 _MAP_AT_A_TIME = 2**20
 
 
-def changed_tokens(block: Block, x: Tensor) -> Tensor:
-    """Return what a transformer block makes of tokens (B, h, w, C), as its definition does; no gradients pass."""
+def changed_tokens(block: Block, x: Tensor) -> Generator[None, None, Tensor]:
+    """Return what a transformer block makes of tokens (B, h, w, C), as its definition does; no gradients pass.
+
+    Yields after each small part of the work, so that whoever drives it can stop soon: a global block of ViT-B at
+    1024 pixels takes seconds on one core of a busy computer.
+    """
     x = x.clone(memory_format=torch.contiguous_format)
     for image in x:
-        _change(block, image)
+        yield from _change(block, image)
     return x
 
 
-def _change(block: Block, image: Tensor) -> None:
-    """Apply a transformer block to one image (h, w, C), in place."""
+def _change(block: Block, image: Tensor) -> Iterator[None]:
+    """Apply a transformer block to one image (h, w, C), in place, part by part."""
     tokens = image.flatten(0, 1)  # (h * w, C)
     channels = tokens.shape[1]
     # Of the type of the products, which need not be that of the tokens: see `mixed_precision.py`.
     qkv = block.attn.qkv(tokens.new_zeros(1, channels)).new_empty(len(tokens), 3 * channels)
     for some in _parts(len(tokens), _TOKENS_AT_A_TIME):
         qkv[some] = block.attn.qkv(block.norm1(tokens[some]))
+        yield
     grid = qkv.unflatten(0, image.shape[:2])
     if block.window_size:
-        _attend_in_windows(block.attn, grid, block.window_size)
+        yield from _attend_in_windows(block.attn, grid, block.window_size)
     else:
-        _attend_everywhere(block.attn, grid)
+        yield from _attend_everywhere(block.attn, grid)
     for some in _parts(len(tokens), _TOKENS_AT_A_TIME):
         tokens[some] += block.attn.proj(qkv[some, :channels])
         tokens[some] += block.mlp(block.norm2(tokens[some]))
+        yield
 
 
-def _attend_everywhere(attention: Attention, qkv: Tensor) -> None:
-    """Put what the tokens take from all others in place of the queries of (h, w, 3 * C)."""
+def _attend_everywhere(attention: Attention, qkv: Tensor) -> Iterator[None]:
+    """Head by head, put what the tokens take from all others in place of the queries of (h, w, 3 * C)."""
     height, width = qkv.shape[:2]
     heads = qkv.unflatten(2, (3, attention.num_heads, -1))  # (h, w, 3, heads, D)
     tables = _tables(attention, (height, width))
@@ -64,10 +70,11 @@ def _attend_everywhere(attention: Attention, qkv: Tensor) -> None:
             mask = None if bias is None else _mask(bias[0][:, rows], bias[1][:, rows])  # (1, n, h * w)
             taken = _attend(q[None, rows], k[None], v[None], mask)
             heads[rows, :, 0, head] = taken.view(-1, width, taken.shape[-1])
+        yield
 
 
-def _attend_in_windows(attention: Attention, qkv: Tensor, size: int) -> None:
-    """Put what the tokens take from those of their window in place of the queries of (h, w, 3 * C)."""
+def _attend_in_windows(attention: Attention, qkv: Tensor, size: int) -> Iterator[None]:
+    """By strips, put what the tokens take from those of their window in place of the queries of (h, w, 3 * C)."""
     height, width, channels = qkv.shape[0], qkv.shape[1], qkv.shape[2] // 3
     across = -(-width // size)
     tables = _tables(attention, (size, size))
@@ -82,6 +89,7 @@ def _attend_in_windows(attention: Attention, qkv: Tensor, size: int) -> None:
         taken = _attend(q, k, v, None if tables is None else _mask(*_biases(q, *tables)))
         taken = taken.view(across, attention.num_heads, size, size, -1).permute(2, 0, 3, 1, 4)
         qkv[rows, :, :channels] = taken.reshape(size, across * size, channels)[:count, :width]
+        yield
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:

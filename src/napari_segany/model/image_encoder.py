@@ -8,6 +8,7 @@ doi:10.1109/ICCV51070.2023.00371). Parameter names are the published ones.
 from __future__ import annotations
 
 from collections.abc import Generator
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -67,12 +68,12 @@ class ImageEncoderViT(nn.Module):
         return embedding
 
     def steps(self, x: Tensor) -> Generator[tuple[int, int], None, tuple[Tensor, tuple[Tensor, ...]]]:
-        """Encode block by block.
+        """Encode block by block, on a processor in smaller steps.
 
         Yields
         ------
         tuple of int
-            Blocks done, and blocks in all with the neck as one.
+            Blocks done, and blocks in all with the neck as one; on a processor also within a block.
 
         Returns
         -------
@@ -82,12 +83,26 @@ class ImageEncoderViT(nn.Module):
         total = len(self.blocks) + 1
         x = self.patch_embed(x)  # (B, h, w, C)
         x = x + resize_grid(self.pos_embed, (x.shape[1], x.shape[2]))
-        for done, block in enumerate(self.blocks, start=1):
-            x = block(x)
-            yield done, total
+        yield 0, total
+        for done, block in enumerate(cast("list[Block]", list(self.blocks))):
+            x = yield from _told(block.steps(x), (done, total))
+            yield done + 1, total
         embedding = self.neck(x.permute(0, 3, 1, 2))  # (B, 256, h, w)
         yield total, total
         return embedding, ()
+
+
+def _told(
+    parts: Generator[None, None, Tensor], progress: tuple[int, int]
+) -> Generator[tuple[int, int], None, Tensor]:
+    """Run the parts of a block; each tells the same progress."""
+    while True:
+        try:
+            next(parts)
+        except StopIteration as end:
+            result: Tensor = end.value
+            return result
+        yield progress
 
 
 class PatchEmbed(nn.Module):
@@ -117,8 +132,12 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, h, w, C) of (B, h, w, C)."""
+        return finish(self.steps(x))
+
+    def steps(self, x: Tensor) -> Generator[None, None, Tensor]:
+        """Do the same in parts where it is slow, on a processor; nothing is yielded elsewhere."""
         if is_inference_on_cpu(self, x):
-            return changed_tokens(self, x)
+            return (yield from changed_tokens(self, x))
         attended = self.norm1(x)
         if self.window_size:
             windows, padded = window_partition(attended, self.window_size)

@@ -120,8 +120,8 @@ def init_encoder(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
-def finish(steps: Generator[tuple[int, int], None, Result]) -> Result:
-    """Run steps that yield (done, total) to their end and return their result."""
+def finish(steps: Generator[object, None, Result]) -> Result:
+    """Run steps to their end and return their result."""
     while True:
         try:
             next(steps)

@@ -93,6 +93,7 @@ class TinyViT(nn.Module):
         total = sum(len(stage.blocks) for stage in stages) + 1
         done = 0
         x = self.patch_embed(x)  # (B, C0, H / 4, W / 4)
+        yield done, total
         scales = []
         for stage in stages:
             for block in stage.blocks:
