@@ -73,7 +73,7 @@ def property_table(
 
 
 def write_table(path: str | os.PathLike[str], table: Mapping[str, NDArray[Any]]) -> None:
-    """Write a table as CSV with a header, whole or not at all; NaN becomes an empty cell.
+    """Write a table of numbers and texts as CSV with a header, whole or not at all; NaN becomes an empty cell.
 
     Raises
     ------
@@ -147,7 +147,9 @@ def _physical(table: Table, pixel_size: PixelSize) -> Table:
     return {f"area_{unit}2": table["area"] * (pixel_size.row * pixel_size.col), **lengths}
 
 
-def _cell(value: np.generic) -> str:
+def _cell(value: np.generic | str) -> str:
+    if isinstance(value, str):
+        return value
     return "" if np.isnan(value) else str(value)
 
 

@@ -173,8 +173,12 @@ def _unnamed(source: LabelsSource, by_layer: bool) -> str:
 
 
 def _categories(sources: Sequence[LabelsSource]) -> dict[int, str]:
-    """Return the names of the categories by their numbers: those of files keep theirs, others follow."""
+    """Return the names of the categories by their numbers: those of files and classes keep theirs, others follow."""
     categories: dict[int, str] = {}
+    for source in sources:
+        for one in source.classes:
+            if one.name not in categories.values():
+                categories[one.number if one.number not in categories else max(categories) + 1] = one.name
     for source in sources:
         for number, name in (source.kept or KeptMasks({})).categories.items():
             if name not in categories.values():

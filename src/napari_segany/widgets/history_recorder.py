@@ -127,6 +127,10 @@ class Recorder:
         """Take note, within a step, that the draft of another plane than the shown one is about to change."""
         self._collected.append(self.work(plane))
 
+    def add(self, change: Change[Recorder]) -> None:
+        """Take note, within a step, of a change of something else, which is about to be made."""
+        self._collected.append(change)
+
     def prompts_edited(self) -> None:
         """Take note that points or boxes were changed by hand."""
         marks, before = self._prompt_layers.marks, self._marks

@@ -19,6 +19,7 @@ class Key:
     key: str
     method: str
     text: str
+    arguments: tuple[int, ...] = ()
 
 
 KEYS = (
@@ -34,6 +35,10 @@ KEYS = (
     Key("J", "editor.merge_here", "merge it with the selected"),
     Key("K", "editor.split_here", "split it"),
     Key("Shift-N", "editor.delete_here", "delete it"),
+    *(
+        Key(f"Control-{number}", "classes.choose_number", f"class {number}" if number else "no class", (number,))
+        for number in range(10)
+    ),
 )
 
 
@@ -73,6 +78,6 @@ class KeyBindings:
 
     def _action(self, key: Key) -> Callable[[Any], None]:
         def act(_: Any) -> None:
-            self._session.attempt(key.method)
+            self._session.attempt(key.method, *key.arguments)
 
         return act

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from napari_segany.formats.geo_pyramid import VIEW_KEY, RasterView
 from napari_segany.formats.record import MaskRecord
 from napari_segany.widgets.candidate_layers import PREVIEW_KEY
+from napari_segany.widgets.class_list import CLASSES_KEY, ClassList, ObjectClass
 from napari_segany.widgets.kept_masks import MASKS_KEY, KeptMasks, PlaneIndex, present_masks
 from napari_segany.widgets.label_features import category_of, described, row_finder
 from napari_segany.widgets.layers import spatial_shape
@@ -68,6 +69,12 @@ class LabelsSource:
     def size(self) -> tuple[int, int]:
         """(H, W) of a plane."""
         return self.shape[-2], self.shape[-1]
+
+    @property
+    def classes(self) -> ClassList:
+        """The classes that were defined for its objects, also those without an object."""
+        saved = (self.meta.get("metadata") or {}).get(CLASSES_KEY)
+        return tuple(one for one in saved if isinstance(one, ObjectClass)) if isinstance(saved, tuple) else ()
 
     def masks(self, index: PlaneIndex) -> Iterator[LabelledMask]:
         """Yield the objects of a plane with what the features table says of them."""

@@ -19,12 +19,14 @@ from qtpy.QtWidgets import (
 from napari_segany.engine.mask_cleaning import CleanUp
 from napari_segany.widgets.candidate_list import CandidateList
 from napari_segany.widgets.catalogue import BUNDLED, Catalogue, catalogue_steps, predictor_loader, weights_steps
+from napari_segany.widgets.classes_panel import ClassesPanel
 from napari_segany.widgets.farewell import Farewell
 from napari_segany.widgets.keys import KeyBindings
 from napari_segany.widgets.layer_combo import LayerCombo
 from napari_segany.widgets.layers import unwrap
 from napari_segany.widgets.model_picker import ModelPicker
 from napari_segany.widgets.object_picker import ObjectPicker
+from napari_segany.widgets.object_table_dock import ObjectTableDock
 from napari_segany.widgets.objects_row import ObjectsRow
 from napari_segany.widgets.progress_row import ProgressRow
 from napari_segany.widgets.section import Section
@@ -32,6 +34,7 @@ from napari_segany.widgets.session import PromptSession
 from napari_segany.widgets.session_row import SessionRow
 from napari_segany.widgets.session_saving import saved_sessions_folder
 from napari_segany.widgets.settings import Settings, read_settings
+from napari_segany.widgets.similar_panel import SimilarPanel
 from napari_segany.widgets.small_parts import button, key_list, rule
 from napari_segany.widgets.tool_row import ToolRow
 from napari_segany.widgets.vertical_scroll import VerticalScroll
@@ -145,7 +148,16 @@ class PromptWidget(QWidget):
 
     def _sections(self) -> list[Section]:
         """Return what can be folded away, in its order from top to bottom."""
-        return [Section("Session", SessionRow(self.session, self._runner)), Section("Keys", key_list())]
+        session = self.session
+        self.table_dock = ObjectTableDock(session.viewer, session)
+        self.classes_panel = ClassesPanel(session.classes, self._show_status, self.table_dock.open)
+        self.similar_panel = SimilarPanel(session.similar)
+        return [
+            Section("Classes and table", self.classes_panel, unfolded=True),
+            Section("Find similar", self.similar_panel),
+            Section("Session", SessionRow(session, self._runner)),
+            Section("Keys", key_list()),
+        ]
 
     def _buttons(self) -> QGridLayout:
         session = self.session

@@ -30,6 +30,7 @@ from napari_segany.widgets.advice import advice
 from napari_segany.widgets.conversation import Conversation
 from napari_segany.widgets.drafts import Candidate, Prompts
 from napari_segany.widgets.embedder import Embedder, EmbeddingState, LoadPredictor
+from napari_segany.widgets.find_similar import FindSimilar
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.history import History
 from napari_segany.widgets.history_recorder import Recorder
@@ -68,6 +69,8 @@ class PromptSession:
     ----------
     prompt_layers : PromptLayers
         The layers that take prompts.
+    classes, table, similar : ObjectClasses, ObjectBrowser, FindSimilar
+        The classes of the accepted objects, their table with measurements, and others that look like them.
     overlap : str
         What becomes of pixels that other objects have, when a mask is accepted, see `OverlapRule`.
     files : SessionFiles
@@ -111,6 +114,8 @@ class PromptSession:
         self._work = SessionObjects(self.viewer, runner, *asked, self._say, choices=choices, folder=autosave)
         self.files = SessionFiles(self, self._work, runner, self._say)
         self._recorder = self._work.recorder
+        self.classes, self.table = self._work.classes, self._work.table
+        self.similar = FindSimilar(self.viewer, runner, self._embedder, self._conversation, self._work, self._say)
         parts = (self._embedder, self._conversation, self.prompt_layers, self._work)
         self._chosen = SessionImage(self.viewer, runner, *parts, self._say)
         self._chosen.changed.connect(self.image_changed.emit)
@@ -323,10 +328,10 @@ class PromptSession:
         """Bring back the prompts and objects of `earlier_work` in place of the present ones; undo takes it back."""
         return self._work.restore()
 
-    def attempt(self, name: str) -> None:
+    def attempt(self, name: str, *arguments: Any) -> None:
         """Call "accept", "editor.merge" ... for a key or button: what speaks against it is said, not raised."""
         try:
-            attrgetter(name)(self)()
+            attrgetter(name)(self)(*arguments)
         except ValueError as error:
             self._say(str(error))
 
@@ -348,6 +353,7 @@ class PromptSession:
         """
         self._runner.close()
         self._conversation.close()
+        self.similar.close(keep_layers=keep_layers)
         self._chosen.close(keep_layers=keep_layers)
         self._work.close(keep_layers=keep_layers)
         self.prompt_layers.close(keep_layers=keep_layers)

@@ -18,6 +18,8 @@ from napari_segany.widgets.drafts import Candidate, ObjectPrompt
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.history_recorder import Recorder
 from napari_segany.widgets.layers import object_on_plane, unwrap
+from napari_segany.widgets.object_browser import ObjectBrowser
+from napari_segany.widgets.object_classes import ObjectClasses
 from napari_segany.widgets.object_editor import ObjectEditor
 from napari_segany.widgets.object_reopening import Reopener
 from napari_segany.widgets.objects import Added, ObjectsLayer
@@ -58,6 +60,8 @@ class SessionObjects:
         The history, and what people do with the objects.
     log : WorkLog
         How the objects came about.
+    classes, table : ObjectClasses, ObjectBrowser
+        Their classes, and the table of them.
     saving : Autosave or None
         Saves the work by itself, where a folder is given for that.
     """
@@ -83,6 +87,10 @@ class SessionObjects:
         self._reopener = Reopener(viewer, conversation, prompt_layers)
         self._outline = ObjectsOutline(viewer, self._made, prompt_layers.lowest)
         self.editor = ObjectEditor(self.recorder, self._reopener, self._outline, say)
+        self.classes = ObjectClasses(
+            viewer, runner, self.recorder, self.editor, say, lambda: bool(conversation.candidates)
+        )
+        self.table = ObjectBrowser(viewer, runner, self.classes, self.editor, say)
         self._brush = Brush(say)
         self._say = say
         self._image: Image | None = None
@@ -122,6 +130,8 @@ class SessionObjects:
         self._brush.turn_to(self.layer)
         self.recorder.turn_to(image, self.layer)
         self.editor.turn_to(image, self.layer)
+        self.classes.turn_to(self.layer)
+        self.table.turn_to(image, self.layer)
         if before is not None:
             before.close()
         if self.layer is not None:
@@ -130,6 +140,7 @@ class SessionObjects:
     def turn_to_plane(self, plane: Plane | None) -> None:
         """Take note of the plane that is shown now."""
         self.editor.turn_to_plane(plane)
+        self.table.turn_to_plane(plane)
 
     def use_object(self, plane: Plane, labels: Labels, label: int | None) -> None:
         """Take an object of a Labels layer (without `label` the layer's selected one) as mask prompt.
@@ -174,6 +185,7 @@ class SessionObjects:
             cleaning = self.editor.cleaning if self.editor.clean_accepted else None
             if asked:
                 explanations.append(Accepted(plane, asked, chosen, answerer, added.label, overlap, cleaning))
+            self.classes.accepted(added.label)
             self._reopener.drop()
         return added
 
@@ -239,6 +251,7 @@ class SessionObjects:
 
     def close(self, *, keep_layers: bool = False) -> None:
         """Let go of the viewer; unless it is going itself, remove the outline."""
+        self.table.close(keep_layers=keep_layers)
         if keep_layers:
             self.save_now()
             return

@@ -1,0 +1,349 @@
+"""Finding objects that look like chosen ones, and accepting them at once. Knows no Qt.
+
+`session.similar` in the console::
+
+    session.editor.select([1, 4, 7])      # or click: a mask on offer counts where nothing is selected
+    session.similar.find()                # in the background; Segment everything's masks, else the model is asked
+    session.similar.threshold = 0.85      # the preview follows
+    session.similar.accept()              # -> their labels; one step of the history
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal, get_args
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image, Labels
+from psygnal import Signal
+
+from napari_segany.engine.progress import Progress
+from napari_segany.formats.record import MaskRecord
+from napari_segany.widgets.conversation import Conversation
+from napari_segany.widgets.embedder import Embedder, EmbeddingState
+from napari_segany.widgets.geometry import Plane
+from napari_segany.widgets.kept_masks import MASKS_KEY, KeptMasks, present_masks
+from napari_segany.widgets.label_features import CATEGORY
+from napari_segany.widgets.layers import full_resolution, read_plane, spatial_shape
+from napari_segany.widgets.object_table import PROMPTS, Row
+from napari_segany.widgets.objects import NothingToAddError, numbered
+from napari_segany.widgets.pixel_changes import plane_change
+from napari_segany.widgets.progress_runner import Runner, Task
+from napari_segany.widgets.session_objects import SessionObjects
+from napari_segany.widgets.similar_preview import SimilarPreview
+from napari_segany.widgets.similar_work import DescribedCandidates, SimilarAnswer, SimilarQuestion, similar_steps
+
+Source = Literal["everything", "model"]
+SOURCES: tuple[str, ...] = get_args(Source)
+
+FIRST_THRESHOLD = 0.85
+LEAST_IOU = 0.5
+
+_NOTHING_CHOSEN = "Choose what to look for: point at an accepted object and press G, or click for a mask."
+
+
+class FindSimilar:
+    """Similar objects on the shown plane.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Whose layers are looked through for masks, and which shows the preview.
+    runner : Runner
+        Runs the work.
+    embedder, conversation : Embedder, Conversation
+        Have the model and the embedding of the plane.
+    work : SessionObjects
+        Has the accepted objects.
+    say : callable
+        Receives sentences for the user.
+
+    Attributes
+    ----------
+    source : str
+        Which masks are compared: those of "everything", where that layer has any on the plane, or what the "model"
+        finds with low thresholds.
+    answer : SimilarAnswer or None
+        What was found.
+    progress : Progress or None
+        Of the work under way; None where there is none.
+    """
+
+    changed = Signal()
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        runner: Runner,
+        embedder: Embedder,
+        conversation: Conversation,
+        work: SessionObjects,
+        say: Callable[[str | None], None],
+    ) -> None:
+        self.source: Source = "everything"
+        self.answer: SimilarAnswer | None = None
+        self.progress: Progress | None = None
+        self._viewer, self._runner = viewer, runner
+        self._embedder, self._conversation, self._work, self._say = embedder, conversation, work, say
+        self._preview = SimilarPreview(viewer)
+        self._threshold, self._least_iou = FIRST_THRESHOLD, LEAST_IOU
+        self._plane: Plane | None = None
+        self._labels: tuple[int, ...] = ()
+        self._known: tuple[Any, DescribedCandidates] | None = None
+        self._task: Task | None = None
+        self._waits = False
+        conversation.candidates_changed.connect(self._look_again)
+        embedder.state_changed.connect(self._embedding_moved)
+
+    # ----------------------------------------------------------------------- finding
+
+    def find(self) -> None:
+        """Rank the masks of the shown plane by how much they resemble the selected objects, or the mask on offer."""
+        self.cancel()
+        image, plane, key = self._conversation.image, self._conversation.plane, self._conversation.key
+        if image is None or plane is None or key is None:
+            self._say("There is no slice of an image to look on.")
+            return
+        chosen = self._chosen(plane)
+        if not chosen:
+            self._say(_NOTHING_CHOSEN)
+            return
+        embedding, predictor = self._embedder.get(key), self._embedder.predictor
+        if embedding is None or predictor is None:
+            self._waits = True
+            self._become(Progress(0, 0, "Waiting for the image embedding"))
+            self._conversation.prepare()
+            return
+        candidates, about = self._candidates(image, plane)
+        about = (key, about)
+        known = self._known[1] if self._known is not None and self._known[0] == about else None
+        question = SimilarQuestion(
+            chosen,
+            self._taken(plane),
+            self._least_iou,
+            predictor,
+            embedding,
+            partial(read_plane, full_resolution(image), plane),
+            candidates,
+            known,
+        )
+        self._become(Progress(0, 0, "Looking for similar objects"))
+        task = self._runner.start(
+            "Looking for similar objects",
+            similar_steps(question),
+            done=partial(self._answered, image, plane, about),
+            failed=self._failed,
+            report=self._become,
+        )
+        self._task = task if self.progress is not None else None
+
+    def cancel(self) -> None:
+        """Stop the work, and drop what was found."""
+        task, self._task, self._waits = self._task, None, False
+        if task is not None:
+            task.cancel()
+        self._drop()
+
+    @property
+    def has_everything(self) -> bool:
+        """Whether a layer of Segment everything (or of a file of masks) has masks on the shown plane."""
+        image, plane = self._conversation.image, self._conversation.plane
+        return image is not None and plane is not None and self._masks_layer(image, plane) is not None
+
+    # --------------------------------------------------------------------- choosing
+
+    @property
+    def threshold(self) -> float:
+        """The similarity from which on masks are on offer; 1 is a perfect match. Set it, and the preview follows."""
+        return self._threshold
+
+    @threshold.setter
+    def threshold(self, value: float) -> None:
+        self._threshold = float(value)
+        self._show()
+
+    @property
+    def least_iou(self) -> float:
+        """The predicted IoU from which on masks are on offer; setting it ranks the masks anew."""
+        return self._least_iou
+
+    @least_iou.setter
+    def least_iou(self, value: float) -> None:
+        self._least_iou = float(value)
+        if self.answer is not None:
+            self.find()
+
+    @property
+    def count(self) -> int:
+        """How many masks are on offer at this threshold."""
+        return 0 if self.answer is None else self.answer.found.above(self._threshold)
+
+    @property
+    def total(self) -> int:
+        """How many masks were compared and do not overlap."""
+        return 0 if self.answer is None else len(self.answer.found.numbers)
+
+    def accept(self) -> tuple[int, ...]:
+        """Make all masks on offer objects, as one step of the history, and return their labels.
+
+        They get the class of the chosen objects where these have the same, else that of what is accepted next.
+        """
+        answer, plane, objects, count = self.answer, self._plane, self._work.layer, self.count
+        if answer is None or plane is None or objects is None or not count:
+            self._say("There is nothing to accept: find similar objects first, or lower the similarity.")
+            return ()
+        layer = objects.ready(below=self._conversation.layers.lowest())
+        present = np.asarray(layer.data[plane.slicer()])
+        ranks = np.where((answer.found.ranks <= count) & (present == 0), answer.found.ranks, 0)
+        left = [rank for rank in range(1, count + 1) if rank in set(np.unique(ranks).tolist())]
+        try:
+            labels = objects.free_labels(len(left))
+        except NothingToAddError as error:
+            self._say(str(error))
+            return ()
+        numbers = np.zeros(
+            count + 1, np.promote_types(layer.data.dtype, np.min_scalar_type(labels[-1])) if left else np.uint16
+        )
+        numbers[left] = labels
+        change = plane_change(layer.data.shape, plane, present, np.where(ranks > 0, numbers[ranks], present))
+        if change is None:
+            self._say("Other objects have taken the places of all these masks; find similar objects again.")
+            return ()
+        rows = {label: self._row(answer, rank, plane) for label, rank in zip(labels, left, strict=True)}
+        name = self._class_of_chosen()
+        with self._work.recorder.step(f"{len(labels)} similar objects"):
+            objects.write(change, rows)
+            for label in labels:
+                self._work.classes.accepted(label, name)
+        self._drop()
+        self._say(
+            f"Accepted {numbered(labels) if len(labels) < 4 else f'{len(labels)} objects'}; Ctrl-Z takes them back."
+        )
+        return labels
+
+    def close(self, *, keep_layers: bool = False) -> None:
+        """Stop the work, and unless the layers are to be left alone remove the preview."""
+        self._conversation.candidates_changed.disconnect(self._look_again)
+        self._embedder.state_changed.disconnect(self._embedding_moved)
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+        self._known = self.answer = None
+        if not keep_layers:
+            self._preview.close()
+
+    # -------------------------------------------------------------------- internal
+
+    def _chosen(self, plane: Plane) -> tuple[MaskRecord, ...]:
+        """Return the selected objects as they lie on the plane, else the mask on offer."""
+        layer = None if self._work.layer is None else self._work.layer.layer
+        self._labels = self._work.editor.selection
+        masks = []
+        if layer is not None and self._labels:
+            present = np.asarray(layer.data[plane.slicer()])
+            masks = [present == label for label in self._labels]
+        elif self._conversation.candidates:
+            masks = [self._conversation.candidates[self._conversation.selected].mask]
+        return tuple(MaskRecord.from_mask(mask) for mask in masks if mask.any())
+
+    def _taken(self, plane: Plane) -> Any:
+        """Return the pixels of all accepted objects, (H, W) bool."""
+        layer = None if self._work.layer is None else self._work.layer.layer
+        image = self._conversation.image
+        if layer is not None:
+            return np.asarray(layer.data[plane.slicer()]) != 0
+        return np.zeros(plane.shape_in(spatial_shape(image)) if image is not None else (0, 0), bool)
+
+    def _candidates(self, image: Image, plane: Plane) -> tuple[Callable[[], list[MaskRecord]] | None, Any]:
+        """Return what reads the masks, None for asking the model; and what tells these masks from others."""
+        layer = self._masks_layer(image, plane) if self.source == "everything" else None
+        if layer is None:
+            return None, "model"
+        kept: KeptMasks = layer.metadata[MASKS_KEY]
+        masks = kept.planes.get(plane.index, ())
+        labels = np.array(layer.data[plane.slicer()])
+        return lambda: [one.record for one in present_masks(labels, masks, kept.rule)], (layer.unique_id, id(kept))
+
+    def _masks_layer(self, image: Image, plane: Plane) -> Labels | None:
+        leading = plane.axes == (plane.ndim - 2, plane.ndim - 1)
+        for layer in reversed(self._viewer.layers):
+            kept = layer.metadata.get(MASKS_KEY) if isinstance(layer, Labels) and leading else None
+            if not isinstance(kept, KeptMasks) or layer.data.shape != spatial_shape(image):
+                continue
+            if kept.planes.get(plane.index) and np.allclose(layer.extent.world, image.extent.world):
+                return layer
+        return None
+
+    def _row(self, answer: SimilarAnswer, rank: int, plane: Plane) -> Row:
+        record = answer.described.records[answer.found.numbers[rank - 1]]
+        points = [list(point) for point in record.prompt.get("points") or ()]
+        origin = {
+            "model": answer.described.embeddings.model_name,
+            "axes": list(plane.axes),
+            "plane": list(plane.index),
+            "points": points,
+            "labels": [1] * len(points),
+            "box": None,
+            "mask": None,
+            "similarity": round(float(answer.found.similarity[rank - 1]), 4),
+            "similar_to": list(self._labels),
+        }
+        scores = {"predicted_iou": record.predicted_iou, "stability_score": record.stability_score}
+        return {**{name: score for name, score in scores.items() if score is not None}, PROMPTS: json.dumps(origin)}
+
+    def _class_of_chosen(self) -> str | None:
+        objects = self._work.layer
+        names = (
+            {str(objects.row(label).get(CATEGORY, "")) for label in self._labels} if objects is not None else set()
+        )
+        return names.pop() or None if len(names) == 1 else None
+
+    def _answered(self, image: Image, plane: Plane, about: Any, answer: SimilarAnswer) -> None:
+        self._task = None
+        self._known = (about, answer.described)
+        self.progress, self.answer, self._plane = None, answer, plane
+        if self._conversation.image is not image or self._conversation.plane != plane:
+            self._drop()
+            return
+        self._preview.begin(image, plane, answer.found.ranks, self._conversation.layers.lowest())
+        self._show()
+        self._say("Move the similarity until the right objects are marked, then accept them.")
+
+    def _failed(self, error: Exception) -> None:
+        self._task = None
+        self._drop()
+        self._say(f"Similar objects could not be found: {error}.".replace("..", "."))
+
+    def _embedding_moved(self, state: EmbeddingState) -> None:
+        if not self._waits:
+            return
+        if state.phase == "ready":
+            self._waits = False
+            self.find()
+        elif state.phase in ("failed", "none"):
+            self._waits = False
+            self._drop()
+        else:
+            self._become(state.progress)
+
+    def _look_again(self, candidates: Any = None) -> None:
+        """Drop what was found on another plane."""
+        if self.answer is not None and self._conversation.plane != self._plane:
+            self._drop()
+
+    def _show(self) -> None:
+        if self.answer is not None:
+            self._preview.show(self.count)
+        self.changed.emit()
+
+    def _drop(self) -> None:
+        self.answer = self.progress = self._plane = None
+        self._preview.hide()
+        self.changed.emit()
+
+    def _become(self, progress: Progress) -> None:
+        self.progress = progress
+        self.changed.emit()
