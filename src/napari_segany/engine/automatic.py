@@ -91,6 +91,7 @@ class AutomaticMaskGenerator:
         *,
         contrast_limits: tuple[float, float] | None = None,
         region: ArrayLike | None = None,
+        embedding: ImageEmbedding | None = None,
     ) -> Steps[list[MaskRecord]]:
         """Segment everything step by step; closing the generator stops before the next call of the model.
 
@@ -103,6 +104,8 @@ class AutomaticMaskGenerator:
         region : array_like, optional
             (H, W) bool mask, (N, 2) polygon (row, col) or (4,) box (row_min, col_min, row_max, col_max): points
             outside are not asked, and pixels outside are not labelled. Neither are pixels that are not finite.
+        embedding : ImageEmbedding, optional
+            The embedding of the whole image, if it is there, with these contrast limits.
 
         Yields
         ------
@@ -121,7 +124,7 @@ class AutomaticMaskGenerator:
         NotEnoughMemoryError
             Where the device has not enough memory.
         """
-        candidates = yield from self._asked(image, contrast_limits, region, None, discard=True)
+        candidates = yield from self._asked(image, contrast_limits, region, embedding, discard=True)
         return (yield from record_steps(candidates, self.settings))
 
     def candidate_steps(

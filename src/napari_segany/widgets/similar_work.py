@@ -107,7 +107,6 @@ def similar_steps(question: SimilarQuestion) -> Steps[SimilarAnswer]:
 
 def _described(question: SimilarQuestion) -> Steps[DescribedCandidates]:
     from napari_segany.engine.automatic import AutomaticMaskGenerator
-    from napari_segany.engine.filtering import record_steps
     from napari_segany.engine.mask_embedding import embed_masks
 
     yield Progress(0, 0, "Reading the masks")
@@ -119,8 +118,7 @@ def _described(question: SimilarQuestion) -> Steps[DescribedCandidates]:
         embedding = question.embedding
         limits = embedding.contrast_limits
         image = np.asarray(question.read())
-        asked = yield from generator.candidate_steps(image, contrast_limits=limits, embedding=embedding)
-        records = tuple((yield from record_steps(asked, settings)))
+        records = tuple((yield from generator.run(image, contrast_limits=limits, embedding=embedding)))
     records = tuple(record for record in records if record.area)
     if not records:
         raise ValueError("there are no masks to compare with; run Segment everything with lower thresholds")
