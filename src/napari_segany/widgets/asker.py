@@ -11,9 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_segany.engine.prediction import Prediction
 from napari_segany.engine.progress import Progress, Steps
+from napari_segany.engine.tiled_embedding import TiledEmbedding
 from napari_segany.widgets.drafts import Candidate, Prompts
 from napari_segany.widgets.embedder import AnyPredictor
 from napari_segany.widgets.geometry import Plane
+from napari_segany.widgets.large_planes import window_candidate_steps
 from napari_segany.widgets.progress_runner import Runner, Task
 from napari_segany.widgets.provenance import Asked, without_logits
 from napari_segany.widgets.thumbnails import thumbnail
@@ -129,6 +131,8 @@ class Asker:
 def candidate_steps(question: Question) -> Steps[tuple[Candidate, ...]]:
     """Answer a question; the result is the candidates, best first."""
     yield Progress(0, 1, "Predicting masks")
+    if isinstance(question.embedding, TiledEmbedding):
+        return (yield from window_candidate_steps(question.predictor, question.embedding, question.prompts))
     prediction = question.predictor.predict(question.embedding, **_arguments(question))
     yield Progress(1, 1, "Predicting masks")
     return _candidates(prediction, question)

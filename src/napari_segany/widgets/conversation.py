@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image
 from numpy.typing import ArrayLike
@@ -21,7 +22,8 @@ from napari_segany.widgets.drafts import Candidate, Draft, ObjectPrompt, Prompts
 from napari_segany.widgets.embedder import Embedder
 from napari_segany.widgets.embedding_cache import EmbeddingKey
 from napari_segany.widgets.geometry import Plane
-from napari_segany.widgets.layers import full_resolution, intensity_limits, read_plane
+from napari_segany.widgets.large_planes import plane_reader
+from napari_segany.widgets.layers import intensity_limits
 from napari_segany.widgets.progress_runner import Runner
 from napari_segany.widgets.prompt_layers import PromptLayers
 from napari_segany.widgets.provenance import Answerer, Asked
@@ -233,7 +235,7 @@ class Conversation:
         return self._drafts.get(self.plane, Draft()) if self.plane is not None else Draft()
 
     def _reader(self, plane: Plane) -> Callable[[], ArrayLike]:
-        return partial(read_plane, full_resolution(self.image), plane)
+        return partial(np.zeros, (0, 0)) if self.image is None else plane_reader(self.image, plane)
 
     def _answered(self, question: Question, candidates: tuple[Candidate, ...]) -> None:
         self._drafts[question.plane] = replace(

@@ -13,6 +13,7 @@ from napari_segany.engine.prediction import Prediction
 from napari_segany.engine.progress import Progress, Steps
 from napari_segany.widgets.embedding_cache import EmbeddingCache, EmbeddingKey
 from napari_segany.widgets.geometry import Plane
+from napari_segany.widgets.large_planes import encoding_steps
 from napari_segany.widgets.predictor_facts import Digestible, is_rounded, weights_digest
 from napari_segany.widgets.progress_runner import Runner, Task
 from napari_segany.widgets.provenance import Answerer
@@ -224,4 +225,4 @@ def _encoding_steps(
     predictor: AnyPredictor, read: Callable[[], ArrayLike], limits: tuple[float, float] | None
 ) -> Steps[ImageEmbedding]:
     yield Progress(0, 0, "Reading the image")
-    return (yield from predictor.encode_steps(read(), contrast_limits=limits))
+    return (yield from encoding_steps(predictor, read(), limits))

@@ -1,0 +1,72 @@
+"""Planes that are too large to be encoded as a whole: read in windows, asked in windows. Knows no Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from napari.layers import Image
+from numpy.typing import ArrayLike
+
+from napari_segany.engine.progress import Progress, Steps
+from napari_segany.engine.tiled_embedding import TiledEmbedding
+from napari_segany.engine.tiling import is_large, model_side, tile_plan
+from napari_segany.formats.lazy_image import LazyImage
+from napari_segany.formats.window_mask import WindowMask
+from napari_segany.widgets.drafts import Candidate, Prompts
+from napari_segany.widgets.geometry import Plane
+from napari_segany.widgets.layers import full_resolution, read_plane, spatial_shape
+from napari_segany.widgets.thumbnails import thumbnail
+
+
+def plane_reader(image: Image, plane: Plane) -> Callable[[], Any]:
+    """Return what reads a plane in the background: its pixels, or of a large one a `LazyImage` of all its levels."""
+    if not is_large(plane.shape_in(spatial_shape(image))):
+        return partial(read_plane, full_resolution(image), plane)
+    levels = tuple(image.data) if image.multiscale else (image.data,)
+    return partial(LazyImage, levels, plane.slicer())
+
+
+def encoding_steps(predictor: Any, image: ArrayLike | LazyImage, limits: tuple[float, float] | None) -> Steps[Any]:
+    """Return the embedding of an image; of a large one a value that encodes a window when it is asked."""
+    if isinstance(image, LazyImage):
+        yield Progress(0, 0, "Looking at the image")
+        return TiledEmbedding(image, tile_plan(image.shape, model_side(predictor)), limits)
+    return (yield from predictor.encode_steps(image, contrast_limits=limits))
+
+
+def window_candidate_steps(
+    predictor: Any, embedding: TiledEmbedding, prompts: Prompts
+) -> Steps[tuple[Candidate, ...]]:
+    """Answer prompts on a large plane, encoding what they need of it; best first."""
+    arguments: dict[str, Any] = {}
+    if prompts.points:
+        arguments.update(points=list(prompts.points), labels=list(prompts.labels))
+    if prompts.mask is not None:
+        arguments["mask"] = WindowMask.cropped(prompts.mask.mask, (0, 0), embedding.image_shape)
+    answer = yield from embedding.answer_steps(predictor, box=prompts.box, **arguments)
+    found = []
+    for rank, mask in enumerate(answer.masks):
+        view = _view(mask)
+        picture, outline = thumbnail(embedding.image.read(view), mask.window(view), embedding.contrast_limits)
+        found.append(
+            Candidate(
+                mask=mask.full(),
+                predicted_iou=float(answer.predicted_iou[rank]),
+                stability_score=float(answer.stability_score[rank]),
+                # The logits are those of a window, which the next question need not be asked in.
+                logits=answer.logits[rank][:0],
+                thumbnail=picture,
+                outline=outline,
+            )
+        )
+    return tuple(found)
+
+
+def _view(mask: WindowMask) -> tuple[int, int, int, int]:
+    """Return the box of a mask with as much around it as half its longer side."""
+    top, left, bottom, right = mask.box
+    margin = max(12, max(bottom - top, right - left) // 2)
+    height, width = mask.image_shape
+    return max(0, top - margin), max(0, left - margin), min(height, bottom + margin), min(width, right + margin)

@@ -1,0 +1,38 @@
+"""Prompts on a plane that is too large to be encoded as a whole."""
+
+import numpy as np
+
+from napari_segany.widgets.progress_runner import SynchronousRunner
+from napari_segany.widgets.session import PromptSession
+
+SIDE = 10_000
+
+
+def test_the_first_mask_comes_from_one_window(viewer, tiles):
+    image = viewer.add_image(np.zeros((SIDE, SIDE), np.uint8), contrast_limits=(0, 255))
+    predictor = tiles.ComponentPredictor(side=1024)
+    session = PromptSession(viewer, SynchronousRunner(), lambda model, device: predictor)
+    rows, cols = np.indices((81, 81)) - 40
+    image.data[6960:7041, 5960:6041] = np.where(np.hypot(rows, cols) <= 40, 200, 0)
+    session.choose_image(image)
+    session.add_point((7000, 6000))
+    assert predictor.encoded == [(1024, 1024)]
+    (mask,) = session.candidates
+    assert mask.mask.shape == (SIDE, SIDE)
+    np.testing.assert_array_equal(np.argwhere(mask.mask).mean(axis=0), (7000, 6000))
+    assert mask.mask.sum() == (image.data > 0).sum()
+    session.add_point((7005, 6000))  # the window is there
+    assert len(predictor.encoded) == 1
+
+
+def test_levels_of_a_multiscale_image_are_read_in_windows(viewer, tiles):
+    image = viewer.add_image([np.zeros((6000, 5000), np.uint8), np.zeros((3000, 2500), np.uint8)], multiscale=True)
+    image.data[0][2000:2100, 2000:2100] = 99
+    predictor = tiles.ComponentPredictor(side=1024)
+    session = PromptSession(viewer, SynchronousRunner(), lambda model, device: predictor)
+    session.choose_image(image)
+    session.add_point((2050, 2050))
+    assert predictor.encoded == [(1024, 1024)]
+    assert session.candidates[0].mask.sum() == 100 * 100
+    assert session.accept() == 1
+    assert (session.objects.layer.data == 1).sum() == 100 * 100
