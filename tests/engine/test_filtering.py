@@ -171,3 +171,10 @@ def test_run_lengths_from_a_box_are_those_of_the_whole_mask(seed, share, touchin
     part = random.random((box[2] - box[0], box[3] - box[1])) < share
     mask[box[0] : box[2], box[1] : box[3]] = part
     assert run_lengths_in_box(part, box, mask.shape) == RunLengths.from_mask(mask)
+
+
+def test_masks_are_cleaned_and_written_once():
+    found = raw(draw((5, 5, 25, 25), 0.7), draw((40, 40, 50, 50), 0.6))
+    first = drain(record_steps(found, EVERY.replaced(min_mask_region_area=5)))
+    again = drain(record_steps(found, EVERY.replaced(min_mask_region_area=5, pred_iou_thresh=0.65)))
+    assert again[0] is first[0]

@@ -6,7 +6,7 @@ around the object. Its run lengths are written when they are first asked for, an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from napari_segany.engine.automatic_settings import AutomaticSettings
 from napari_segany.engine.crops import Box, Crop
 from napari_segany.engine.upsampling import LogitWindow, MaskStatistics, Upsampling
+from napari_segany.formats.record import MaskRecord
 from napari_segany.formats.rle import RunLengths
 
 
@@ -74,6 +75,8 @@ class RawCandidates:
     mask_threshold: float
     allowed: RunLengths | None = None
     _run_lengths: dict[int, RunLengths] = field(default_factory=dict, repr=False)
+    _cleaned: dict[int, tuple[int, RunLengths]] = field(default_factory=dict, repr=False)
+    _records: dict[int, tuple[RunLengths, MaskRecord]] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         """Return the number of candidates."""
@@ -109,7 +112,10 @@ class RawCandidates:
     @property
     def nbytes(self) -> int:
         """Memory held by logits and run lengths, in bytes."""
-        lengths = sum(run_lengths.counts.nbytes for run_lengths in self._run_lengths.values())
+        kept = {id(one): one for one in self._run_lengths.values()}
+        kept |= {id(one): one for _, one in self._cleaned.values()}
+        kept |= {id(record.rle): record.rle for _, record in self._records.values()}
+        lengths = sum(one.counts.nbytes for one in kept.values())
         return lengths + sum(item.logits.values.nbytes for item in self.items)
 
     def mask_in_box(self, index: int) -> NDArray[np.bool_]:
@@ -123,6 +129,20 @@ class RawCandidates:
             box = _as_box(self.boxes[index])
             self._run_lengths[index] = run_lengths_in_box(self.mask_in_box(index), box, self.image_shape)
         return self._run_lengths[index]
+
+    def cleaned(self, index: int, least_area: int, clean: Callable[[RunLengths, int], RunLengths]) -> RunLengths:
+        """Return one mask as `clean` leaves it, remembered for the last `least_area`: the slow part of filtering."""
+        known = self._cleaned.get(index)
+        if known is None or known[0] != least_area:
+            known = self._cleaned[index] = (least_area, clean(self.run_lengths(index), least_area))
+        return known[1]
+
+    def record(self, index: int, mask: RunLengths, make: Callable[[int, RunLengths], MaskRecord]) -> MaskRecord:
+        """Return what `make` makes of one mask, remembered while it is the same one."""
+        known = self._records.get(index)
+        if known is None or known[0] is not mask:
+            known = self._records[index] = (mask, make(index, mask))
+        return known[1]
 
 
 def run_lengths_in_box(mask: NDArray[np.bool_], box: Box, image_shape: tuple[int, int]) -> RunLengths:

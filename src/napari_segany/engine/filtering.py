@@ -6,6 +6,7 @@ Kirillov et al. 2023 (arXiv:2304.02643), appendix B. Numpy only: no model, no im
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ from napari_segany.formats.rle import RunLengths
 
 EDGE_TOLERANCE = 20
 """Pixels from a crop's edge within which a box counts as touching it, as in the published generator."""
+
+_BEST_AT_A_TIME = 64
 
 Indices = NDArray[np.int64]
 
@@ -77,18 +80,33 @@ def suppress(boxes: Indices, scores: NDArray[np.floating], threshold: float) -> 
         IoU above which the lower score gives way.
     """
     order = np.argsort(-np.asarray(scores, np.float64), kind="stable")
-    top, left, bottom, right = (boxes[order] - np.array([0, 0, 1, 1])).astype(np.float64).T
-    areas = (bottom - top) * (right - left)
+    sides = (boxes[order] - np.array([0, 0, 1, 1])).astype(np.float64)
     waiting = np.arange(len(order))
-    kept = []
+    kept = [np.zeros(0, np.int64)]
     while len(waiting):
-        best, waiting = waiting[0], waiting[1:]
-        kept.append(best)
-        heights = np.minimum(bottom[best], bottom[waiting]) - np.maximum(top[best], top[waiting])
-        widths = np.minimum(right[best], right[waiting]) - np.maximum(left[best], left[waiting])
-        shared = np.maximum(heights, 0) * np.maximum(widths, 0)
-        waiting = waiting[shared <= threshold * (areas[best] + areas[waiting] - shared)]
-    return order[np.array(kept, np.int64)]
+        # Some of the best at a time: a pass over all others for each one would take longer than the arithmetic.
+        best, waiting = waiting[:_BEST_AT_A_TIME], waiting[_BEST_AT_A_TIME:]
+        stays = np.ones(len(best), bool)
+        for number, overlapped in enumerate(_overlaps(sides[best], sides[best], threshold)):
+            if stays[number]:
+                stays[number + 1 :] &= ~overlapped[number + 1 :]
+        kept.append(best[stays])
+        waiting = waiting[~_overlaps(sides[best[stays]], sides[waiting], threshold).any(axis=0)]
+    return order[np.concatenate(kept)]
+
+
+def _overlaps(some: NDArray[np.float64], others: NDArray[np.float64], threshold: float) -> NDArray[np.bool_]:
+    """Tell, (N, M), which of N and M boxes (top, left, bottom, right) overlap by more than an IoU."""
+    top, left, bottom, right = (np.ascontiguousarray(side) for side in others.T)
+    result = (some[:, 2, None] > top) & (bottom > some[:, 0, None])  # most pairs do not even share rows
+    row, other = np.nonzero(result)
+    here = some[row].T
+    heights = np.minimum(here[2], bottom[other]) - np.maximum(here[0], top[other])
+    widths = np.minimum(here[3], right[other]) - np.maximum(here[1], left[other])
+    shared = heights * np.maximum(widths, 0)
+    areas = (here[2] - here[0]) * (here[3] - here[1]) + ((bottom - top) * (right - left))[other]
+    result[row, other] = shared > threshold * (areas - shared)
+    return result
 
 
 def chosen(candidates: RawCandidates, settings: AutomaticSettings) -> Indices:
@@ -135,7 +153,7 @@ def record_steps(candidates: RawCandidates, settings: AutomaticSettings) -> Step
     for done, index in enumerate(indices):
         yield Progress(done, len(indices), f"Writing mask {done + 1} of {len(indices)}")
         original = candidates.run_lengths(int(index))
-        cleaned = clean_regions(original, settings.min_mask_region_area)
+        cleaned = candidates.cleaned(int(index), settings.min_mask_region_area, clean_regions)
         masks.append(cleaned)
         changed.append(cleaned is not original)
     order = np.arange(len(indices))
@@ -143,7 +161,8 @@ def record_steps(candidates: RawCandidates, settings: AutomaticSettings) -> Step
         boxes = np.array([mask.bbox for mask in masks], np.int64).reshape(-1, 4)
         threshold = max(settings.box_nms_thresh, settings.crop_nms_thresh)
         order = suppress(boxes, -np.array(changed, np.float64), threshold)
-    records = [_record(candidates, int(indices[number]), masks[number], allowed) for number in order]
+    make = partial(_record, candidates, allowed)
+    records = [candidates.record(int(indices[number]), masks[number], make) for number in order]
     return [record for record in records if record.area > 0]
 
 
@@ -192,7 +211,7 @@ def _ranking_scores(candidates: RawCandidates, settings: AutomaticSettings) -> N
     return (candidates.predicted_iou + candidates.stability_score) / 2
 
 
-def _record(candidates: RawCandidates, index: int, mask: RunLengths, allowed: NDArray[np.bool_] | None) -> MaskRecord:
+def _record(candidates: RawCandidates, allowed: NDArray[np.bool_] | None, index: int, mask: RunLengths) -> MaskRecord:
     item = candidates.items[index]
     if allowed is not None:
         top, left, bottom, right = mask.bbox
