@@ -21,6 +21,7 @@ from napari.layers import Image, Labels
 from psygnal import Signal
 
 from napari_segany.engine.progress import Progress
+from napari_segany.engine.tiled_embedding import TiledEmbedding
 from napari_segany.formats.record import MaskRecord
 from napari_segany.widgets.conversation import Conversation
 from napari_segany.widgets.embedder import Embedder, EmbeddingState
@@ -116,6 +117,9 @@ class FindSimilar:
             self._waits = True
             self._become(Progress(0, 0, "Waiting for the image embedding"))
             self._conversation.prepare()
+            return
+        if isinstance(embedding, TiledEmbedding):
+            self._say("This image is too large for it: similar objects are found in images up to 4,096 pixels wide.")
             return
         candidates, about = self._candidates(image, plane)
         about = (key, about)
