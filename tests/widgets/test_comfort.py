@@ -78,7 +78,10 @@ def test_every_key_is_in_the_list_of_the_dock(qtbot, prompt_widget):
     texts = " ".join(
         child.text() for child in widget.findChildren(object) if hasattr(child, "text") and callable(child.text)
     )
-    assert [key.key for key in KEYS if f"<b>{key.key}</b>" not in texts] == []
+    assert [key.key for key in KEYS if not key.arguments and f"<b>{key.key}</b>" not in texts] == []
+    assert {key.key for key in KEYS if key.arguments} <= {f"Control-{number}" for number in range(10)}
+    assert "<b>Ctrl-1 ... Ctrl-9</b>" in texts
+    assert "Ctrl-0" in texts
 
 
 def test_the_script_is_on_the_clipboard_and_dialogs_let_the_viewer_work(qtbot, prompt_widget):

@@ -221,7 +221,7 @@ def test_what_cannot_be_done_is_said(three):
 
 def test_every_key_calls_something_that_is_there(three):
     for key in KEYS:
-        three.attempt(key.method)
+        three.attempt(key.method, *key.arguments)
 
 
 def test_objects_of_an_earlier_session_are_counted_and_can_be_edited(session, viewer):

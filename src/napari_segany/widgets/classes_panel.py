@@ -55,6 +55,7 @@ class ClassesPanel(QWidget):
         self.list.itemChanged.connect(self._renamed)
         self.name = QLineEdit()
         self.name.setPlaceholderText("name of a new class")
+        self.name.setToolTip("Name of a class to define; Enter or Add defines it")
         self.name.setMaxLength(60)
         self.name.returnPressed.connect(self._add)
         self.add_button = button("Add", "Define a class of this name", self._add)

@@ -90,6 +90,7 @@ class ObjectTableView(QWidget):
         self._closed = self._is_marking = False
         self.filter = QLineEdit()
         self.filter.setPlaceholderText("show only, for example: area > 100, class = nucleus")
+        self.filter.setToolTip("Conditions on the columns, with commas between; other rows are hidden, not deleted")
         self.filter.setClearButtonEnabled(True)
         self.filter.textChanged.connect(browser.show)
         self.zoom_box = QCheckBox("zoom to the object")
