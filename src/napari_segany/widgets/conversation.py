@@ -47,6 +47,7 @@ class Conversation:
         Have the points and boxes.
     """
 
+    turned = Signal()
     candidates_changed = Signal(tuple)
     selected_changed = Signal(int)
     settled = Signal()
@@ -79,6 +80,7 @@ class Conversation:
             self.layers.clear()
         self.image, self.plane = image, plane
         self._show()
+        self.turned.emit()
         self._embedder.leave_plane()
         self._visits += 1
         key = self.key

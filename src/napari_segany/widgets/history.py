@@ -98,6 +98,15 @@ class History(Generic[P]):
         self._done.append(step)
         self._shorten()
 
+    def replace(self, step: Step[P], other: Step[P]) -> bool:
+        """Put another step in the place of one that can be undone; return whether that one is there."""
+        for index, known in enumerate(self._done):
+            if known is step:
+                self._done[index] = other
+                self._shorten()
+                return True
+        return False
+
     def undo(self, place: P) -> Step[P] | None:
         """Undo the last step and return it; None if there is none."""
         return _move(self._done, self._undone, lambda step: step.swap(place))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from napari.components import ViewerModel
 from napari.layers import Image
@@ -16,7 +16,7 @@ from napari_segany.widgets.drafts_marks import Marks
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.history import Change, History, Step
 from napari_segany.widgets.layers import show_plane
-from napari_segany.widgets.object_changes import ObjectsChange
+from napari_segany.widgets.object_changes import ObjectsChange, combined
 from napari_segany.widgets.objects import ObjectsLayer
 from napari_segany.widgets.prompt_layers import PromptLayers
 
@@ -49,6 +49,19 @@ class WorkChange:
         now = place.work(self.plane)
         place.put_work(self)
         return now
+
+
+class LongStep:
+    """Something that is done bit by bit and undone at once.
+
+    Attributes
+    ----------
+    step : Step or None
+        What was done so far; None before the first bit.
+    """
+
+    def __init__(self) -> None:
+        self.step: Step[Recorder] | None = None
 
 
 class Recorder:
@@ -109,8 +122,11 @@ class Recorder:
     # ---------------------------------------------------------------------- writing down
 
     @contextmanager
-    def step(self, title: str) -> Iterator[None]:
-        """Make all that happens within one step; nothing is written down where nothing is different at its end."""
+    def step(self, title: str, part_of: LongStep | None = None) -> Iterator[None]:
+        """Make all that happens within one step; nothing is written down where nothing is different at its end.
+
+        With `part_of` it goes on with the last bit of that step, unless something else was done since.
+        """
         if self.in_step:
             yield
             return
@@ -120,8 +136,20 @@ class Recorder:
             yield
         finally:
             self.in_step = False
-            self._push(title, before)
+            self._push(title, before, part_of)
             self.stepped.emit()
+
+    def draw_together(self, long: LongStep) -> None:
+        """Make what was done bit by bit one change, so that undoing it takes no longer than doing one."""
+        if long.step is None:
+            return
+        others = tuple(one for one in long.step.changes if not isinstance(one, ObjectsChange))
+        of_objects = [one for one in long.step.changes if isinstance(one, ObjectsChange)]
+        whole = combined(of_objects) if of_objects else None
+        if whole is not None:
+            shorter = replace(long.step, changes=(*others, whole))
+            if self._history.replace(long.step, shorter):
+                long.step = shorter
 
     def draft_will_change(self, plane: Plane) -> None:
         """Take note, within a step, that the draft of another plane than the shown one is about to change."""
@@ -145,15 +173,27 @@ class Recorder:
             self._history.push(Step("painting", self._conversation.plane, (change,)))
             self.changed.emit()
 
-    def _push(self, title: str, before: WorkChange) -> None:
+    def _push(self, title: str, before: WorkChange, part_of: LongStep | None = None) -> None:
         changes: tuple[Change[Recorder], ...] = tuple(self._collected)
         prompt = self._conversation.draft(before.plane).mask_prompt if before.plane is not None else None
         if self._prompt_layers.marks != before.marks or prompt is not before.draft.draft.mask_prompt:
             changes = (before, *changes)
         self._marks = self._prompt_layers.marks
         if changes:
-            self._history.push(Step(title, before.plane, changes))
+            self._add(Step(title, before.plane, changes), part_of)
             self.changed.emit()
+
+    def _add(self, step: Step[Recorder], part_of: LongStep | None) -> None:
+        if part_of is None:
+            self._history.push(step)
+            return
+        last = part_of.step
+        if last is not None and self._history.next_undo is last:
+            part_of.step = replace(last, changes=(*last.changes, *step.changes))
+            self._history.replace(last, part_of.step)
+        else:
+            part_of.step = step
+            self._history.push(step)
 
     # -------------------------------------------------------------------- putting back
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from napari.layers import Labels
 
 from napari_segany.widgets.object_table import Row
-from napari_segany.widgets.pixel_changes import PixelChange
+from napari_segany.widgets.pixel_changes import PixelChange, joined, no_change, side_by_side
 
 _ROW_BYTES = 500
 
@@ -50,3 +50,21 @@ class HasObjects(Protocol):
 
     def put_objects_back(self, change: ObjectsChange) -> ObjectsChange:
         """Put a change back, and return the way back."""
+
+
+def combined(changes: Sequence[ObjectsChange]) -> ObjectsChange | None:
+    """Return changes of one layer that followed each other as one; None for changes of several layers.
+
+    Parameters
+    ----------
+    changes : sequence of ObjectsChange
+        One at least, in the order in which they were made.
+    """
+    first = changes[0]
+    if any(change.layer is not first.layer for change in changes):
+        return None
+    pixels = side_by_side([change.pixels for change in changes]) or joined([change.pixels for change in changes])
+    rows: dict[int, Row] = {}
+    for change in reversed(changes):
+        rows |= change.rows
+    return ObjectsChange(first.layer, pixels or no_change(first.pixels.shape), rows, first.length)

@@ -130,7 +130,7 @@ class ObjectsLayer:
             raise NothingToAddError("The mask is empty: there is nothing to accept.")
         layer = self.ready(below)
         present = np.asarray(layer.data[plane.slicer()])
-        replaces = self._is_own(prompts.mask)
+        replaces = self.own_label(prompts.mask)
         writable = writable_pixels(mask, present, replaces, "overwrite" if overwrite else overlap)
         if not writable.any():
             raise NothingToAddError("Other objects cover the whole mask; allow overwriting to accept it.")
@@ -146,7 +146,7 @@ class ObjectsLayer:
         covered = self.write(pixels, {label: row}, how="overwritten")
         return Added(label, int(writable.sum()), int((mask & ~writable).sum()), covered)
 
-    def _is_own(self, prompt: ObjectPrompt | None) -> int:
+    def own_label(self, prompt: ObjectPrompt | None) -> int:
         """Return the label of a mask prompt that is an object of this layer, else 0."""
         if prompt is None or self.layer is None:
             return 0
@@ -392,9 +392,7 @@ def numbered(labels: tuple[int, ...]) -> str:
 def _row(candidate: Candidate, prompts: Prompts, plane: Plane, model: str, earlier: Row) -> Row:
     """Return the row of an accepted candidate; of an object that is corrected, the cells that others gave it stay."""
     origin = {"model": model, "axes": list(plane.axes), "plane": list(plane.index), **prompts.to_dict()}
-    edits = origin_of(earlier).get("edits")
-    if edits:
-        origin["edits"] = edits
+    origin |= {name: value for name, value in origin_of(earlier).items() if name in ("edits", "stack") and value}
     return {
         **earlier,
         "predicted_iou": candidate.predicted_iou,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,25 @@ class PixelChange:
         wanted = self.before[own]
         layer.data_setitem(tuple(axis[own] for axis in positions), wanted)
         return PixelChange(self.shape, self.indices[own], self.after[own], wanted)
+
+
+def no_change(shape: tuple[int, ...]) -> PixelChange:
+    """Return a change of no pixel, for what changes the table alone."""
+    nothing = np.zeros(0, np.int32)
+    return PixelChange(shape, nothing, nothing, nothing)
+
+
+def side_by_side(changes: Sequence[PixelChange]) -> PixelChange | None:
+    """Return changes of parts of the data that do not overlap as one, cheaply; None where they may overlap."""
+    there = sorted((change for change in changes if len(change.indices)), key=lambda change: int(change.indices[0]))
+    if any(one.indices[-1] >= other.indices[0] for one, other in pairwise(there)):
+        return None
+    if not there:
+        return no_change(changes[0].shape)
+    return PixelChange(
+        there[0].shape,
+        *(np.concatenate([getattr(change, name) for change in there]) for name in ("indices", "before", "after")),
+    )
 
 
 def painted_pixels(layer: Labels, atoms: Sequence[Any]) -> PixelChange:

@@ -36,6 +36,7 @@ from napari_segany.widgets.session_saving import saved_sessions_folder
 from napari_segany.widgets.settings import Settings, read_settings
 from napari_segany.widgets.similar_panel import SimilarPanel
 from napari_segany.widgets.small_parts import button, key_list, rule
+from napari_segany.widgets.stack_panel import StackSection
 from napari_segany.widgets.tool_row import ToolRow
 from napari_segany.widgets.vertical_scroll import VerticalScroll
 from napari_segany.widgets.viewer_events import EventLinks
@@ -99,6 +100,7 @@ class PromptWidget(QWidget):
         if isinstance(active, Image):
             self.image_combo.choose(active)
         self._choose_image(self.image_combo.layer())
+        self.session.stack.ahead.enabled = self._settings.compute_ahead
         self._list_models()
 
     # -------------------------------------------------------------------- layout
@@ -152,7 +154,9 @@ class PromptWidget(QWidget):
         self.table_dock = ObjectTableDock(session.viewer, session)
         self.classes_panel = ClassesPanel(session.classes, self._show_status, self.table_dock.open)
         self.similar_panel = SimilarPanel(session.similar)
+        self.stack_section = StackSection(session.stack)
         return [
+            self.stack_section,
             Section("Classes and table", self.classes_panel, unfolded=True),
             Section("Find similar", self.similar_panel),
             Section("Session", SessionRow(session, self._runner)),

@@ -43,6 +43,7 @@ from napari_segany.widgets.session_choices import present_choices
 from napari_segany.widgets.session_files import SessionFiles
 from napari_segany.widgets.session_image import SessionImage
 from napari_segany.widgets.session_objects import SessionObjects
+from napari_segany.widgets.stack_work import StackWork
 
 DEFAULT_CACHE_BYTES = 2 * 1024**3
 
@@ -77,6 +78,8 @@ class PromptSession:
         Saves the session, opens it again, and writes it as a script.
     status : str
         What is the matter, and what to do next, in one sentence.
+    stack : StackWork
+        Objects through the slices of a stack.
     """
 
     image_changed = Signal(object)
@@ -118,6 +121,8 @@ class PromptSession:
         self.similar = FindSimilar(self.viewer, runner, self._embedder, self._conversation, self._work, self._say)
         parts = (self._embedder, self._conversation, self.prompt_layers, self._work)
         self._chosen = SessionImage(self.viewer, runner, *parts, self._say)
+        stack = (self._embedder, self._conversation, self.prompt_layers, self._work, self._say)
+        self.stack = StackWork(self.viewer, runner, *stack, overlap=lambda: self.overlap)
         self._chosen.changed.connect(self.image_changed.emit)
         self._chosen.became_stale.connect(lambda: self.embedding_changed.emit(self.embedding_state))
         self._embedder.state_changed.connect(self._embedding_moved)
@@ -190,6 +195,7 @@ class PromptSession:
     def cancel(self) -> None:
         """Stop what runs in the background; the next prompt begins it anew."""
         self._chosen.stop_work()
+        self.stack.cancel()
 
     @property
     def embedding_state(self) -> EmbeddingState:
@@ -307,6 +313,7 @@ class PromptSession:
 
     def undo(self) -> bool:
         """Undo the last change of prompts or objects (Ctrl-Z); return whether there was one."""
+        self.stack.cancel()
         step = self._recorder.undo()
         self._say(
             "There is nothing to undo." if step is None else f"Undone: {step.title}. Ctrl-Shift-Z does it again."
@@ -315,6 +322,7 @@ class PromptSession:
 
     def redo(self) -> bool:
         """Do again what was undone last (Ctrl-Shift-Z); return whether there was something."""
+        self.stack.cancel()
         step = self._recorder.redo()
         self._say("There is nothing to do again." if step is None else f"Done again: {step.title}.")
         return step is not None
@@ -351,6 +359,7 @@ class PromptSession:
         keep_layers : bool
             Leave the layers alone, because the viewer itself is going.
         """
+        self.stack.close()
         self._runner.close()
         self._conversation.close()
         self.similar.close(keep_layers=keep_layers)

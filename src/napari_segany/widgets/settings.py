@@ -30,6 +30,8 @@ class Settings:
         Bytes of image embeddings to keep in memory.
     places : CachePlaces
         Where embeddings are kept on the disk, and where prepared ones are.
+    compute_ahead : bool
+        Whether the slices around the shown one are made ready while nothing else is to do.
     """
 
     model: str = "light"
@@ -37,6 +39,7 @@ class Settings:
     weights_folder: Path | None = None
     cache_bytes: int = 2 * _BYTES_PER_GB
     places: CachePlaces = field(default_factory=CachePlaces)
+    compute_ahead: bool = True
 
 
 def read_settings() -> Settings:
@@ -55,6 +58,7 @@ def read_settings() -> Settings:
             limit=int(values.disk_cache_gb * _BYTES_PER_GB),
             prepared=_folder(values.prepared_dir),
         ),
+        compute_ahead=bool(values.compute_ahead),
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from napari.qt.threading import create_worker
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, QThreadPool, QTimer, Signal
 
 from napari_segany.engine.progress import Progress, Steps
 
@@ -55,6 +55,16 @@ class _Job:
         return self.title
 
     def __call__(self) -> _Outcome:
+        # The place in napari's pool is given back: it has as many as there are processors, and a click's question
+        # must never wait for one behind the work of minutes.
+        pool = QThreadPool.globalInstance()
+        pool.releaseThread()
+        try:
+            return self._run()
+        finally:
+            pool.reserveThread()
+
+    def _run(self) -> _Outcome:
         try:
             while not self.is_stopped():
                 self._report(next(self._steps))

@@ -1,0 +1,140 @@
+"""One run through a stack under way: its answers go into `objects` slice by slice, as one undoable step. No Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from psygnal import Signal
+
+from napari_segany.engine.progress import Progress, Steps
+from napari_segany.widgets.embedder import NO_PROGRESS
+from napari_segany.widgets.everything_clock import Countdown
+from napari_segany.widgets.history_recorder import LongStep, Recorder
+from napari_segany.widgets.objects import NothingToAddError
+from napari_segany.widgets.progress_runner import Runner, Task
+from napari_segany.widgets.stack_carrying import Carried
+from napari_segany.widgets.stack_words import summary
+from napari_segany.widgets.stack_writer import StackWriter
+
+
+@dataclass(frozen=True)
+class RunState:
+    """How far a run is.
+
+    Attributes
+    ----------
+    is_working : bool
+        Whether there is one.
+    progress : Progress
+        Masks done, of all that may come.
+    seconds_left : float or None
+        How long it will still take at this pace; None while that cannot be told.
+    """
+
+    is_working: bool = False
+    progress: Progress = NO_PROGRESS
+    seconds_left: float | None = None
+
+
+class StackRun:
+    """Runs the work of one press of the button.
+
+    Parameters
+    ----------
+    runner : Runner
+        Runs it.
+    recorder : Recorder
+        Writes it down as one step.
+    writer : StackWriter
+        Writes the objects.
+    title : str
+        What is done, for the history.
+    drop_prompts : callable
+        Removes the prompts that have become an object, within the first step.
+    ended : callable
+        Receives what is said at the end.
+    """
+
+    state_changed = Signal(RunState)
+
+    def __init__(
+        self,
+        runner: Runner,
+        recorder: Recorder,
+        writer: StackWriter,
+        title: str,
+        drop_prompts: Callable[[], None],
+        ended: Callable[[str], None],
+    ) -> None:
+        self.writer = writer
+        self._runner, self._recorder = runner, recorder
+        self._title, self._drop_prompts, self._ended = title, drop_prompts, ended
+        self._long = LongStep()
+        self._countdown = Countdown()
+        self._task: Task | None = None
+        self._so_far: Any = None
+        self._is_over = False
+
+    def begin(self, steps: Steps[Carried]) -> None:
+        """Begin the work."""
+        self.state_changed.emit(RunState(True, Progress(0, 0, self._title)))
+        task = self._runner.start(self._title, steps, done=self._done, failed=self._failed, report=self._report)
+        self._task = None if self._is_over else task
+
+    def cancel(self) -> None:
+        """Stop before the next step; what was found stays and is undone at once."""
+        if self._is_over:
+            return
+        if self._task is not None:
+            self._task.cancel()
+        said = summary(self._so_far, self.writer.labels, cancelled=True) if self._so_far is not None else "Stopped."
+        self._end(said)
+
+    def abandon(self) -> None:
+        """Stop without a word, because the viewer is going."""
+        self._is_over = True
+        if self._task is not None:
+            self._task.cancel()
+
+    # -------------------------------------------------------------------- internal
+
+    def _report(self, progress: Progress) -> None:
+        if self._is_over:
+            return
+        changed = getattr(progress, "changed", None)
+        if changed is not None:
+            self._so_far = getattr(progress, "so_far", None)
+            if not self._attempt(lambda: self.writer.write(self._so_far, changed)):
+                return
+        left = self._countdown.seconds_left(progress.done, progress.total)
+        self.state_changed.emit(RunState(True, progress, left))
+
+    def _done(self, carried: Carried) -> None:
+        if not self._is_over and self._attempt(lambda: self.writer.finish(carried)):
+            self._end(summary(carried.found, self.writer.labels))
+
+    def _failed(self, error: Exception) -> None:
+        if not self._is_over:
+            self._end(str(error) or type(error).__name__)
+
+    def _attempt(self, write: Callable[[], None]) -> bool:
+        """Write within the step; say what speaks against it and stop."""
+        try:
+            with self._recorder.step(self._title, self._long):
+                if self._long.step is None:
+                    self._drop_prompts()
+                write()
+        except NothingToAddError as error:
+            if self._task is not None:
+                self._task.cancel()
+            self._end(str(error))
+            return False
+        return True
+
+    def _end(self, said: str) -> None:
+        self._is_over, self._task = True, None
+        self._recorder.draw_together(self._long)
+        self.state_changed.emit(RunState())
+        self._ended(said)

@@ -1,0 +1,394 @@
+"""Objects through a stack, from the prompt session: what the buttons of the part "Stack" do. Knows no Qt.
+
+`session.stack` in the console::
+
+    stack.choices.axis = 0                    # which axis leads from slice to slice
+    stack.choices.direction = "forwards"      # "both", "backwards", "between" two prompted slices
+    stack.choices.is_time = True              # objects may divide; a Tracks layer shows their ways
+    stack.propagate()                         # the prompts of all slices as one object, else the selected objects
+    stack.correct()                           # the prompts of a slice correct the selected object from there on
+    stack.cancel()
+    stack.ahead.enabled = False               # do not compute slices ahead
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from napari.components import ViewerModel
+from napari.layers import Image
+from psygnal import Signal
+
+from napari_segany.engine.progress import Progress, Steps
+from napari_segany.widgets.conversation import Conversation
+from napari_segany.widgets.drafts import Draft
+from napari_segany.widgets.embedder import Embedder, EmbeddingState
+from napari_segany.widgets.layers import full_resolution, intensity_limits, read_plane, show_plane, spatial_shape
+from napari_segany.widgets.object_overlap import OverlapRule
+from napari_segany.widgets.object_table import origin_of
+from napari_segany.widgets.objects import numbered
+from napari_segany.widgets.progress_runner import Runner
+from napari_segany.widgets.prompt_layers import PromptLayers
+from napari_segany.widgets.session_objects import SessionObjects
+from napari_segany.widgets.stack_ahead import Slices, SlicesAhead
+from napari_segany.widgets.stack_carrying import (
+    Carried,
+    Journey,
+    carry_chosen_steps,
+    carry_new_steps,
+    correct_chosen_steps,
+)
+from napari_segany.widgets.stack_choices import StackChoices
+from napari_segany.widgets.stack_line import StackLine
+from napari_segany.widgets.stack_prompts import Said, what_was_said
+from napari_segany.widgets.stack_record import STACK, StackRecord
+from napari_segany.widgets.stack_run import RunState, StackRun
+from napari_segany.widgets.stack_tracks import TracksLayer
+from napari_segany.widgets.stack_words import NO_CORRECTION, NO_PROMPTS, NO_STACK, ONLY_STOPS, WHICH_OBJECT
+from napari_segany.widgets.stack_writer import StackWriter
+
+Begin = Callable[[Journey], Steps[Carried]]
+
+
+@dataclass(frozen=True)
+class SliceMarks:
+    """What there is to see of the slices of a stack.
+
+    Attributes
+    ----------
+    ready : tuple of bool
+        Of each slice, whether a click on it is answered at once.
+    prompted : tuple of int
+        Slices with prompts that are not accepted.
+    here : int or None
+        The shown one.
+    """
+
+    ready: tuple[bool, ...] = ()
+    prompted: tuple[int, ...] = ()
+    here: int | None = None
+
+
+class StackWork:
+    """What people do with stacks in a session.
+
+    Parameters
+    ----------
+    viewer, runner, embedder, conversation, prompt_layers, work
+        The parts of the session.
+    say : callable
+        Receives sentences for the user.
+    overlap : callable
+        Returns what becomes of pixels of other objects.
+
+    Attributes
+    ----------
+    choices : StackChoices
+        Axis, direction and limits.
+    ahead : SlicesAhead
+        Computes slices ahead; off until it is switched on.
+    state : RunState
+        How far the present run is.
+    tracks : TracksLayer or None
+        The ways of objects through time.
+    """
+
+    marks_changed = Signal(SliceMarks)
+    state_changed = Signal(RunState)
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        runner: Runner,
+        embedder: Embedder,
+        conversation: Conversation,
+        prompt_layers: PromptLayers,
+        work: SessionObjects,
+        say: Callable[[str], None],
+        *,
+        overlap: Callable[[], OverlapRule],
+    ) -> None:
+        self.choices = StackChoices()
+        self.ahead = SlicesAhead(runner, embedder)
+        self.state = RunState()
+        self.tracks: TracksLayer | None = None
+        self._viewer, self._runner, self._embedder = viewer, runner, embedder
+        self._conversation, self._prompt_layers, self._work = conversation, prompt_layers, work
+        self._say, self._overlap = say, overlap
+        self._run: StackRun | None = None
+        self._waiting: Callable[[], None] | None = None
+        self._image: Image | None = None
+        conversation.turned.connect(self._turned)
+        prompt_layers.changed.connect(self._prompts_changed)
+        embedder.state_changed.connect(self._embedder_moved)
+        self.choices.changed.connect(self._line_changed)
+        self.ahead.changed.connect(self._marks_moved)
+        viewer.layers.events.removed.connect(self._layer_removed)
+
+    # -------------------------------------------------------------------- buttons
+
+    def propagate(self) -> None:
+        """Carry the object under work (all prompts of the stack) through it; without prompts the selected objects.
+
+        Of selected objects the prompted slices stay as they are, and what was carried from them is done again.
+        """
+        line = self._needed_line()
+        if line is None:
+            return
+        said = what_was_said(line, self._conversation, self._prompt_layers)
+        if own := self._opened(said):
+            self._correct(line, own, said)
+        elif said and all(one.is_stop for one in said):
+            self._say(ONLY_STOPS)
+        elif said:
+            self._begin(line, (), said, "propagation", lambda journey: carry_new_steps(journey, said))
+        elif chosen := self._work.editor.selection:
+            title = f"propagation of {numbered(chosen)}"
+            self._begin(line, chosen, (), title, lambda journey: carry_chosen_steps(journey, chosen))
+        else:
+            self._say(NO_PROMPTS)
+
+    def correct(self) -> None:
+        """Take the prompts of the stack into the selected object: from their slices on it is done again."""
+        line = self._needed_line()
+        if line is None:
+            return
+        said = what_was_said(line, self._conversation, self._prompt_layers)
+        label = self._opened(said) or next(iter(self._work.editor.selection), 0)
+        if not label or (len(self._work.editor.selection) > 1 and not self._opened(said)):
+            self._say(WHICH_OBJECT)
+        elif not said:
+            self._say(NO_CORRECTION)
+        else:
+            self._correct(line, label, said)
+
+    def cancel(self) -> None:
+        """Stop; what was found up to now stays, and one undo takes it back."""
+        self._waiting = None
+        if self._run is not None:
+            self._run.cancel()
+
+    def show(self, place: int) -> None:
+        """Move the viewer to a slice of the stack."""
+        line, image = self.choices.line, self._conversation.image
+        if line is not None and image is not None and 0 <= place < line.length:
+            show_plane(self._viewer, image, line.plane(place))
+
+    @property
+    def marks(self) -> SliceMarks:
+        """The slices of the stack as they are now."""
+        line = self.choices.line
+        if line is None:
+            return SliceMarks()
+        said = what_was_said(line, self._conversation, self._prompt_layers)
+        here = line.place_of(self._conversation.plane)
+        return SliceMarks(self.ahead.ready, tuple(one.place for one in said), here)
+
+    # ------------------------------------------------------------- for the session
+
+    def follow(self) -> None:
+        """Move the Tracks layer to where the image lies now."""
+        if self.tracks is not None:
+            self.tracks.follow()
+
+    def close(self) -> None:
+        """Stop for good and let go of the viewer."""
+        self._waiting = None
+        if self._run is not None:
+            self._run.abandon()
+        self.ahead.close()
+        self._viewer.layers.events.removed.disconnect(self._layer_removed)
+        if self.tracks is not None:
+            self.tracks.close()
+            self.tracks = None
+
+    # ------------------------------------------------------------------ one run
+
+    def _correct(self, line: StackLine, label: int, said: Sequence[Said]) -> None:
+        family = self._family(label)
+        title = f"correction of object {label}"
+        self._begin(line, family, said, title, lambda journey: correct_chosen_steps(journey, label, said), label)
+
+    def _begin(
+        self, line: StackLine, labels: Sequence[int], said: Sequence[Said], title: str, begin: Begin, of: int = 0
+    ) -> None:
+        self.cancel()
+        objects, image = self._work.layer, self._conversation.image
+        if objects is None or image is None:
+            return
+        if self._embedder.predictor is None:
+            self._waiting = lambda: self._begin(line, labels, said, title, begin, of)
+            self._conversation.prepare()
+            return
+        records = {label: self._record(line, label) for label in labels}
+        writer = StackWriter(
+            objects,
+            line,
+            records,
+            {one.place: one.prompts for one in said},
+            speaks_of=of,
+            model=self._embedder.model,
+            overlap=self._overlap(),
+            is_time=self.choices.is_time,
+        )
+        places = [one.place for one in said]
+        run = StackRun(
+            self._runner, self._work.recorder, writer, title, lambda: self._drop(line, places), self._ended
+        )
+        run.state_changed.connect(self._state_moved)
+        self._run = run
+        self.ahead.hold(True)
+        if self.choices.is_time and self.tracks is None:
+            self.tracks = TracksLayer(self._viewer, image, objects)
+        if self.tracks is not None:
+            self.tracks.hold(True)
+        run.begin(begin(self._journey(line, image, records)))
+
+    def _journey(self, line: StackLine, image: Image, records: dict[int, StackRecord | None]) -> Journey:
+        choices, layer = self.choices, self._work.layer
+        data = None if layer is None or layer.layer is None else layer.layer.data
+        between = choices.direction == "between"
+        return Journey(
+            line,
+            line.first.shape_in(spatial_shape(image)),
+            self._embedder.predictor,
+            self._embeddings(line, image),
+            replace(
+                choices.settings,
+                direction="both" if choices.direction == "between" else choices.direction,
+                divisions=choices.is_time,
+            ),
+            between,
+            None if data is None else lambda place: read_plane(data, line.plane(place)),
+            records,
+        )
+
+    def _embeddings(self, line: StackLine, image: Image) -> Callable[[int], Steps[Any]]:
+        """Return what gives the embedding of a slice: from the cache of the session, or computed and kept there."""
+        embedder, predictor, data = self._embedder, self._embedder.predictor, full_resolution(image)
+        limits, name = intensity_limits(image), image.unique_id
+        model = embedder.key(name, line.first, limits)
+
+        def embedding(place: int) -> Steps[Any]:
+            key = replace(model, plane=line.plane(place))
+            known = embedder.cache.get(key)
+            if known is not None:
+                yield Progress(1, 1, "The image embedding is there")
+                return known
+            if predictor is None:
+                raise ValueError("the model is not loaded; choose one")
+            found = yield from predictor.encode_steps(read_plane(data, key.plane), contrast_limits=limits)
+            embedder.cache.put(key, found)
+            return found
+
+        return embedding
+
+    def _drop(self, line: StackLine, places: Sequence[int]) -> None:
+        """Remove the prompts that have become an object, within a step."""
+        for place in places:
+            plane = line.plane(place)
+            if plane != self._conversation.plane:
+                self._work.recorder.draft_will_change(plane)
+            self._conversation.put_draft(plane, Draft())
+            self._prompt_layers.clear(plane)
+
+    def _state_moved(self, state: RunState) -> None:
+        self.state = state
+        self.state_changed.emit(state)
+        if state.progress.done and getattr(state.progress, "changed", None) is not None:
+            self._marks_moved()
+
+    def _ended(self, said: str) -> None:
+        run, self._run = self._run, None
+        if self.tracks is not None:
+            self.tracks.hold(False)
+        labels = () if run is None else tuple(sorted(set(run.writer.labels.values())))
+        there = set(self._work.editor.labels)
+        self._work.editor.select([label for label in labels if label in there])
+        self.ahead.hold(False)
+        self._say(said)
+
+    # -------------------------------------------------------------- what there is
+
+    def _needed_line(self) -> StackLine | None:
+        line = self.choices.line
+        if line is None:
+            self._say(NO_STACK)
+        return line
+
+    def _opened(self, said: Sequence[Said]) -> int:
+        """Return the accepted object that the prompts begin with, because it was opened again; 0 for none."""
+        objects = self._work.layer
+        if objects is None:
+            return 0
+        return next((own for one in said if (own := objects.own_label(one.prompts.mask))), 0)
+
+    def _record(self, line: StackLine, label: int) -> StackRecord | None:
+        """Return what the table tells of an object's way through this stack."""
+        objects = self._work.layer
+        record = None if objects is None else StackRecord.from_dict(origin_of(objects.row(label)).get(STACK))
+        return record if record is not None and (record.axis, record.plane) == (line.axis, line.first) else None
+
+    def _family(self, label: int) -> tuple[int, ...]:
+        """Return an object with all that it came from and all that came from it by division."""
+        line = self.choices.line
+        if line is None:
+            return (label,)
+        parents = {one: record.parent for one in self._work.editor.labels if (record := self._record(line, one))}
+        family, before = {label}, 0
+        while len(family) > before:
+            before = len(family)
+            family |= {parents[one] for one in family if parents.get(one, 0) in parents}
+            family |= {one for one, parent in parents.items() if parent in family}
+        return tuple(sorted(family))
+
+    # ------------------------------------------------------- what the session tells
+
+    def _turned(self) -> None:
+        image, plane = self._conversation.image, self._conversation.plane
+        if image is not self._image:
+            self.cancel()
+            self._image = image
+            if self.tracks is not None:
+                self.tracks.close()
+                self.tracks = None
+        self.choices.turn_to(image, plane)
+
+    def _line_changed(self) -> None:
+        line, image = self.choices.line, self._conversation.image
+        here = None if line is None else line.place_of(self._conversation.plane)
+        if line is None or image is None or here is None:
+            self.ahead.turn_to(None)
+            return
+        data = full_resolution(image)
+        limits = intensity_limits(image)
+        self.ahead.turn_to(
+            Slices(line, here, image.unique_id, limits, lambda place: read_plane(data, line.plane(place)))
+        )
+
+    def _prompts_changed(self) -> None:
+        self.ahead.make_way()
+        self._marks_moved()
+
+    def _marks_moved(self) -> None:
+        self.marks_changed.emit(self.marks)
+
+    def _embedder_moved(self, state: EmbeddingState) -> None:
+        waiting = self._waiting
+        if state.phase == "ready":
+            self._line_changed()  # perhaps the contrast is another one
+            self._waiting = None
+            if waiting is not None:
+                waiting()
+        elif state.phase == "failed":
+            self._waiting = None
+
+    def _layer_removed(self, event: Any) -> None:
+        if self.tracks is not None:
+            self.tracks.forget(event.value)
+        objects = self._work.layer
+        layer = None if objects is None else objects.layer
+        if self._run is not None and self._run.writer.labels and layer in (None, event.value):
+            self.cancel()
