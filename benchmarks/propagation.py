@@ -6,6 +6,7 @@ answers from the truth instead of the pixels, so that its lines are what propaga
     python benchmarks/propagation.py                                       # oracle and light, two stacks of 24 slices
     python benchmarks/propagation.py light vit_b --places first ends --between meet best
     python benchmarks/propagation.py oracle --stacks 1 --slices 8 --cells 2
+    python benchmarks/propagation.py light --annotated FOLDER --places middle    # image.tif and labels.tif, (Z, H, W)
 """
 
 from __future__ import annotations
@@ -24,18 +25,19 @@ from napari_segany.engine.progress import Progress, Steps, drain
 from napari_segany.engine.propagation_embeddings import StackEmbeddings
 from napari_segany.engine.propagation_settings import BETWEEN, PropagationSettings
 from napari_segany.evaluation.propagation import StackOutcome, measure_steps, prompts_for
+from napari_segany.evaluation.propagation_annotated import annotated_stack
 from napari_segany.evaluation.propagation_oracle import Oracle
 from napari_segany.evaluation.propagation_report import PROPAGATION_NOTE, propagation_table
 from napari_segany.evaluation.propagation_stack import DrawnStack, draw_stack
 from napari_segany.formats.atomic import replacing
+from napari_segany.formats.image_file import read_array
 
 ORACLE = "oracle"
 
 
 def main() -> None:
     arguments = parsed()
-    seeds = range(arguments.seed, arguments.seed + arguments.stacks)
-    stacks = [draw_stack(seed, slices=arguments.slices, cells=arguments.cells) for seed in seeds]
+    stacks, what = stacks_to_measure(arguments)
     outcomes: dict[str, list[StackOutcome]] = {}
     for name in arguments.models:
         predictor = None if name == ORACLE else Predictor(name, device=arguments.device)
@@ -45,7 +47,7 @@ def main() -> None:
             for places, between in itertools.product(arguments.places, arguments.between):
                 settings = PropagationSettings(
                     between=between,
-                    divisions=True,
+                    divisions=not arguments.annotated or arguments.time,
                     min_overlap=arguments.min_overlap,
                     min_predicted_iou=arguments.min_predicted_iou,
                 )
@@ -54,16 +56,27 @@ def main() -> None:
                     continue  # there is nothing between
                 steps = measured(predictor, embeddings, stack, arguments.form, places, settings)
                 outcomes.setdefault(line, []).append(watched(steps, line))
-    print(
-        f"\n{arguments.stacks} stacks of {arguments.slices} slices, {arguments.cells} x {arguments.cells} scenes, "
-        f"seeds from {arguments.seed}\n"
-    )
+    print(f"\n{what}\n")
     print(propagation_table(outcomes))
     print(f"\n{PROPAGATION_NOTE}")
     if arguments.output is not None:
         values = {line: [dataclasses.asdict(outcome) for outcome in of_line] for line, of_line in outcomes.items()}
         with replacing(arguments.output) as temporary:
             temporary.write_text(json.dumps(values, indent=1), encoding="utf-8")
+
+
+def stacks_to_measure(arguments: argparse.Namespace) -> tuple[list[DrawnStack], str]:
+    """Return the stacks, and what they are in words."""
+    if arguments.annotated:
+        found = [
+            annotated_stack(read_array(folder / "image.tif"), read_array(folder / "labels.tif"), kind=folder.name)
+            for folder in arguments.annotated
+        ]
+        return found, f"{len(found)} annotated stacks; objects on 3 slices, of 30 pixels on one of them, at least"
+    seeds = range(arguments.seed, arguments.seed + arguments.stacks)
+    stacks = [draw_stack(seed, slices=arguments.slices, cells=arguments.cells) for seed in seeds]
+    scenes = f"{arguments.cells} x {arguments.cells} scenes"
+    return stacks, f"{arguments.stacks} stacks of {arguments.slices} slices, {scenes}, seeds from {arguments.seed}"
 
 
 def parsed() -> argparse.Namespace:
@@ -73,6 +86,10 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=100, help="of the first stack; the limits were chosen on 0 and 1")
     parser.add_argument("--slices", type=int, default=24)
     parser.add_argument("--cells", type=int, default=4, help="scenes along each side, 64 pixels each")
+    parser.add_argument(
+        "--annotated", type=Path, nargs="+", metavar="FOLDER", help="image.tif and labels.tif instead"
+    )
+    parser.add_argument("--time", action="store_true", help="of annotated stacks: objects may divide")
     parser.add_argument("--form", choices=("point", "box"), default="point")
     parser.add_argument("--places", nargs="+", choices=("first", "middle", "ends"), default=["first", "ends"])
     parser.add_argument("--between", nargs="+", choices=BETWEEN, default=["meet"])

@@ -133,7 +133,13 @@ class Driver:
 def drive(make_napari_viewer, qtbot) -> Callable[..., Driver]:
     """Return what opens a shown viewer with layers, the widget and a predictor, and lets them be driven."""
 
-    def begin(*images, predictor: DiscPredictor | None = None, before: Callable[[Any], None] | None = None, **kwargs):
+    def begin(
+        *images,
+        predictor: Any = None,
+        before: Callable[[Any], None] | None = None,
+        settings: Settings | None = None,
+        **kwargs,
+    ):
         viewer = make_napari_viewer(show=True)
         viewer.window.resize(1100, 750)
         for image in images:
@@ -141,7 +147,7 @@ def drive(make_napari_viewer, qtbot) -> Callable[..., Driver]:
         if before is not None:
             before(viewer)
         predictor = predictor or DiscPredictor()
-        widget = PromptWidget(viewer, load_predictor=lambda model, device: predictor, settings=Settings())
+        widget = PromptWidget(viewer, load_predictor=lambda model, device: predictor, settings=settings or Settings())
         viewer.window.add_dock_widget(widget, name="Prompt segmentation", area="right")
         qtbot.wait(100)  # one draw must have happened before positions on the canvas are right
         return Driver(viewer, widget, predictor, qtbot)

@@ -96,7 +96,8 @@ class CandidateLayers:
         """Empty and hide them; the layers stay for the next answer, for making them anew costs time."""
         for layer in self._layers.values():
             _empty(layer)
-            layer.visible = False
+            if layer.visible:
+                layer.visible = False
 
     def follow(self) -> None:
         """Move the layers to where the image lies now."""

@@ -130,6 +130,7 @@ class Recorder:
         if self.in_step:
             yield
             return
+        is_more = part_of is not None and part_of.step is not None
         before = self.work(self._conversation.plane)
         self.in_step, self._collected = True, []
         try:
@@ -137,7 +138,8 @@ class Recorder:
         finally:
             self.in_step = False
             self._push(title, before, part_of)
-            self.stepped.emit()
+            if not is_more:  # what prompts there are was told with the first bit
+                self.stepped.emit()
 
     def draw_together(self, long: LongStep) -> None:
         """Make what was done bit by bit one change, so that undoing it takes no longer than doing one."""

@@ -53,7 +53,7 @@ class ObjectsOutline:
 
     def hide(self) -> None:
         """Outline nothing."""
-        if self._layer is not None:
+        if self._layer is not None and self._layer.visible:
             self._layer.visible = False
 
     def forget(self, layer: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,9 @@ from napari_segany.widgets.progress_runner import Runner, Task
 from napari_segany.widgets.stack_carrying import Carried
 from napari_segany.widgets.stack_words import summary
 from napari_segany.widgets.stack_writer import StackWriter
+
+_TELL_EVERY = 0.4
+"""Seconds between two states: drawing a progress bar beside a canvas is not for nothing."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,7 @@ class StackRun:
         self._task: Task | None = None
         self._so_far: Any = None
         self._is_over = False
+        self._told = 0.0
 
     def begin(self, steps: Steps[Carried]) -> None:
         """Begin the work."""
@@ -108,8 +113,11 @@ class StackRun:
             self._so_far = getattr(progress, "so_far", None)
             if not self._attempt(lambda: self.writer.write(self._so_far, changed)):
                 return
-        left = self._countdown.seconds_left(progress.done, progress.total)
-        self.state_changed.emit(RunState(True, progress, left))
+        now = time.monotonic()
+        if now - self._told > _TELL_EVERY:
+            self._told = now
+            left = self._countdown.seconds_left(progress.done, progress.total)
+            self.state_changed.emit(RunState(True, progress, left))
 
     def _done(self, carried: Carried) -> None:
         if not self._is_over and self._attempt(lambda: self.writer.finish(carried)):

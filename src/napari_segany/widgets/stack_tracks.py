@@ -5,11 +5,11 @@ It is drawn from pixels and table alone, so that undo, brush strokes and deletio
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image, Tracks
+from napari.layers import Image, Layer, Tracks
 from numpy.typing import NDArray
 
 from napari_segany.widgets.layers import follow, insert_below, placement, remove
@@ -35,6 +35,8 @@ class TracksLayer:
         The image, for where the layer lies.
     objects : ObjectsLayer
         The objects.
+    below : callable
+        Returns the layer that a new layer goes under.
 
     Attributes
     ----------
@@ -42,9 +44,11 @@ class TracksLayer:
         The layer; None while nothing was carried through time.
     """
 
-    def __init__(self, viewer: ViewerModel, image: Image, objects: ObjectsLayer) -> None:
+    def __init__(
+        self, viewer: ViewerModel, image: Image, objects: ObjectsLayer, below: Callable[[], Layer | None]
+    ) -> None:
         self.layer: Tracks | None = None
-        self._viewer, self._image, self._objects = viewer, image, objects
+        self._viewer, self._image, self._objects, self._below = viewer, image, objects, below
         self._centres: dict[int, Centres] = {}
         self._is_held = self._is_shown = False
         objects.touched.connect(self._touched)
@@ -120,7 +124,7 @@ class TracksLayer:
             remove(self._viewer, gone)
         elif self.layer is None:
             self.layer = Tracks(np.array(rows), graph=graph, name=TRACKS_NAME, **placement(self._image))
-            insert_below(self._viewer, self.layer, None)
+            insert_below(self._viewer, self.layer, self._below())
         else:
             self.layer.graph = {}
             self.layer.data = np.array(rows)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from napari.components import ViewerModel
-from napari.layers import Image
+from napari.layers import Image, Layer
 from psygnal import Signal
 
 from napari_segany.engine.progress import Progress, Steps
@@ -232,6 +232,7 @@ class StackWork:
             model=self._embedder.model,
             overlap=self._overlap(),
             is_time=self.choices.is_time,
+            below=self._below,
         )
         places = [one.place for one in said]
         run = StackRun(
@@ -239,9 +240,10 @@ class StackWork:
         )
         run.state_changed.connect(self._state_moved)
         self._run = run
+        self._work.editor.select(())  # its outline would be drawn anew with every slice
         self.ahead.hold(True)
         if self.choices.is_time and self.tracks is None:
-            self.tracks = TracksLayer(self._viewer, image, objects)
+            self.tracks = TracksLayer(self._viewer, image, objects, self._below)
         if self.tracks is not None:
             self.tracks.hold(True)
         run.begin(begin(self._journey(line, image, records)))
@@ -285,6 +287,9 @@ class StackWork:
 
         return embedding
 
+    def _below(self) -> Layer | None:
+        return self._conversation.layers.lowest() or self._prompt_layers.lowest()
+
     def _drop(self, line: StackLine, places: Sequence[int]) -> None:
         """Remove the prompts that have become an object, within a step."""
         for place in places:
@@ -297,7 +302,7 @@ class StackWork:
     def _state_moved(self, state: RunState) -> None:
         self.state = state
         self.state_changed.emit(state)
-        if state.progress.done and getattr(state.progress, "changed", None) is not None:
+        if state.is_working:
             self._marks_moved()
 
     def _ended(self, said: str) -> None:

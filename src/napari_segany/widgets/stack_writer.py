@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.layers import Layer
 from numpy.typing import NDArray
 
 from napari_segany.widgets.drafts import Prompts
@@ -47,6 +48,8 @@ class StackWriter:
         What becomes of pixels of other objects, see `OverlapRule`.
     is_time : bool
         Whether the slices are time points.
+    below : callable
+        Returns the layer that a new layer `objects` goes under.
 
     Attributes
     ----------
@@ -65,15 +68,17 @@ class StackWriter:
         model: str,
         overlap: OverlapRule,
         is_time: bool,
+        below: Callable[[], Layer | None],
     ) -> None:
         self.labels: dict[int, int] = {label: label for label in records}
         self._objects, self._line, self._records, self._said = objects, line, dict(records), said
         self._speaks_of, self._model, self._overlap, self._is_time = speaks_of, model, overlap, is_time
+        self._below = below
         self._earlier = {label: objects.row(label) for label in records}
 
     def write(self, found: Propagation, place: int) -> None:
         """Write one slice; call it within a step of the history."""
-        layer = self._objects.ready()
+        layer = self._objects.ready(self._below())
         masks = found.slices.get(place, ())
         self._give_labels(found, masks)
         window = self._window(masks)
