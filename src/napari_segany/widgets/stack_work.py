@@ -21,12 +21,12 @@ from napari.components import ViewerModel
 from napari.layers import Image, Layer
 from psygnal import Signal
 
+from napari_segany.engine.object_overlap import OverlapRule
 from napari_segany.engine.progress import Progress, Steps
 from napari_segany.widgets.conversation import Conversation
 from napari_segany.widgets.drafts import Draft
 from napari_segany.widgets.embedder import Embedder, EmbeddingState
 from napari_segany.widgets.layers import full_resolution, intensity_limits, read_plane, show_plane, spatial_shape
-from napari_segany.widgets.object_overlap import OverlapRule
 from napari_segany.widgets.object_table import origin_of
 from napari_segany.widgets.objects import numbered
 from napari_segany.widgets.progress_runner import Runner

@@ -11,9 +11,9 @@ import numpy as np
 from napari.layers import Layer
 from numpy.typing import NDArray
 
+from napari_segany.engine.object_overlap import OverlapRule, writable_pixels
 from napari_segany.widgets.drafts import Prompts
 from napari_segany.widgets.object_changes import ObjectsChange
-from napari_segany.widgets.object_overlap import OverlapRule, writable_pixels
 from napari_segany.widgets.object_table import AREA, PROMPTS, Row, origin_of, rows_of, with_rows
 from napari_segany.widgets.objects import ObjectsLayer
 from napari_segany.widgets.pixel_changes import changed_pixels, no_change
