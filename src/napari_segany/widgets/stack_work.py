@@ -22,7 +22,8 @@ from napari.layers import Image, Layer
 from psygnal import Signal
 
 from napari_segany.engine.object_overlap import OverlapRule
-from napari_segany.engine.progress import Progress, Steps
+from napari_segany.engine.progress import Steps
+from napari_segany.engine.tiling import is_large
 from napari_segany.widgets.conversation import Conversation
 from napari_segany.widgets.drafts import Draft
 from napari_segany.widgets.embedder import Embedder, EmbeddingState
@@ -41,6 +42,7 @@ from napari_segany.widgets.stack_carrying import (
     correct_chosen_steps,
 )
 from napari_segany.widgets.stack_choices import StackChoices
+from napari_segany.widgets.stack_embeddings import slice_embeddings
 from napari_segany.widgets.stack_line import StackLine
 from napari_segany.widgets.stack_prompts import Said, what_was_said
 from napari_segany.widgets.stack_record import STACK, StackRecord
@@ -256,7 +258,7 @@ class StackWork:
             line,
             line.first.shape_in(spatial_shape(image)),
             self._embedder.predictor,
-            self._embeddings(line, image),
+            slice_embeddings(self._embedder, image, line),
             replace(
                 choices.settings,
                 direction="both" if choices.direction == "between" else choices.direction,
@@ -266,26 +268,6 @@ class StackWork:
             None if data is None else lambda place: read_plane(data, line.plane(place)),
             records,
         )
-
-    def _embeddings(self, line: StackLine, image: Image) -> Callable[[int], Steps[Any]]:
-        """Return what gives the embedding of a slice: from the cache of the session, or computed and kept there."""
-        embedder, predictor, data = self._embedder, self._embedder.predictor, full_resolution(image)
-        limits, name = intensity_limits(image), image.unique_id
-        model = embedder.key(name, line.first, limits)
-
-        def embedding(place: int) -> Steps[Any]:
-            key = replace(model, plane=line.plane(place))
-            known = embedder.cache.get(key)
-            if known is not None:
-                yield Progress(1, 1, "The image embedding is there")
-                return known
-            if predictor is None:
-                raise ValueError("the model is not loaded; choose one")
-            found = yield from predictor.encode_steps(read_plane(data, key.plane), contrast_limits=limits)
-            embedder.cache.put(key, found)
-            return found
-
-        return embedding
 
     def _below(self) -> Layer | None:
         return self._conversation.layers.lowest() or self._prompt_layers.lowest()
@@ -364,8 +346,8 @@ class StackWork:
     def _line_changed(self) -> None:
         line, image = self.choices.line, self._conversation.image
         here = None if line is None else line.place_of(self._conversation.plane)
-        if line is None or image is None or here is None:
-            self.ahead.turn_to(None)
+        if line is None or image is None or here is None or is_large(line.first.shape_in(spatial_shape(image))):
+            self.ahead.turn_to(None)  # large slices are encoded in windows, where they are clicked on
             return
         data = full_resolution(image)
         limits = intensity_limits(image)
