@@ -20,6 +20,8 @@ from PIL import Image
 from napari_segany.widgets.batch_session import BatchSession
 from napari_segany.widgets.demo import open_demo, settle, wait_for_masks
 from napari_segany.widgets.everything_session import EverythingSession
+from napari_segany.widgets.section import Section
+from napari_segany.widgets.vertical_scroll import VerticalScroll
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images"
 _LEAST_SPREAD = 20.0  # standard deviation of grey levels below which a picture shows nothing
@@ -82,6 +84,47 @@ def accepted(path: Path) -> None:
         viewer.window.screenshot(str(path), flash=False)
     finally:
         viewer.close()
+
+
+def objects_table(path: Path) -> None:
+    """Show classes, the table of objects, and similar ones on offer."""
+    from skimage import data
+
+    viewer = Viewer(show=True, show_welcome_screen=False)
+    try:
+        viewer.window.resize(1500, 980)
+        tissue = data.immunohistochemistry()[200:400, 200:400]
+        viewer.add_image(tissue, name="tissue", scale=(0.5, 0.5), units=("um", "um"))
+        _, widget = viewer.window.add_plugin_dock_widget("napari-segany", "Prompt segmentation")
+        session = widget.session
+        session.classes.add("nucleus")
+        session.classes.add("other")
+        session.classes.use("nucleus")
+        for point in ((161.0, 144.0), (40.0, 106.0), (71.0, 135.0), (91.0, 156.0), (122.0, 179.0)):
+            session.add_point(point)
+            wait_for_masks(session)
+            session.accept()
+        session.editor.select(session.editor.labels[:3])
+        session.similar.find()
+        _wait_until(lambda: session.similar.answer is not None)
+        widget.table_dock.open()
+        _wait_until(lambda: not session.table.is_measuring)
+        for section in widget.findChildren(Section):
+            section.expand(animate=False) if section.text() != "Keys" else section.collapse(animate=False)
+        settle(1.0)
+        widget.findChild(VerticalScroll).ensureWidgetVisible(widget.similar_panel)
+        settle(1.0)
+        viewer.window.screenshot(str(path), flash=False)
+    finally:
+        viewer.close()
+
+
+def _wait_until(is_so: Callable[[], bool], timeout_s: float = 600.0) -> None:
+    end = time.monotonic() + timeout_s
+    while not is_so():
+        settle(0.1)
+        if time.monotonic() > end:
+            raise SystemExit(f"not ready after {timeout_s:g} s")
 
 
 def _zoom(viewer: Viewer, center: tuple[float, float], zoom: float) -> None:
@@ -157,6 +200,7 @@ PICTURES: dict[str, Callable[[Path], None]] = {
     "prompt_widget.png": prompt_widget,
     "candidates.png": candidates,
     "accepted.png": accepted,
+    "objects_table.png": objects_table,
     "everything_widget.png": everything,
     "batch_widget.png": batch,
 }
