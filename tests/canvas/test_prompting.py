@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QEvent, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
+from qtpy.QtWidgets import QApplication
+
+from napari_segany.engine.predictor import Predictor
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (120, 160), dtype=np.uint8)
 
@@ -200,3 +204,41 @@ def test_candidates_can_be_picked_in_the_list(person):
     person.widget.candidate_list.setCurrentRow(2)
     assert person.session.selected == 2
     assert person.viewer.layers["mask 3"].visible
+
+
+def test_the_mask_under_the_mouse_is_outlined_before_the_click_and_h_switches_it(drive):
+    image = np.zeros((120, 160), np.uint8)
+    image[30:70, 50:110] = 220
+    person = drive(image, predictor=Predictor("light", device="cpu"))
+    person.wait_ready()
+    session, viewer, native = person.session, person.viewer, person.canvas.native
+
+    def move(position):
+        place = QPointF(person.on_canvas(viewer.layers[0], position))
+        above = QPointF(native.mapToGlobal(place.toPoint()))
+        nothing = Qt.MouseButton.NoButton
+        QApplication.sendEvent(
+            native, QMouseEvent(QEvent.Type.MouseMove, place, above, nothing, nothing, Qt.NoModifier)
+        )
+
+    move((50, 80))
+    person.qtbot.waitUntil(lambda: session.preview.shown is not None, timeout=20_000)
+    assert viewer.layers["preview"].data.any()
+    assert "under the mouse: predicted IoU 0." in viewer.canvas.overlays.text.text
+    assert session.prompts.points == (), "a preview is no click"
+    person.press(Qt.Key_H)
+    assert not viewer.layers["preview"].data.any()
+    assert not session.preview.enabled
+    move((52, 82))
+    person.qtbot.wait(200)
+    assert session.preview.shown is None
+    person.press(Qt.Key_H)
+
+    person.widget.tool_row.boxes.click()
+    seen = []
+    session.preview.changed.connect(lambda preview: seen.append(preview) if preview is not None else None)
+    person.drag(viewer.layers[0], (25, 45), (75, 115))
+    person.wait_answer(1)
+    assert seen, "the mask of a box is outlined while it is drawn"
+    assert not viewer.layers["preview"].data.any()
+    assert "stability" in viewer.canvas.overlays.text.text

@@ -504,7 +504,7 @@ def test_closing_leaves_the_image_the_objects_and_unsaved_prompts_alone(flat, vi
     callbacks = len(viewer.mouse_drag_callbacks)
     flat.close()
     assert names(viewer) == ["flat", "objects", "prompt points"]
-    assert len(viewer.mouse_drag_callbacks) == callbacks - 1
+    assert len(viewer.mouse_drag_callbacks) == callbacks - 2
     viewer.layers["flat"].contrast_limits = (0, 9)
     viewer.layers.remove("objects")
     viewer.layers.clear()

@@ -32,3 +32,20 @@ class Prediction:
     def __len__(self) -> int:
         """Return the number of masks (of prompts, for a batch)."""
         return len(self.predicted_iou)
+
+
+@dataclass(frozen=True, eq=False)
+class LogitsPrediction:
+    """Ranked masks of one prompt, or of a batch of B prompts, as the decoder draws them.
+
+    Attributes
+    ----------
+    logits : numpy.ndarray
+        (N, h, w) float32 low-resolution logits, highest predicted IoU first; N is 3 or 1. They stand for the whole
+        padded input of the model: `engine.upsampling` brings them to pixels.
+    predicted_iou : numpy.ndarray
+        (N,) float32.
+    """
+
+    logits: NDArray[np.float32]
+    predicted_iou: NDArray[np.float32]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +31,7 @@ from napari_segany.engine.image import ModelInput, model_input
 from napari_segany.engine.loaded_model import copy_on_cpu, load_model, model_digest_steps, placed, weights_checksum
 from napari_segany.engine.mask_prompt import mask_logits
 from napari_segany.engine.precision import FLOAT32, products_of
-from napari_segany.engine.prediction import Prediction
+from napari_segany.engine.prediction import LogitsPrediction, Prediction
 from napari_segany.engine.progress import Progress, Steps, drain, relabelled
 from napari_segany.engine.prompts import Prompt
 from napari_segany.model import ImageDecoder, ImageFeatures, Sam
@@ -236,17 +237,31 @@ class Predictor:
             For an embedding of another model, or a prompt for an image of another size.
         """
         self._check(embedding, prompt)
-        multimask = prompt.is_ambiguous if multimask is None else multimask
+        with self._enough_memory():
+            arrays = self._ranked(embedding, *self._decode(embedding, prompt, multimask))
+        if prompt.batch_size is None:
+            arrays = tuple(array[0] for array in arrays)
+        return Prediction(*arrays)
+
+    @torch.inference_mode()
+    def answer_in_logits(
+        self, embedding: ImageEmbedding, prompt: Prompt, *, multimask: bool | None = None
+    ) -> LogitsPrediction:
+        """Answer as `answer` does, but in low-resolution logits alone: the quick part, and small for many prompts."""
+        self._check(embedding, prompt)
+        with self._enough_memory():
+            logits, iou = _best_first(*self._decode(embedding, prompt, multimask))
+        arrays = logits.float().cpu().numpy(), iou.float().cpu().numpy()
+        return LogitsPrediction(*arrays) if prompt.batch_size else LogitsPrediction(arrays[0][0], arrays[1][0])
+
+    @contextmanager
+    def _enough_memory(self) -> Iterator[None]:
         try:
-            logits, iou = self._decode(embedding, prompt, multimask)
-            arrays = self._ranked(embedding, logits, iou)
+            yield
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             raise NotEnoughMemoryError(_remedy(self.device, "answer this prompt")) from error
-        if prompt.batch_size is None:
-            arrays = tuple(array[0] for array in arrays)
-        return Prediction(*arrays)
 
     # The decorator enters and leaves inference mode at each step, so that the thread which drives the generator
     # keeps its own mode in between.
@@ -283,9 +298,10 @@ class Predictor:
                 f"{embedding.image_shape}; give the prompt for this image"
             )
 
-    def _decode(self, embedding: ImageEmbedding, prompt: Prompt, multimask: bool) -> tuple[Tensor, Tensor]:
+    def _decode(self, embedding: ImageEmbedding, prompt: Prompt, multimask: bool | None) -> tuple[Tensor, Tensor]:
         """Return low-resolution logits (B, C, h, w) and predicted IoU (B, C), B = 1 for a single prompt."""
         device = self.device
+        multimask = prompt.is_ambiguous if multimask is None else multimask
         points, boxes = prompt.model_points(embedding.input_shape), prompt.model_boxes(embedding.input_shape)
         labels = None if prompt.labels is None else prompt.labels.reshape(-1, prompt.labels.shape[-1])
         masks = mask_logits(prompt, embedding.input_shape, embedding.logits_shape)
@@ -309,9 +325,7 @@ class Predictor:
 
         One mask at a time is brought to the size of the image: its logits take four times the memory of the mask.
         """
-        order = torch.argsort(iou, dim=1, descending=True, stable=True)
-        iou = torch.gather(iou, 1, order)
-        logits = torch.gather(logits, 1, order[..., None, None].expand_as(logits))
+        logits, iou = _best_first(logits, iou)
         masks = np.empty((*iou.shape, *embedding.image_shape), np.bool_)
         stability = np.empty(iou.shape, np.float32)
         for index in np.ndindex(*iou.shape):
@@ -320,6 +334,12 @@ class Predictor:
             masks[index] = (full > self.sam.mask_threshold).cpu().numpy()
             stability[index] = stability_score(full, self.sam.mask_threshold)
         return masks, iou.float().cpu().numpy(), stability, logits.float().cpu().numpy()
+
+
+def _best_first(logits: Tensor, iou: Tensor) -> tuple[Tensor, Tensor]:
+    """Return logits (B, C, h, w) and predicted IoU (B, C) ordered by the latter."""
+    order = torch.argsort(iou, dim=1, descending=True, stable=True)
+    return torch.gather(logits, 1, order[..., None, None].expand_as(logits)), torch.gather(iou, 1, order)
 
 
 def stability_score(logits: Tensor, threshold: float = 0.0, offset: float = STABILITY_OFFSET) -> float:

@@ -61,7 +61,7 @@ class Question:
     @property
     def asked(self) -> tuple[Asked, ...]:
         """The question, after those that it refines."""
-        kept = without_logits(_arguments(self), self.refine)
+        kept = without_logits(arguments_of(self.prompts, self.refine), self.refine)
         return (*self.earlier, Asked(kept, self.refines, self.contrast_limits))
 
 
@@ -133,20 +133,20 @@ def candidate_steps(question: Question) -> Steps[tuple[Candidate, ...]]:
     yield Progress(0, 1, "Predicting masks")
     if isinstance(question.embedding, TiledEmbedding):
         return (yield from window_candidate_steps(question.predictor, question.embedding, question.prompts))
-    prediction = question.predictor.predict(question.embedding, **_arguments(question))
+    prediction = question.predictor.predict(question.embedding, **arguments_of(question.prompts, question.refine))
     yield Progress(1, 1, "Predicting masks")
     return _candidates(prediction, question)
 
 
-def _arguments(question: Question) -> dict[str, Any]:
-    prompts = question.prompts
+def arguments_of(prompts: Prompts, refine: NDArray[np.float32] | None) -> dict[str, Any]:
+    """Return the arguments of `Predictor.predict` for prompts, and for the logits that they refine."""
     arguments: dict[str, Any] = {}
     if prompts.points:
         arguments.update(points=list(prompts.points), labels=list(prompts.labels))
     if prompts.box is not None:
         arguments["box"] = prompts.box
-    if question.refine is not None:
-        arguments["mask"] = question.refine
+    if refine is not None:
+        arguments["mask"] = refine
     elif prompts.mask is not None:
         arguments["mask"] = prompts.mask.mask
     if prompts.mask is not None and not prompts.points and prompts.box is None:

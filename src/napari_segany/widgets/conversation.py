@@ -13,9 +13,10 @@ from functools import partial
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from psygnal import Signal
 
+from napari_segany.engine.mask_policy import MaskPolicy, choose_mask
 from napari_segany.widgets.asker import Asker, Question
 from napari_segany.widgets.candidate_layers import CandidateLayers
 from napari_segany.widgets.drafts import Candidate, Draft, ObjectPrompt, Prompts
@@ -45,6 +46,11 @@ class Conversation:
         Has the model, and makes embeddings.
     prompt_layers : PromptLayers
         Have the points and boxes.
+
+    Attributes
+    ----------
+    policy : str
+        Which of three candidates is shown first, see `MaskPolicy`.
     """
 
     turned = Signal()
@@ -56,6 +62,7 @@ class Conversation:
     def __init__(self, viewer: ViewerModel, runner: Runner, embedder: Embedder, prompt_layers: PromptLayers) -> None:
         self.image: Image | None = None
         self.plane: Plane | None = None
+        self.policy: MaskPolicy = "best"
         self.layers = CandidateLayers(viewer)
         self._drafts: dict[Plane, Draft] = {}
         self._drafts_of: dict[str, dict[Plane, Draft]] = {}
@@ -186,13 +193,16 @@ class Conversation:
             if self._embedder.state.phase == "working":
                 self.settled.emit()
             return
-        logits = draft.candidates[draft.selected].logits if prompts.extends(draft.answered) else None
-        refine = (
-            logits if logits is not None and logits.size else None
-        )  # an accepted mask that is open again has none
+        refine = self.logits_to_refine(prompts)
         read, limits = self._reader(plane), key.contrast_limits
         refines, earlier = (None, ()) if refine is None else (draft.selected, draft.asked)
         self._asker.ask(Question(plane, prompts, refine, predictor, embedding, read, limits, refines, earlier))
+
+    def logits_to_refine(self, prompts: Prompts) -> NDArray[np.float32] | None:
+        """Return the (h, w) logits of the shown candidate where prompts only add to those that it answers."""
+        draft = self._draft
+        logits = draft.candidates[draft.selected].logits if prompts.extends(draft.answered) else None
+        return logits if logits is not None and logits.size else None  # an accepted mask that is open again has none
 
     # --------------------------------------------------------------------- answers
 
@@ -241,7 +251,11 @@ class Conversation:
 
     def _answered(self, question: Question, candidates: tuple[Candidate, ...]) -> None:
         self._drafts[question.plane] = replace(
-            self._draft, answered=question.prompts, candidates=candidates, selected=0, asked=question.asked
+            self._draft,
+            answered=question.prompts,
+            candidates=candidates,
+            selected=choose_mask([np.count_nonzero(one.mask) for one in candidates], self.policy),
+            asked=question.asked,
         )
         self._show()
         self.settled.emit()

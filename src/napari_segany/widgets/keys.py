@@ -27,6 +27,7 @@ KEYS = (
     Key("W", "next_candidate", "next mask"),
     Key("Shift-W", "previous_candidate", "previous mask"),
     Key("U", "clear_prompts", "drop the prompts"),
+    Key("H", "preview.toggle", "mask under the mouse, on or off"),
     Key("Q", "toggle_polarity", "swap what a click means"),
     Key("Control-Z", "undo", "undo"),
     Key("Control-Shift-Z", "redo", "do again"),

@@ -19,12 +19,14 @@ from qtpy.QtWidgets import (
 from napari_segany.engine.mask_cleaning import CleanUp
 from napari_segany.widgets.candidate_list import CandidateList
 from napari_segany.widgets.catalogue import BUNDLED, Catalogue, catalogue_steps, predictor_loader, weights_steps
+from napari_segany.widgets.choosing_row import ChoosingRow
 from napari_segany.widgets.classes_panel import ClassesPanel
 from napari_segany.widgets.farewell import Farewell
 from napari_segany.widgets.keys import KeyBindings
 from napari_segany.widgets.layer_combo import LayerCombo
 from napari_segany.widgets.layers import unwrap
 from napari_segany.widgets.model_picker import ModelPicker
+from napari_segany.widgets.numbers_overlay import NumbersOverlay
 from napari_segany.widgets.object_picker import ObjectPicker
 from napari_segany.widgets.object_table_dock import ObjectTableDock
 from napari_segany.widgets.objects_row import ObjectsRow
@@ -33,7 +35,7 @@ from napari_segany.widgets.section import Section
 from napari_segany.widgets.session import PromptSession
 from napari_segany.widgets.session_row import SessionRow
 from napari_segany.widgets.session_saving import saved_sessions_folder
-from napari_segany.widgets.settings import Settings, read_settings
+from napari_segany.widgets.settings import Settings, read_settings, remember
 from napari_segany.widgets.similar_panel import SimilarPanel
 from napari_segany.widgets.small_parts import button, key_list, rule
 from napari_segany.widgets.stack_panel import StackSection
@@ -79,7 +81,7 @@ class PromptWidget(QWidget):
     ) -> None:
         super().__init__()
         viewer = unwrap(napari_viewer)
-        self._settings = settings or read_settings()
+        self._settings, self._remembers = settings or read_settings(), settings is None
         self._runner = runner or BackgroundRunner()
         self.session = PromptSession(
             viewer,
@@ -90,7 +92,10 @@ class PromptWidget(QWidget):
             cache_bytes=self._settings.cache_bytes,
             autosave=saved_sessions_folder(),
         )
+        self.session.preview.policy = self._settings.policy
+        self.session.preview.switch(self._settings.preview)
         self._keys = KeyBindings(viewer, self.session)
+        self._numbers = NumbersOverlay(viewer, self.session)
         self._links = EventLinks()
         self._closed = False
         self._build(viewer)
@@ -155,7 +160,9 @@ class PromptWidget(QWidget):
         self.classes_panel = ClassesPanel(session.classes, self._show_status, self.table_dock.open)
         self.similar_panel = SimilarPanel(session.similar)
         self.stack_section = StackSection(session.stack)
+        choosing = ChoosingRow(session, remember if self._remembers else lambda name, value: None)
         return [
+            Section("Preview and first mask", choosing),
             self.stack_section,
             Section("Classes and table", self.classes_panel, unfolded=True),
             Section("Find similar", self.similar_panel),
@@ -309,6 +316,7 @@ class PromptWidget(QWidget):
         self._closed = True
         self._links.clear()
         self._keys.clear()
+        self._numbers.close()
         self.image_combo.release()
         self.object_picker.combo.release()
         self.session.close()

@@ -34,6 +34,7 @@ from napari_segany.widgets.find_similar import FindSimilar
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.history import History
 from napari_segany.widgets.history_recorder import Recorder
+from napari_segany.widgets.hover_preview import HoverPreview
 from napari_segany.widgets.layers import unwrap
 from napari_segany.widgets.object_editor import ObjectEditor
 from napari_segany.widgets.objects import NothingToAddError, ObjectsLayer
@@ -72,6 +73,8 @@ class PromptSession:
         The layers that take prompts.
     classes, table, similar : ObjectClasses, ObjectBrowser, FindSimilar
         The classes of the accepted objects, their table with measurements, and others that look like them.
+    preview : HoverPreview
+        The mask under the mouse.
     overlap : str
         What becomes of pixels that other objects have, when a mask is accepted, see `OverlapRule`.
     files : SessionFiles
@@ -120,6 +123,7 @@ class PromptSession:
         self.classes, self.table = self._work.classes, self._work.table
         self.similar = FindSimilar(self.viewer, runner, self._embedder, self._conversation, self._work, self._say)
         parts = (self._embedder, self._conversation, self.prompt_layers, self._work)
+        self.preview = HoverPreview(self.viewer, runner, self._embedder, *asked, self._say)
         self._chosen = SessionImage(self.viewer, runner, *parts, self._say)
         stack = (self._embedder, self._conversation, self.prompt_layers, self._work, self._say)
         self.stack = StackWork(self.viewer, runner, *stack, overlap=lambda: self.overlap)
@@ -134,8 +138,6 @@ class PromptSession:
         self._recorder.stepped.connect(self._work_changed)
         self._recorder.changed.connect(self.history_changed.emit)
         self._say(None)
-
-    # -------------------------------------------------------------- what is used
 
     @property
     def model(self) -> str:
@@ -206,8 +208,6 @@ class PromptSession:
     def embedding_is_stale(self) -> bool:
         """Whether the contrast has changed since; the next prompt computes the embedding again."""
         return self._conversation.is_stale
-
-    # ------------------------------------------------------------------- prompts
 
     @property
     def prompts(self) -> Prompts:
@@ -304,8 +304,6 @@ class PromptSession:
         self.accepted.emit(added.label)
         return added.label
 
-    # ------------------------------------------------------------------- history
-
     @property
     def history(self) -> History[Recorder]:
         """What was done to prompts and objects of the image, in its order, and what was undone."""
@@ -343,12 +341,11 @@ class PromptSession:
         except ValueError as error:
             self._say(str(error))
 
-    # ------------------------------------------------------------------- the end
-
     def when_layer_made(self, callback: Callable[[Layer], None], released: Callable[[Layer], None]) -> None:
         """Call back with every layer that is made or taken up, and with those left behind, for keys to be bound."""
         self.prompt_layers.when_made(callback, released)
         self._conversation.layers.when_made(callback)
+        self.preview.layer.when_made(callback)
         self._work.when_layer_made(callback, released)
 
     def close(self, *, keep_layers: bool = False) -> None:
@@ -361,14 +358,13 @@ class PromptSession:
         """
         self.stack.close()
         self._runner.close()
+        self.preview.close(keep_layers=keep_layers)
         self._conversation.close()
         self.similar.close(keep_layers=keep_layers)
         self._chosen.close(keep_layers=keep_layers)
         self._work.close(keep_layers=keep_layers)
         self.prompt_layers.close(keep_layers=keep_layers)
         self._embedder.cache.clear()
-
-    # ------------------------------------------------------------------ internal
 
     def _embedding_moved(self, state: EmbeddingState) -> None:
         self.embedding_changed.emit(state)

@@ -9,6 +9,7 @@ from typing import Any
 from napari.settings import get_plugin_settings
 
 from napari_segany.engine.cache_places import CachePlaces
+from napari_segany.engine.mask_policy import MASK_POLICIES, MaskPolicy
 
 PLUGIN = "napari-segany"
 _BYTES_PER_GB = 1024**3
@@ -32,6 +33,10 @@ class Settings:
         Where embeddings are kept on the disk, and where prepared ones are.
     compute_ahead : bool
         Whether the slices around the shown one are made ready while nothing else is to do.
+    policy : str
+        Which of three masks is shown first, see `MaskPolicy`.
+    preview : bool
+        Whether the mask under the mouse is outlined.
     """
 
     model: str = "light"
@@ -40,6 +45,8 @@ class Settings:
     cache_bytes: int = 2 * _BYTES_PER_GB
     places: CachePlaces = field(default_factory=CachePlaces)
     compute_ahead: bool = True
+    policy: MaskPolicy = "best"
+    preview: bool = True
 
 
 def read_settings() -> Settings:
@@ -59,7 +66,19 @@ def read_settings() -> Settings:
             prepared=_folder(values.prepared_dir),
         ),
         compute_ahead=bool(values.compute_ahead),
+        policy=next((one for one in MASK_POLICIES if one == str(values.candidate_policy)), "best"),
+        preview=bool(values.preview),
     )
+
+
+def remember(name: str, value: object) -> None:
+    """Keep a preference by its name in the manifest; nowhere where the plugin is not installed."""
+    try:
+        values: Any = get_plugin_settings(PLUGIN).segany
+    except KeyError:
+        return
+    if getattr(values, name) != value:
+        setattr(values, name, value)
 
 
 def _folder(text: str) -> Path | None:

@@ -1,0 +1,236 @@
+"""The mask under the mouse before a click, and that of a box while it is drawn. Knows no Qt.
+
+`session.preview` in the console: `session.preview.toggle()`, or key H.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from napari.components import ViewerModel
+from psygnal import Signal
+
+from napari_segany.engine.mask_outline import OutlineRaster
+from napari_segany.engine.mask_policy import MaskPolicy, choose_mask
+from napari_segany.engine.one_each import AnswersInLogits
+from napari_segany.engine.tiled_embedding import TiledEmbedding
+from napari_segany.widgets.conversation import Conversation
+from napari_segany.widgets.drafts import Prompts
+from napari_segany.widgets.embedder import Embedder
+from napari_segany.widgets.geometry import Plane
+from napari_segany.widgets.layers import spatial_shape, world_to_data
+from napari_segany.widgets.preview_asker import Preview, PreviewAsker, PreviewQuestion
+from napari_segany.widgets.preview_layer import PreviewLayer
+from napari_segany.widgets.progress_runner import Runner
+from napari_segany.widgets.prompt_layers import FOREGROUND, MIN_BOX_SIDE, PromptLayers
+
+_LINE_PIXELS = 1.8
+"""Width of the outline on the screen, about."""
+
+_WIDEST_LINE = 4
+
+
+class HoverPreview:
+    """Shows what a click here would give.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Whose mouse is followed.
+    runner : Runner
+        Runs the questions.
+    embedder : Embedder
+        Has the model and the embeddings.
+    conversation : Conversation
+        Knows the plane, its prompts and its candidates.
+    prompt_layers : PromptLayers
+        Tell which tool the mouse has.
+    say : callable
+        Receives sentences for the user.
+
+    Attributes
+    ----------
+    shown : Preview or None
+        What is shown.
+    """
+
+    changed = Signal(object)
+    switched = Signal(bool)
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        runner: Runner,
+        embedder: Embedder,
+        conversation: Conversation,
+        prompt_layers: PromptLayers,
+        say: Callable[[str], None],
+    ) -> None:
+        self.shown: Preview | None = None
+        self.asked_at = 0.0
+        self.layer = PreviewLayer(viewer, prompt_layers.lowest)
+        self._enabled = True
+        self._viewer, self._embedder = viewer, embedder
+        self._conversation, self._prompt_layers = conversation, prompt_layers
+        self._say = say
+        self._asker = PreviewAsker(runner, self._answered, self._failed)
+        viewer.mouse_move_callbacks.append(self._moved)
+        viewer.mouse_drag_callbacks.append(self._dragged)
+        viewer.events.mouse_over_canvas.connect(self._left)
+        conversation.candidates_changed.connect(self._void)
+
+    @property
+    def enabled(self) -> bool:
+        """Whether there are previews."""
+        return self._enabled
+
+    def switch(self, enabled: bool) -> None:
+        """Show previews, or none."""
+        if enabled != self._enabled:
+            self._enabled = enabled
+            self.hide()
+            self.switched.emit(enabled)
+
+    @property
+    def policy(self) -> MaskPolicy:
+        """Which of three masks is previewed, and shown first after a click, see `MaskPolicy`."""
+        return self._conversation.policy
+
+    @policy.setter
+    def policy(self, policy: MaskPolicy) -> None:
+        choose_mask([1], policy)  # refuses unknown ones
+        self._conversation.policy = policy
+
+    def toggle(self) -> None:
+        """Switch previews on or off (key H)."""
+        self.switch(not self._enabled)
+        self._say(f"The preview under the mouse is {'on' if self._enabled else 'off'}; H switches it.")
+
+    def hide(self) -> None:
+        """Show nothing until the mouse moves again."""
+        self._asker.invalidate()
+        self.layer.hide()
+        if self.shown is not None:
+            self.shown = None
+            self.changed.emit(None)
+
+    def at(self, position: Sequence[float], label: int = 1) -> None:
+        """Preview a click at (row, col) of the shown plane."""
+        here = self._conversation.prompts
+        point = (float(position[0]), float(position[1]))
+        self._ask(replace(here, points=(*here.points, point), labels=(*here.labels, label)))
+
+    def box(self, box: Sequence[float]) -> None:
+        """Preview the box (row_min, col_min, row_max, col_max) of the shown plane."""
+        top, left, bottom, right = (float(edge) for edge in box)
+        self._ask(replace(self._conversation.prompts, box=(top, left, bottom, right)))
+
+    def close(self, *, keep_layers: bool = False) -> None:
+        """Let go of the viewer and, unless it is going itself, remove the layer."""
+        for callbacks, ours in (
+            (self._viewer.mouse_move_callbacks, self._moved),
+            (self._viewer.mouse_drag_callbacks, self._dragged),
+        ):
+            if ours in callbacks:
+                callbacks.remove(ours)
+        self._viewer.events.mouse_over_canvas.disconnect(self._left)
+        self._conversation.candidates_changed.disconnect(self._void)
+        self._asker.close()
+        if not keep_layers:
+            self.layer.close()
+
+    # ------------------------------------------------------------------ the mouse
+
+    def _moved(self, viewer: ViewerModel, event: Any) -> None:
+        """Ask about the place under the mouse, if a click there would be a prompt."""
+        points = self._prompt_layers.points
+        clicking = points is not None and viewer.layers.selection.active is points and points.mode == "add"
+        place = self._place(event.position) if self._enabled and clicking else None
+        if place is None:
+            self.hide()
+            return
+        swap = "Control" in event.modifiers
+        self.at(place, int((self._prompt_layers.polarity == FOREGROUND) != swap))
+
+    def _dragged(self, viewer: ViewerModel, event: Any) -> Iterator[None]:
+        """Follow a box while it is drawn; a press of any other kind ends the preview."""
+        boxes = self._prompt_layers.boxes
+        drawing = boxes is not None and viewer.layers.selection.active is boxes and boxes.mode == "add_rectangle"
+        start = self._place(event.position, clipped=True) if self._enabled and drawing else None
+        self._asker.invalidate()
+        yield
+        while event.type == "mouse_move":
+            stop = None if start is None else self._place(event.position, clipped=True)
+            if start is not None and stop is not None:
+                low, high = np.minimum(start, stop), np.maximum(start, stop)
+                if (high - low).min() >= MIN_BOX_SIDE:
+                    self.box((*low, *high))
+            yield
+        self.hide()
+
+    def _left(self, event: Any = None) -> None:
+        if not self._viewer.mouse_over_canvas:
+            self.hide()
+
+    def _void(self, candidates: object = None) -> None:
+        """Drop a preview of prompts, or of a plane, that are no longer those."""
+        self.hide()
+
+    def _place(self, position: Sequence[float], *, clipped: bool = False) -> tuple[float, float] | None:
+        """Return (row, col) of the shown plane for a world position; None outside of it, unless `clipped`."""
+        image, plane = self._conversation.image, self._conversation.plane
+        if image is None or plane is None or len(position) < image.ndim:
+            return None
+        row, col = plane.to_plane(world_to_data(self._viewer, image, position))[0]
+        limit = np.asarray(plane.shape_in(spatial_shape(image))) - 0.5
+        if clipped:
+            row, col = np.clip((row, col), -0.5, limit)
+        inside = -0.5 <= row <= limit[0] and -0.5 <= col <= limit[1]
+        return (float(row), float(col)) if inside else None
+
+    # ---------------------------------------------------------------- asking
+
+    def _ask(self, prompts: Prompts) -> None:
+        conversation, predictor = self._conversation, self._embedder.predictor
+        key, plane, image = conversation.key, conversation.plane, conversation.image
+        embedding = None if key is None else self._embedder.get(key)
+        quick = isinstance(predictor, AnswersInLogits) and not isinstance(embedding, TiledEmbedding)
+        if plane is None or image is None or embedding is None or not quick:
+            self.hide()
+            return
+        raster = OutlineRaster.of(plane.shape_in(spatial_shape(image)))
+        self._asker.ask(
+            PreviewQuestion(
+                plane,
+                prompts,
+                conversation.logits_to_refine(prompts),
+                predictor,
+                embedding,
+                conversation.policy,
+                raster,
+                self._line_width(plane, raster),
+                time.perf_counter(),
+            )
+        )
+
+    def _line_width(self, plane: Plane, raster: OutlineRaster) -> int:
+        image = self._conversation.image
+        scale = 1.0 if image is None else float(np.abs(np.asarray(image.scale)[plane.axes[0]]))
+        side = max(scale * raster.step[0] * float(self._viewer.scene.camera.zoom), 1e-6)  # on the screen
+        return int(np.clip(round(_LINE_PIXELS / side), 1, _WIDEST_LINE))
+
+    def _answered(self, question: PreviewQuestion, preview: Preview) -> None:
+        image = self._conversation.image
+        if image is None or question.plane != self._conversation.plane or not self._enabled:
+            return
+        self.layer.show(image, question.plane, preview.outline)
+        self.shown, self.asked_at = preview, question.asked_at
+        self.changed.emit(preview)
+
+    def _failed(self, error: Exception) -> None:
+        self.switch(False)
+        self._say(f"There is no preview under the mouse: {error}")

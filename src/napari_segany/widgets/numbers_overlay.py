@@ -1,0 +1,64 @@
+"""Scores of the shown mask in the viewer's text overlay. Knows napari's viewer model, but no Qt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from napari.components import ViewerModel
+
+from napari_segany.widgets.session import PromptSession
+
+
+class NumbersOverlay:
+    """Writes predicted IoU and stability score into the view; text that somebody else put there stays.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Whose overlay.
+    session : PromptSession
+        Has the candidates and the preview.
+    """
+
+    def __init__(self, viewer: ViewerModel, session: PromptSession) -> None:
+        self._overlay: Any = viewer.canvas.overlays.text
+        self._session = session
+        self._written = ""
+        session.candidates_changed.connect(self._show)
+        session.selected_changed.connect(self._show)
+        session.preview.changed.connect(self._show)
+
+    def close(self) -> None:
+        """Leave the overlay as it was."""
+        self._session.candidates_changed.disconnect(self._show)
+        self._session.selected_changed.disconnect(self._show)
+        self._session.preview.changed.disconnect(self._show)
+        self._write("")
+
+    def _show(self, value: object = None) -> None:
+        self._write("\n".join(part for part in (self._of_candidate(), self._of_preview()) if part))
+
+    def _of_candidate(self) -> str:
+        candidates, selected = self._session.candidates, self._session.selected
+        if selected >= len(candidates):
+            return ""
+        shown = candidates[selected]
+        return (
+            f"mask {selected + 1} of {len(candidates)}: predicted IoU {shown.predicted_iou:.2f}, "
+            f"stability {shown.stability_score:.2f}"
+        )
+
+    def _of_preview(self) -> str:
+        shown = self._session.preview.shown
+        return "" if shown is None else f"under the mouse: predicted IoU {shown.predicted_iou:.2f}"
+
+    def _write(self, text: str) -> None:
+        theirs = self._overlay.text != self._written
+        if theirs or text == self._written:
+            return
+        if text and not self._written:
+            self._overlay.position = "top_left"
+        self._written = text
+        self._overlay.text = text
+        if self._overlay.visible != bool(text):
+            self._overlay.visible = bool(text)
