@@ -85,8 +85,6 @@ class ObjectsLayer:
         self._viewer, self._image = viewer, image
         self._highest, self._all_counted = 0, False
 
-    # ------------------------------------------------------------------ accepting
-
     def add(
         self,
         plane: Plane,
@@ -169,8 +167,6 @@ class ObjectsLayer:
                 f"{LARGEST_LABEL:,}. Give its objects smaller numbers, or rename the layer to begin a new one."
             )
         return tuple(range(first, first + count))
-
-    # -------------------------------------------------------------------- writing
 
     def write(self, pixels: PixelChange, rows: Mapping[int, Row] | None = None, how: str = "") -> tuple[int, ...]:
         """Change pixels and the rows of all objects concerned, as one step.
@@ -262,8 +258,6 @@ class ObjectsLayer:
             with self._writing():
                 layer.data = np.asarray(layer.data).astype(np.uint32)
 
-    # -------------------------------------------------------------------- reading
-
     def row(self, label: int) -> Row:
         """Return the features of an object; {} for one that is not there."""
         return {} if self.layer is None else rows_of(self.layer.features, [label])[label]
@@ -279,8 +273,6 @@ class ObjectsLayer:
             return ()
         rows = rows_of(self.layer.features, range(1, len(self.layer.features)))
         return tuple(label for label, row in rows.items() if row)
-
-    # ------------------------------------------------------------ the layer itself
 
     def ready(self, below: Layer | None = None) -> Labels:
         """Return the layer, taken up or made where there was none."""
@@ -358,8 +350,6 @@ class ObjectsLayer:
         )
         insert_below(self._viewer, layer, below)
         return layer
-
-    # --------------------------------------------------------- what others painted
 
     def _painted(self, event: Any) -> None:
         self._highest = max(self._highest, int(np.max(event.data, initial=0)))

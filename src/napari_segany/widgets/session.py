@@ -122,11 +122,10 @@ class PromptSession:
         self._recorder = self._work.recorder
         self.classes, self.table = self._work.classes, self._work.table
         self.similar = FindSimilar(self.viewer, runner, self._embedder, self._conversation, self._work, self._say)
-        parts = (self._embedder, self._conversation, self.prompt_layers, self._work)
+        parts = (self._embedder, *asked, self._work)
         self.preview = HoverPreview(self.viewer, runner, self._embedder, *asked, self._say)
         self._chosen = SessionImage(self.viewer, runner, *parts, self._say)
-        stack = (self._embedder, self._conversation, self.prompt_layers, self._work, self._say)
-        self.stack = StackWork(self.viewer, runner, *stack, overlap=lambda: self.overlap)
+        self.stack = StackWork(self.viewer, runner, *parts, self._say, overlap=lambda: self.overlap)
         self._chosen.changed.connect(self.image_changed.emit)
         self._chosen.became_stale.connect(lambda: self.embedding_changed.emit(self.embedding_state))
         self._embedder.state_changed.connect(self._embedding_moved)
@@ -254,8 +253,6 @@ class PromptSession:
                 self._conversation.drop_draft()
                 self.prompt_layers.clear(self.plane)
 
-    # ---------------------------------------------------------------- candidates
-
     @property
     def candidates(self) -> tuple[Candidate, ...]:
         """What the model offers for the prompts, best first."""
@@ -270,15 +267,14 @@ class PromptSession:
         """Show one of the candidates."""
         self._conversation.select(index)
 
-    def next_candidate(self) -> None:
+    def next_candidate(self, step: int = 1) -> None:
         """Show the next candidate, after the last one the first (key W)."""
         if self.candidates:
-            self.select_candidate((self.selected + 1) % len(self.candidates))
+            self.select_candidate((self.selected + step) % len(self.candidates))
 
     def previous_candidate(self) -> None:
         """Show the previous candidate (key Shift-W)."""
-        if self.candidates:
-            self.select_candidate((self.selected - 1) % len(self.candidates))
+        self.next_candidate(-1)
 
     def accept(self) -> int | None:
         """Keep the shown candidate as the next object (key N).
