@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
+from qtpy.QtGui import QColor
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QColorDialog
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (120, 160), dtype=np.uint8)
 CONTROL = Qt.ControlModifier
@@ -66,6 +68,17 @@ def test_classes_and_the_table_from_the_first_name_to_the_file(person, qtbot, tm
     item = panel.list.item(2)
     QTest.mouseClick(panel.list.viewport(), Qt.LeftButton, Qt.NoModifier, panel.list.visualItemRect(item).center())
     assert classes_of(person) == ["nucleus", "debris", "debris"]
+
+    QTest.mouseClick(panel.rename_button, Qt.LeftButton)
+    assert "name of a class" in person.widget.status_label.text(), "nothing was typed"
+    QTest.keyClicks(panel.name, "mitosis")
+    QTest.mouseClick(panel.rename_button, Qt.LeftButton)
+    assert classes_of(person) == ["mitosis", "debris", "debris"]
+    panel.colour_button.click()
+    dialog = panel.findChild(QColorDialog)
+    dialog.setCurrentColor(QColor("#112233"))
+    dialog.accept()
+    assert session.classes.classes[0].colour == "#112233"
 
     QTest.keyClicks(view.filter, "class = debris")
     assert view.model.rowCount() == 2

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
-    QAbstractItemView,
     QCheckBox,
     QColorDialog,
     QGridLayout,
@@ -46,19 +45,18 @@ class ClassesPanel(QWidget):
         self.list = QListWidget()
         self.list.setToolTip(
             "<qt>Click: the class of the selected objects; without any, or with a mask on offer, of what you accept "
-            "next. Double click: another name.</qt>"
+            "next.</qt>"
         )
         self.list.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
-        self.list.setEditTriggers(QAbstractItemView.EditTrigger.DoubleClicked)
         self.list.setFixedHeight(round(_ROWS * 1.6 * self.fontMetrics().height()))
         self.list.itemClicked.connect(self._clicked)
-        self.list.itemChanged.connect(self._renamed)
         self.name = QLineEdit()
-        self.name.setPlaceholderText("name of a new class")
-        self.name.setToolTip("Name of a class to define; Enter or Add defines it")
+        self.name.setPlaceholderText("name of a new class, or a new name")
+        self.name.setToolTip("Enter or Add defines a class of this name; Rename gives it to the marked class")
         self.name.setMaxLength(60)
         self.name.returnPressed.connect(self._add)
         self.add_button = button("Add", "Define a class of this name", self._add)
+        self.rename_button = button("Rename", "Give the marked class the name that is typed here", self._rename)
         self.colour_button = button("Colour...", "Another colour for the marked class", self._recolour)
         self.remove_button = button("Remove", "Remove the marked class; its objects stay, without one", self._remove)
         self.show_box = QCheckBox("colours of classes")
@@ -78,6 +76,7 @@ class ClassesPanel(QWidget):
         row = QHBoxLayout()
         row.addWidget(self.name, stretch=1)
         row.addWidget(self.add_button)
+        row.addWidget(self.rename_button)
         grid = QGridLayout()
         for place, one in enumerate(
             (self.colour_button, self.remove_button, self.layer_button, self.layers_button, self.table_button)
@@ -101,12 +100,11 @@ class ClassesPanel(QWidget):
         self.list.addItem(_item("", f"no class  Ctrl-0   ({counts['']})", "#bdbdbd", marked=not current))
         for one in self._classes.classes:
             key = f"  {one.key}" if one.key else ""
-            item = _item(one.name, f"{one.name}{key}   ({counts[one.name]})", one.colour, marked=one.name == current)
-            item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
-            self.list.addItem(item)
+            text = f"{one.name}{key}   ({counts[one.name]})"
+            self.list.addItem(_item(one.name, text, one.colour, marked=one.name == current))
         self.list.blockSignals(False)
         self.note.setText(f"You accept now: <b>{current or 'no class'}</b>")
-        for one in (self.colour_button, self.remove_button):
+        for one in (self.rename_button, self.colour_button, self.remove_button):
             one.setEnabled(bool(current))
         self.show_box.blockSignals(True)
         self.show_box.setChecked(self._classes.are_shown)
@@ -114,13 +112,6 @@ class ClassesPanel(QWidget):
 
     def _clicked(self, item: QListWidgetItem) -> None:
         self._attempt(lambda: self._classes.choose(item.data(Qt.ItemDataRole.UserRole)))
-
-    def _renamed(self, item: QListWidgetItem) -> None:
-        name = item.data(Qt.ItemDataRole.UserRole)
-        typed = item.text().split("  ")[0].strip()
-        if typed != name:
-            self._attempt(lambda: self._classes.rename(name, typed))
-        self._refresh()
 
     def _add(self) -> None:
         def add() -> None:
@@ -133,10 +124,21 @@ class ClassesPanel(QWidget):
     def _remove(self) -> None:
         self._attempt(lambda: self._classes.remove(self._classes.current))
 
+    def _rename(self) -> None:
+        def rename() -> None:
+            self._classes.rename(self._classes.current, self.name.text())
+            self.name.clear()
+
+        self._attempt(rename)
+
     def _recolour(self) -> None:
-        colour = QColorDialog.getColor(parent=self)
-        if colour.isValid():
-            self._attempt(lambda: self._classes.recolour(self._classes.current, colour.name()))
+        name = self._classes.current
+        dialog = QColorDialog(self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.colorSelected.connect(
+            lambda colour: self._attempt(lambda: self._classes.recolour(name, colour.name()))
+        )
+        dialog.show()
 
     def _show_colours(self, wanted: bool) -> None:
         self._classes.are_shown = wanted
