@@ -63,6 +63,7 @@ def test_a_model_is_measured_and_everything_written(data, checkpoint, tmp_path, 
     assert "4/4" in printed.err
     assert len(read_image_scores(out / "images.csv")) == 4
     assert {path.name for path in out.iterdir()} == {
+        "command.json",
         "images.csv",
         "run.json",
         "summary.csv",

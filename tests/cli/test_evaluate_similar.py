@@ -61,7 +61,13 @@ def test_the_tables_are_printed_and_written(data, checkpoint, tmp_path, capsys, 
     assert "gain" in lines[0]
     assert "crops" in lines[0]
     assert "1 of 3 images have no more than 3 objects" in printed.err
-    assert {path.name for path in out.iterdir()} == {"images.csv", "run.json", "summary.csv", "summary.md"}
+    assert {path.name for path in out.iterdir()} == {
+        "command.json",
+        "images.csv",
+        "run.json",
+        "summary.csv",
+        "summary.md",
+    }
     scores = {(score.dataset, score.image): score for score in read_similarity_scores(out / "images.csv")}
     assert scores["cells", "a"].area == 1, "all squares are of one size, and the ground is not"
     assert 0 < scores["cells", "a"].crops <= 1

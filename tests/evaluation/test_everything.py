@@ -11,7 +11,6 @@ from napari_segany.engine.progress import Progress, drain
 from napari_segany.evaluation.data import find_samples
 from napari_segany.evaluation.everything import everything
 from napari_segany.evaluation.image_scores import ImageScore, ImageScoreFile, read_image_scores
-from napari_segany.evaluation.score_file import content_digest
 from napari_segany.formats.record import MaskRecord
 
 RUN = {"model": "squares", "settings": {"points_per_side": 4, "point_grids": ((0, 1),)}}
@@ -148,6 +147,6 @@ def test_other_tables_are_told(tmp_path, text, words):
 
 
 def test_the_digest_is_that_of_both_files(samples):
-    before = content_digest(samples[0])
+    before = samples[0].content_digest()
     samples[0].image_path.write_bytes(samples[2].image_path.read_bytes())
-    assert content_digest(samples[0]) != before
+    assert samples[0].content_digest() != before

@@ -102,8 +102,8 @@ def test_a_second_run_goes_on(write_dataset, two_squares, tmp_path) -> None:
     generator = Squares()
     for part in (samples[:1], samples):
         with ProposalScoreFile(tmp_path, {"protocol": "proposals"}) as file:
-            scores, skipped = drain(proposals(part, generator, known=file.known, receive=file.write))
+            result = drain(proposals(part, generator, known=file.known, receive=file.write))
     assert generator.asked == 2
-    assert not skipped
-    assert average_recall(scores)["AR@10 all"] == 1
-    assert np.isnan(average_recall(scores)["AR@10 large"])
+    assert not result.skipped
+    assert average_recall(result.scores)["AR@10 all"] == 1
+    assert np.isnan(average_recall(result.scores)["AR@10 large"])

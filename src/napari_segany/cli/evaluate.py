@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 from napari_segany.cli.automatic_options import add_automatic_options
 from napari_segany.cli.evaluate_everything import run_everything
 from napari_segany.cli.evaluate_similar import add_similar_options, refuse_options_of_similar, run_similar
+from napari_segany.cli.recorded import record_command
 from napari_segany.cli.watched import watched
 
 if TYPE_CHECKING:
@@ -209,6 +210,7 @@ def _report(args: argparse.Namespace, scores: Sequence[ObjectScore], group: Grou
     for name, text in texts.items():
         (args.output / name).write_text(text.rstrip() + "\n", encoding="utf-8")
     _plot(args.output, rows, result)
+    record_command(args, args.output, "Points and boxes")
     print(f"\nobjects.csv, {', '.join(texts)} are in {args.output}")
 
 

@@ -6,16 +6,16 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_segany.cli.measuring import asked_of, check_measured, measure_images
 from napari_segany.cli.recorded import record_command
-from napari_segany.cli.watched import watched
 
 if TYPE_CHECKING:
-    from napari_segany.evaluation.data import Sample
     from napari_segany.evaluation.edge_scores import EdgeScore
-    from napari_segany.evaluation.edges import Detector, EdgeProtocol
+    from napari_segany.evaluation.edges import Detector
 
 HELP = "edges of a model, of Sobel and of Canny against the boundaries that people drew (BSDS500: ODS, OIS, AP, R50)"
 DETECTORS = ("model", "sobel", "canny")
@@ -51,25 +51,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure and print the table; an interruption prints that of what was measured so far."""
     from napari_segany.evaluation.edge_data import find_edge_images
-    from napari_segany.evaluation.edges import EdgeProtocol
+    from napari_segany.evaluation.edge_scores import EdgeScoreFile
+    from napari_segany.evaluation.edges import EdgeProtocol, edges
 
     protocol = EdgeProtocol(args.thresholds, args.tolerance)
     samples = find_edge_images(args.data, args.images)
     scores: dict[str, list[EdgeScore]] = {}
     try:
         for name in args.detectors:
-            title, run_values, detector = _detector(name, args)
+            title, asked, detector = _detector(name, args)
             scores[title] = []
-            values = {**asdict(protocol), "protocol": "edges", **run_values}
-            _measure(samples, detector, protocol, values, _folder(args, title), scores[title])
-    except KeyboardInterrupt:
-        print("interrupted: the table holds what was measured so far; run it again to go on", file=sys.stderr)
-        raise
+            file_of = partial(EdgeScoreFile, run={**asdict(protocol), "protocol": "edges", **asked})
+            folder = None if args.output is None else args.output / title
+            measure_images(partial(edges, samples, detector, protocol), file_of, folder, scores[title])
     finally:
         if any(scores.values()):
             _report(args, scores)
-    if not any(scores.values()):
-        raise ValueError(f"none of the {len(samples)} images of {args.data} can be measured; see the reasons above")
+    check_measured([score for own in scores.values() for score in own], len(samples), args.data)
     return 0
 
 
@@ -84,54 +82,11 @@ def _detector(name: str, args: argparse.Namespace) -> tuple[str, dict[str, objec
 
         return name, {"detector": name, "sigma": CANNY_SIGMA}, canny_detector
     from napari_segany.engine.edges import edge_settings
-    from napari_segany.engine.loaded_model import weights_checksum
     from napari_segany.engine.predictor import Predictor
 
     settings = edge_settings(args.points_per_side, args.box_nms_thresh)
     predictor = Predictor(args.model, device=args.device)
-    shown = {key: value for key, value in asdict(settings).items() if key != "points_per_batch"}
-    run_values: dict[str, object] = {
-        "model": predictor.name,
-        "weights": weights_checksum(predictor.sam),
-        "settings": shown,
-    }
-    return predictor.name, run_values, model_detector(predictor, settings)
-
-
-def _folder(args: argparse.Namespace, title: str) -> Path | None:
-    return None if args.output is None else args.output / title
-
-
-def _measure(
-    samples: Sequence[Sample],
-    detector: Detector,
-    protocol: EdgeProtocol,
-    run_values: dict[str, object],
-    folder: Path | None,
-    scores: list[EdgeScore],
-) -> None:
-    """Run the protocol; `scores` and images.csv grow with every image, also by those of the last run."""
-    from napari_segany.evaluation.edge_scores import EdgeScoreFile
-    from napari_segany.evaluation.edges import edges
-
-    file: EdgeScoreFile | None = None
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = EdgeScoreFile(folder, run_values)
-
-    def receive(score: EdgeScore) -> None:
-        scores.append(score)
-        if file is not None:
-            file.write(score)
-
-    try:
-        known = file.known if file else None
-        result = watched(edges(samples, detector, protocol, known=known, receive=receive), "image")
-    finally:
-        if file is not None:
-            file.close()
-    for reason in result.skipped:
-        print(f"skipped: {reason}", file=sys.stderr)
+    return predictor.name, asked_of(predictor, settings), model_detector(predictor, settings)
 
 
 def _report(args: argparse.Namespace, scores: Mapping[str, Sequence[EdgeScore]]) -> None:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_segany.cli.automatic_options import automatic_settings
-from napari_segany.cli.watched import watched
+from napari_segany.cli.measuring import asked_of, check_measured, measure_images
+from napari_segany.cli.recorded import record_command
 
 if TYPE_CHECKING:
     from napari_segany.evaluation.data import Sample
-    from napari_segany.evaluation.everything import MaskGenerator
-    from napari_segany.evaluation.image_scores import ImageScore, ImageScoreFile
+    from napari_segany.evaluation.image_scores import ImageScore
     from napari_segany.evaluation.score_file import Scored
 
 DOMAIN = "domain"
@@ -42,27 +41,22 @@ def run_everything(args: argparse.Namespace, defaults: Callable[[str], object]) 
     column, group = image_groups(args, samples)
 
     from napari_segany.engine.automatic import AutomaticMaskGenerator
-    from napari_segany.engine.loaded_model import weights_checksum
     from napari_segany.engine.predictor import Predictor
+    from napari_segany.evaluation.everything import everything
+    from napari_segany.evaluation.image_scores import ImageScoreFile
 
     predictor = Predictor(args.model or "light", device=args.device)
-    run = {
-        "protocol": "everything",
-        "model": predictor.name,
-        "weights": weights_checksum(predictor.sam),
-        "settings": {name: value for name, value in asdict(settings).items() if name != "points_per_batch"},
-    }
+    generator = AutomaticMaskGenerator(predictor, settings)
+    asked = {"protocol": "everything", **asked_of(predictor, settings)}
     scores: list[ImageScore] = []
     try:
-        _measure(args, samples, AutomaticMaskGenerator(predictor, settings), run, scores)
-    except KeyboardInterrupt:
-        print("interrupted: the tables hold what was measured so far; run it again to go on", file=sys.stderr)
-        raise
+        measure_images(
+            partial(everything, samples, generator), partial(ImageScoreFile, run=asked), args.output, scores
+        )
     finally:
         if scores:
             _report(args, scores, column, group)
-    if not scores:
-        raise ValueError(f"none of the {len(samples)} images of {args.data} can be measured; see the reasons above")
+    check_measured(scores, len(samples), args.data)
     return 0
 
 
@@ -105,37 +99,6 @@ def image_groups(
     return column, image_grouping(column, samples, args.group_table)
 
 
-def _measure(
-    args: argparse.Namespace,
-    samples: Sequence[Sample],
-    generator: MaskGenerator,
-    run: Mapping[str, object],
-    scores: list[ImageScore],
-) -> None:
-    """Run the protocol; `scores` and images.csv grow with every image, also by those of the last run."""
-    from napari_segany.evaluation.everything import everything
-    from napari_segany.evaluation.image_scores import ImageScoreFile
-
-    file: ImageScoreFile | None = None
-    if args.output is not None:
-        args.output.mkdir(parents=True, exist_ok=True)
-        file = ImageScoreFile(args.output, run)
-
-    def receive(score: ImageScore) -> None:
-        scores.append(score)
-        if file is not None:
-            file.write(score)
-
-    try:
-        steps = everything(samples, generator, known=file.known if file else None, receive=receive)
-        result = watched(steps, "image")
-    finally:
-        if file is not None:
-            file.close()
-    for reason in result.skipped:
-        print(f"skipped: {reason}", file=sys.stderr)
-
-
 def _report(
     args: argparse.Namespace,
     scores: Sequence[ImageScore],
@@ -158,4 +121,5 @@ def _report(
         return
     for name, text in texts.items():
         (args.output / name).write_text(text.rstrip() + "\n", encoding="utf-8")
+    record_command(args, args.output, "Segment everything")
     print(f"\nimages.csv, {', '.join(texts)} are in {args.output}")

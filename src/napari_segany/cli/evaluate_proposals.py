@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_segany.cli.measuring import asked_of, check_measured, measure_images
 from napari_segany.cli.recorded import record_command
-from napari_segany.cli.watched import watched
 
 if TYPE_CHECKING:
     from napari_segany.evaluation.proposals import ProposalScore
@@ -39,7 +38,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure and print the table; an interruption prints that of what was measured so far."""
     from napari_segany.engine.automatic import AutomaticMaskGenerator
-    from napari_segany.engine.loaded_model import weights_checksum
     from napari_segany.engine.predictor import Predictor
     from napari_segany.evaluation.data import find_samples
     from napari_segany.evaluation.proposals import ProposalScoreFile, proposal_settings, proposals
@@ -47,34 +45,16 @@ def run(args: argparse.Namespace) -> int:
     settings = proposal_settings(args.points_per_side, args.box_nms_thresh)
     samples = find_samples(args.data, args.datasets, args.images_per_dataset)
     predictor = Predictor(args.model, device=args.device)
-    file: ProposalScoreFile | None = None
-    if args.output is not None:
-        args.output.mkdir(parents=True, exist_ok=True)
-        shown = {name: value for name, value in asdict(settings).items() if name != "points_per_batch"}
-        run_values = {"protocol": "proposals", "model": predictor.name, "weights": weights_checksum(predictor.sam)}
-        file = ProposalScoreFile(args.output, {**run_values, "settings": shown})
+    generator = AutomaticMaskGenerator(predictor, settings)
+    asked = {"protocol": "proposals", **asked_of(predictor, settings)}
     scores: list[ProposalScore] = []
-
-    def receive(score: ProposalScore) -> None:
-        scores.append(score)
-        if file is not None:
-            file.write(score)
-
     try:
-        generator = AutomaticMaskGenerator(predictor, settings)
-        steps = proposals(samples, generator, known=file.known if file else None, receive=receive)
-        for reason in watched(steps, "image")[1]:
-            print(f"skipped: {reason}", file=sys.stderr)
-    except KeyboardInterrupt:
-        print("interrupted: the table holds what was measured so far; run it again to go on", file=sys.stderr)
-        raise
+        file_of = partial(ProposalScoreFile, run=asked)
+        measure_images(partial(proposals, samples, generator), file_of, args.output, scores)
     finally:
-        if file is not None:
-            file.close()
         if scores:
             _report(args, scores)
-    if not scores:
-        raise ValueError(f"none of the {len(samples)} images of {args.data} can be measured; see the reasons above")
+    check_measured(scores, len(samples), args.data)
     return 0
 
 

@@ -6,18 +6,18 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_segany.cli.automatic_options import automatic_settings
 from napari_segany.cli.evaluate_everything import image_groups, refuse_options_of_points
-from napari_segany.cli.watched import watched
+from napari_segany.cli.measuring import asked_of, measure_images
+from napari_segany.cli.recorded import record_command
 
 if TYPE_CHECKING:
-    from napari_segany.engine.automatic import AutomaticMaskGenerator
     from napari_segany.evaluation.data import Sample
     from napari_segany.evaluation.score_file import Scored
-    from napari_segany.evaluation.similarity import SimilarityProtocol
-    from napari_segany.evaluation.similarity_scores import SimilarityScore, SimilarityScoreFile
+    from napari_segany.evaluation.similarity_scores import SimilarityScore
 
 _OPTIONS: Mapping[str, object] = {"chosen": None, "draws": None, "crops": False}
 
@@ -64,7 +64,8 @@ def run_similar(args: argparse.Namespace, defaults: Callable[[str], object]) -> 
     settings = automatic_settings(argparse.Namespace(**{**vars(args), **loose}))
 
     from napari_segany.evaluation.data import find_samples
-    from napari_segany.evaluation.similarity import SimilarityProtocol
+    from napari_segany.evaluation.similarity import SimilarityProtocol, describer, similarity
+    from napari_segany.evaluation.similarity_scores import SimilarityScoreFile
 
     numbers = {name: getattr(args, name) for name in ("chosen", "draws") if getattr(args, name) is not None}
     protocol = SimilarityProtocol(seed=args.seed, **numbers)
@@ -72,24 +73,16 @@ def run_similar(args: argparse.Namespace, defaults: Callable[[str], object]) -> 
     column, group = image_groups(args, samples)
 
     from napari_segany.engine.automatic import AutomaticMaskGenerator
-    from napari_segany.engine.loaded_model import weights_checksum
     from napari_segany.engine.predictor import Predictor
 
     predictor = Predictor(args.model or "light", device=args.device)
-    run = {
-        **asdict(protocol),
-        "protocol": "similar",
-        "crops": args.crops,
-        "model": predictor.name,
-        "weights": weights_checksum(predictor.sam),
-        "settings": {name: value for name, value in asdict(settings).items() if name != "points_per_batch"},
-    }
+    generator, describe = AutomaticMaskGenerator(predictor, settings), describer(predictor, crops=args.crops)
+    asked = {"protocol": "similar", **asdict(protocol), "crops": args.crops, **asked_of(predictor, settings)}
     scores: list[SimilarityScore] = []
     try:
-        _measure(args, samples, AutomaticMaskGenerator(predictor, settings), protocol, run, scores)
-    except KeyboardInterrupt:
-        print("interrupted: the tables hold what was measured so far; run it again to go on", file=sys.stderr)
-        raise
+        steps = partial(similarity, samples, generator, describe, protocol)
+        measure_images(steps, partial(SimilarityScoreFile, run=asked), args.output, scores)
+        _tell_idle(scores, protocol.chosen)
     finally:
         if any(score.is_measured for score in scores):
             _report(args, scores, column, group)
@@ -98,40 +91,10 @@ def run_similar(args: argparse.Namespace, defaults: Callable[[str], object]) -> 
     return 0
 
 
-def _measure(
-    args: argparse.Namespace,
-    samples: Sequence[Sample],
-    generator: AutomaticMaskGenerator,
-    protocol: SimilarityProtocol,
-    run: Mapping[str, object],
-    scores: list[SimilarityScore],
-) -> None:
-    """Run the protocol; `scores` and images.csv grow with every image, also by those of the last run."""
-    from napari_segany.evaluation.similarity import describer, similarity
-    from napari_segany.evaluation.similarity_scores import SimilarityScoreFile
-
-    file: SimilarityScoreFile | None = None
-    if args.output is not None:
-        args.output.mkdir(parents=True, exist_ok=True)
-        file = SimilarityScoreFile(args.output, run)
-
-    def receive(score: SimilarityScore) -> None:
-        scores.append(score)
-        if file is not None:
-            file.write(score)
-
-    try:
-        describe = describer(generator.predictor, crops=args.crops)
-        known = file.known if file else None
-        result = watched(similarity(samples, generator, describe, protocol, known=known, receive=receive), "image")
-    finally:
-        if file is not None:
-            file.close()
-    for reason in result.skipped:
-        print(f"skipped: {reason}", file=sys.stderr)
+def _tell_idle(scores: Sequence[SimilarityScore], chosen: int) -> None:
     idle = sum(not score.is_measured for score in scores)
     if idle:
-        print(f"{idle} of {len(scores)} images {_too_few(protocol.chosen)}, and do not count", file=sys.stderr)
+        print(f"{idle} of {len(scores)} images {_too_few(chosen)}, and do not count", file=sys.stderr)
 
 
 def _too_few(chosen: int) -> str:
@@ -172,4 +135,5 @@ def _report(
         return
     for name, text in texts.items():
         (args.output / name).write_text(text.rstrip() + "\n", encoding="utf-8")
+    record_command(args, args.output, "Find similar objects")
     print(f"\nimages.csv, {', '.join(texts)} are in {args.output}")

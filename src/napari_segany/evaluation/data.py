@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from napari_segany.formats.image_file import read_image
@@ -83,6 +84,19 @@ class Sample:
                 "they must have the same height and width"
             )
         return image, labels
+
+    def content_digest(self) -> str:
+        """Return a digest of the image and its labels: files that were changed are measured anew.
+
+        Raises
+        ------
+        OSError
+            Where a file cannot be read.
+        """
+        hasher = xxhash.xxh3_64()
+        for path in (self.image_path, self.label_path):
+            hasher.update(path.read_bytes())
+        return hasher.hexdigest()
 
 
 def find_samples(

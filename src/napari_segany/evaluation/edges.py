@@ -20,12 +20,12 @@ from napari_segany.engine.edge_filters import canny_edges, grey, sobel_edges
 from napari_segany.engine.edges import edge_steps
 from napari_segany.engine.image import checked_image, default_limits
 from napari_segany.engine.predictor import Predictor
-from napari_segany.engine.progress import Progress, Steps, relabelled
+from napari_segany.engine.progress import Progress, Steps
 from napari_segany.evaluation.data import Sample
 from napari_segany.evaluation.edge_data import read_boundaries
 from napari_segany.evaluation.edge_matching import TOLERANCE, match_edges
 from napari_segany.evaluation.edge_scores import EdgeScore, levels
-from napari_segany.evaluation.score_file import content_digest, unchanged
+from napari_segany.evaluation.image_loop import ImageScores, measured_images
 
 Detector = Callable[[NDArray[Any]], Steps[NDArray[np.float32]]]
 """Makes of an image a map of edges, (H, W) from 0 to 1, already thin."""
@@ -59,22 +59,6 @@ class EdgeProtocol:
             raise ValueError(f"tolerance is {self.tolerance}; give a fraction of the diagonal from 0 to 0.1")
 
 
-@dataclass(frozen=True)
-class EdgeScores:
-    """What was measured.
-
-    Attributes
-    ----------
-    scores : tuple of EdgeScore
-        In the order of the samples.
-    skipped : tuple of str
-        One sentence for each image that cannot be read.
-    """
-
-    scores: tuple[EdgeScore, ...]
-    skipped: tuple[str, ...]
-
-
 def sobel_detector(image: NDArray[Any]) -> Steps[NDArray[np.float32]]:
     """Return Sobel's edges; the root spreads the thresholds, of which few would fall on weak edges."""
     yield Progress(0, 1, "Sobel")
@@ -99,7 +83,7 @@ def edges(
     *,
     known: Mapping[tuple[str, str], EdgeScore] | None = None,
     receive: Callable[[EdgeScore], None] | None = None,
-) -> Steps[EdgeScores]:
+) -> Steps[ImageScores[EdgeScore]]:
     """Detect edges in images and compare them with people's.
 
     Parameters
@@ -122,29 +106,14 @@ def edges(
 
     Returns
     -------
-    EdgeScores
+    ImageScores
         Images that cannot be read are among its `skipped`.
     """
-    scores: list[EdgeScore] = []
-    skipped: list[str] = []
-    for done, sample in enumerate(samples):
-        here = Progress(done, len(samples), f"{sample.dataset}/{sample.name}")
-        yield here
-        try:
-            score = unchanged(sample, known or {})
-            image, truths = (None, None) if score else _read(sample)
-        except (ValueError, OSError) as error:
-            skipped.append(f"{here.note}: {error}")
-            continue
-        if image is not None and truths is not None:
-            steps = _measured(sample, image, truths, detector, protocol)
-            score = yield from relabelled(steps, lambda inner, here=here: _within(here, inner))  # type: ignore[misc]
-        if score is not None:
-            scores.append(score)
-            if receive is not None:
-                receive(score)
-    yield Progress(len(samples), len(samples), "All images are measured")
-    return EdgeScores(tuple(scores), tuple(skipped))
+
+    def measure(sample: Sample, content: tuple[NDArray[Any], NDArray[np.bool_]]) -> Steps[EdgeScore]:
+        return (yield from _measured(sample, *content, detector, protocol))
+
+    return (yield from measured_images(samples, _read, measure, known=known, receive=receive))
 
 
 def threshold_steps(
@@ -182,7 +151,7 @@ def _measured(
     return EdgeScore(
         sample.dataset,
         sample.name,
-        content_digest(sample),
+        sample.content_digest(),
         len(truths),
         int(np.count_nonzero(truths)),
         drawn,
@@ -194,7 +163,3 @@ def _measured(
 def _brightness(image: NDArray[Any]) -> NDArray[np.float64]:
     pixels = checked_image(image)
     return grey(pixels, default_limits(pixels))
-
-
-def _within(outer: Progress, inner: Progress) -> Progress:
-    return Progress(outer.done, outer.total, f"{outer.note}: {inner.note}")

@@ -8,17 +8,16 @@ runs as `engine.automatic.AutomaticMaskGenerator` does.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_segany.engine.progress import Progress, Steps, relabelled
+from napari_segany.engine.progress import Steps
 from napari_segany.evaluation.data import Sample
+from napari_segany.evaluation.image_loop import ImageScores, measured_images
 from napari_segany.evaluation.image_scores import ImageScore
 from napari_segany.evaluation.matching import matches, overlaps, ranked, recalled
-from napari_segany.evaluation.score_file import content_digest, unchanged
 from napari_segany.formats.record import MaskRecord
 
 
@@ -29,29 +28,13 @@ class MaskGenerator(Protocol):
         """Segment everything in an image, (H, W) or (H, W, C)."""
 
 
-@dataclass(frozen=True)
-class EverythingScores:
-    """What was measured.
-
-    Attributes
-    ----------
-    scores : tuple of ImageScore
-        In the order of the samples.
-    skipped : tuple of str
-        One sentence for each image that cannot be measured.
-    """
-
-    scores: tuple[ImageScore, ...]
-    skipped: tuple[str, ...]
-
-
 def everything(
     samples: Sequence[Sample],
     generator: MaskGenerator,
     *,
     known: Mapping[tuple[str, str], ImageScore] | None = None,
     receive: Callable[[ImageScore], None] | None = None,
-) -> Steps[EverythingScores]:
+) -> Steps[ImageScores[ImageScore]]:
     """Segment everything in annotated images and count what was found.
 
     Parameters
@@ -72,35 +55,16 @@ def everything(
 
     Returns
     -------
-    EverythingScores
+    ImageScores
         Images that cannot be read are among its `skipped`.
     """
-    scores: list[ImageScore] = []
-    skipped: list[str] = []
-    for done, sample in enumerate(samples):
-        here = Progress(done, len(samples), f"{sample.dataset}/{sample.name}")
-        yield here
-        try:
-            score = unchanged(sample, known or {})
-            image, labels = sample.read() if score is None else (None, None)
-        except (ValueError, OSError) as error:
-            skipped.append(f"{here.note}: {error}")
-            continue
-        if image is not None and labels is not None:
-            records = yield from _masks(generator, image, here)
-            score = image_score(sample, content_digest(sample), records, labels)
-        if score is not None:
-            scores.append(score)
-            if receive is not None:
-                receive(score)
-    yield Progress(len(samples), len(samples), "All images are measured")
-    return EverythingScores(tuple(scores), tuple(skipped))
 
+    def measure(sample: Sample, content: tuple[NDArray[Any], NDArray[np.integer[Any]]]) -> Steps[ImageScore]:
+        image, labels = content
+        records = yield from generator.run(image)
+        return image_score(sample, sample.content_digest(), records, labels)
 
-def _masks(generator: MaskGenerator, image: NDArray[Any], here: Progress) -> Steps[list[MaskRecord]]:
-    """Segment everything in one image; the progress stays that of the images, the note tells what is done."""
-    steps = generator.run(image)
-    return (yield from relabelled(steps, lambda inner: Progress(here.done, here.total, f"{here.note}: {inner.note}")))
+    return (yield from measured_images(samples, Sample.read, measure, known=known, receive=receive))
 
 
 def image_score(

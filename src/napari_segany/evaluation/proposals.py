@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_segany.engine.automatic_settings import AutomaticSettings
-from napari_segany.engine.progress import Progress, Steps, relabelled
+from napari_segany.engine.progress import Steps
 from napari_segany.evaluation.data import Sample
 from napari_segany.evaluation.everything import MaskGenerator
+from napari_segany.evaluation.image_loop import ImageScores, measured_images
 from napari_segany.evaluation.matching import overlaps, recalled
-from napari_segany.evaluation.score_file import ScoreFile, ScoreTable, content_digest, unchanged
+from napari_segany.evaluation.score_file import ScoreFile, ScoreTable
 from napari_segany.formats.record import MaskRecord
 
 BUDGETS = (10, 100, 1000)
@@ -95,7 +96,7 @@ def proposals(
     *,
     known: Mapping[tuple[str, str], ProposalScore] | None = None,
     receive: Callable[[ProposalScore], None] | None = None,
-) -> Steps[tuple[tuple[ProposalScore, ...], tuple[str, ...]]]:
+) -> Steps[ImageScores[ProposalScore]]:
     """Propose masks for annotated images and count the objects among them.
 
     Parameters
@@ -116,34 +117,16 @@ def proposals(
 
     Returns
     -------
-    scores : tuple of ProposalScore
-        In the order of the samples.
-    skipped : tuple of str
-        One sentence for each image that cannot be read.
+    ImageScores
+        Images that cannot be read are among its `skipped`.
     """
-    scores: list[ProposalScore] = []
-    skipped: list[str] = []
-    for done, sample in enumerate(samples):
-        here = Progress(done, len(samples), f"{sample.dataset}/{sample.name}")
-        yield here
-        try:
-            score = unchanged(sample, known or {})
-            image, labels = sample.read() if score is None else (None, None)
-        except (ValueError, OSError) as error:
-            skipped.append(f"{here.note}: {error}")
-            continue
-        if image is not None and labels is not None:
-            found = yield from relabelled(
-                generator.run(image),
-                lambda inner, here=here: Progress(here.done, here.total, f"{here.note}: {inner.note}"),  # type: ignore[misc]
-            )
-            score = proposal_score(sample, content_digest(sample), found, labels)
-        if score is not None:
-            scores.append(score)
-            if receive is not None:
-                receive(score)
-    yield Progress(len(samples), len(samples), "All images are measured")
-    return tuple(scores), tuple(skipped)
+
+    def measure(sample: Sample, content: tuple[NDArray[Any], NDArray[np.integer[Any]]]) -> Steps[ProposalScore]:
+        image, labels = content
+        records = yield from generator.run(image)
+        return proposal_score(sample, sample.content_digest(), records, labels)
+
+    return (yield from measured_images(samples, Sample.read, measure, known=known, receive=receive))
 
 
 def proposal_score(

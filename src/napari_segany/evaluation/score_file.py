@@ -11,9 +11,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar
 
-import xxhash
-
-from napari_segany.evaluation.data import Sample
 from napari_segany.formats.atomic import replacing
 from napari_segany.formats.json_fields import read_json_object
 
@@ -61,32 +58,6 @@ class ScoreTable(Generic[Score]):
     def columns(self) -> dict[str, Callable[[str], Any]]:
         """The fields, each with what reads its text."""
         return {field.name: _READERS[str(field.type)] for field in fields(self.kind)}  # type: ignore[arg-type]
-
-
-def content_digest(sample: Sample) -> str:
-    """Return a digest of an image and its labels: files that were changed are measured anew.
-
-    Raises
-    ------
-    OSError
-        Where a file cannot be read.
-    """
-    hasher = xxhash.xxh3_64()
-    for path in (sample.image_path, sample.label_path):
-        hasher.update(path.read_bytes())
-    return hasher.hexdigest()
-
-
-def unchanged(sample: Sample, known: Mapping[tuple[str, str], Score]) -> Score | None:
-    """Return the score of an earlier run, if the files are still those that it is of.
-
-    Raises
-    ------
-    OSError
-        Where a file cannot be read.
-    """
-    score = known.get((sample.dataset, sample.name))
-    return score if score is not None and score.content == content_digest(sample) else None
 
 
 class ScoreFile(Generic[Score]):

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from napari_segany.engine.mask_embedding import MaskEmbeddings, embed_mask_crops, embed_masks
 from napari_segany.engine.predictor import Predictor
-from napari_segany.engine.progress import Progress, Steps, relabelled
+from napari_segany.engine.progress import Steps
 from napari_segany.engine.similarity import SIZE_WEIGHT, rank_by_similarity
 from napari_segany.evaluation.data import Sample
 from napari_segany.evaluation.everything import MaskGenerator
+from napari_segany.evaluation.image_loop import ImageScores, measured_images
 from napari_segany.evaluation.matching import overlaps
 from napari_segany.evaluation.ranking import average_precision
-from napari_segany.evaluation.score_file import content_digest, unchanged
 from napari_segany.evaluation.similarity_scores import SimilarityScore
 from napari_segany.formats.record import MaskRecord
 
@@ -67,22 +67,6 @@ class SimilarityProtocol:
                 raise ValueError(f"{name} is {getattr(self, name)}; give a whole number of at least {least}")
 
 
-@dataclass(frozen=True)
-class SimilarityScores:
-    """What was measured.
-
-    Attributes
-    ----------
-    scores : tuple of SimilarityScore
-        In the order of the samples.
-    skipped : tuple of str
-        One sentence for each image that cannot be read.
-    """
-
-    scores: tuple[SimilarityScore, ...]
-    skipped: tuple[str, ...]
-
-
 def describer(predictor: Predictor, *, crops: bool = False) -> Describe:
     """Return what describes the candidates of an image, from crops around them too where they are asked for."""
 
@@ -105,7 +89,7 @@ def similarity(
     *,
     known: Mapping[tuple[str, str], SimilarityScore] | None = None,
     receive: Callable[[SimilarityScore], None] | None = None,
-) -> Steps[SimilarityScores]:
+) -> Steps[ImageScores[SimilarityScore]]:
     """Segment everything in annotated images, choose objects, and measure how well the others are ranked.
 
     Parameters
@@ -130,29 +114,14 @@ def similarity(
 
     Returns
     -------
-    SimilarityScores
+    ImageScores
         Images that cannot be read are among its `skipped`.
     """
-    scores: list[SimilarityScore] = []
-    skipped: list[str] = []
-    for done, sample in enumerate(samples):
-        here = Progress(done, len(samples), f"{sample.dataset}/{sample.name}")
-        yield here
-        try:
-            score = unchanged(sample, known or {})
-            image, labels = sample.read() if score is None else (None, None)
-        except (ValueError, OSError) as error:
-            skipped.append(f"{here.note}: {error}")
-            continue
-        if image is not None and labels is not None:
-            steps = _measured(sample, image, labels, generator, describe, protocol)
-            score = yield from relabelled(steps, lambda inner, here=here: _within(here, inner))  # type: ignore[misc]
-        if score is not None:
-            scores.append(score)
-            if receive is not None:
-                receive(score)
-    yield Progress(len(samples), len(samples), "All images are measured")
-    return SimilarityScores(tuple(scores), tuple(skipped))
+
+    def measure(sample: Sample, content: tuple[NDArray[Any], NDArray[np.integer[Any]]]) -> Steps[SimilarityScore]:
+        return (yield from _measured(sample, *content, generator, describe, protocol))
+
+    return (yield from measured_images(samples, Sample.read, measure, known=known, receive=receive))
 
 
 def relevance(iou: NDArray[np.float64]) -> tuple[Flags, Flags]:
@@ -264,8 +233,4 @@ def _measured(
     descriptions: Descriptions = {}
     if enough(*relevance(iou), protocol):
         descriptions = yield from describe(image, records)
-    return image_score(sample, content_digest(sample), iou, predicted, descriptions, protocol)
-
-
-def _within(outer: Progress, inner: Progress) -> Progress:
-    return Progress(outer.done, outer.total, f"{outer.note}: {inner.note}")
+    return image_score(sample, sample.content_digest(), iou, predicted, descriptions, protocol)
