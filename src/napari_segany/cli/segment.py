@@ -1,4 +1,7 @@
-"""`segany segment`: one object of an image file by points, a box, or both. Imports torch only when it runs."""
+"""`segany segment`: one object of an image file by points, a box, or both, or one for each line of a CSV file.
+
+Imports torch only when it runs.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,14 @@ if TYPE_CHECKING:
 
     from napari_segany.engine.embedding import ImageEmbedding
     from napari_segany.engine.predictor import Predictor
+    from napari_segany.engine.prompts import Prompt
     from napari_segany.formats.record import MaskRecord
 
 NAME = "segment"
-HELP = "Segment one object of an image by points and a box. Positions are rows and columns, in pixels, from 0."
+HELP = (
+    "Segment one object of an image by points and a box, or one object for each line of a CSV file. "
+    "Positions are rows and columns, in pixels, from 0."
+)
 
 _TIFF = (".tif", ".tiff")
 _JSON = (".json",)
@@ -37,6 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a point that is not on the object; may be given several times",
     )  # fmt: skip
     parser.add_argument("--box", metavar="R0,C0,R1,C1", type=_numbers(4), help="a box around the object")
+    parser.add_argument(
+        "--csv", metavar="FILE", type=Path,
+        help="one object for each line: row,col or row_min,col_min,row_max,col_max, or a file that napari saved",
+    )  # fmt: skip
     parser.add_argument(
         "--model",
         metavar="NAME|PATH",
@@ -58,8 +69,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     number.add_argument("--single", action="store_true", help="one mask, whatever the prompt")
     parser.add_argument(
         "-o", "--output", metavar="OUT", type=Path, action="append", required=True,
-        help=".tif: label image of the best mask; .png: the best mask, 0 and 255; .json: all masks with their scores "
-        "as run lengths. May be given several times",
+        help=".tif: label image of the best mask, or of all objects of a CSV file; .png: the best mask, 0 and 255; "
+        ".json: all masks with their scores as run lengths. May be given several times",
     )  # fmt: skip
 
 
@@ -67,8 +78,10 @@ def run(args: argparse.Namespace) -> int:
     """Segment, write the outputs and print one line."""
     points = [*args.point, *args.background]
     labels = [1] * len(args.point) + [0] * len(args.background)
-    if not points and args.box is None:
-        raise ValueError("the prompt is empty; give --point R,C or --box R0,C0,R1,C1")
+    if args.csv is not None:
+        _check_csv(args)
+    elif not points and args.box is None:
+        raise ValueError("the prompt is empty; give --point R,C, --box R0,C0,R1,C1 or --csv FILE")
     _check_outputs(args.output)
     if args.embeddings is not None and not args.embeddings.is_dir():
         raise ValueError(f"there is no folder {args.embeddings}; give one that `segany embed` made")
@@ -78,7 +91,11 @@ def run(args: argparse.Namespace) -> int:
     from napari_segany.formats.image_file import read_image
 
     image = checked_image(read_image(args.image, plane=args.slice))
-    prompt = Prompt.checked(points or None, labels or None, args.box, image_shape=(image.shape[0], image.shape[1]))
+    shape = (image.shape[0], image.shape[1])
+    if args.csv is not None:
+        prompt = _prompts_of(args.csv, shape)
+    else:
+        prompt = Prompt.checked(points or None, labels or None, args.box, image_shape=shape)
 
     from napari_segany.engine.cache_places import CachePlaces
     from napari_segany.engine.predictor import Predictor
@@ -87,11 +104,65 @@ def run(args: argparse.Namespace) -> int:
     cache = CachePlaces(limit=0, prepared=args.embeddings).open()
     predictor = Predictor(args.model, device=args.device, cache=cache)
     embedding = _encode(predictor, image, args.contrast_limits)
+    if args.csv is not None:
+        return _one_each(args, predictor, embedding, prompt)
     multimask = True if args.multimask else False if args.single else None
     records = records_of(predictor.answer(embedding, prompt, multimask=multimask), prompt)
     for path in args.output:
         _write(path, records)
     print(_summary(args.image, records, args.output))
+    return 0
+
+
+def _check_csv(args: argparse.Namespace) -> None:
+    """Refuse what does not go together with a file of prompts."""
+    others = {"--point": args.point, "--background": args.background, "--box": args.box is not None}
+    others |= {"--multimask": args.multimask, "--single": args.single}
+    given = [name for name, is_given in others.items() if is_given]
+    if given:
+        raise ValueError(
+            f"--csv gives an object for each line and does not go together with {given[0]}; leave one out"
+        )
+    if any(path.suffix.lower() in _PNG for path in args.output):
+        raise ValueError("a .png holds one mask; write the objects of a CSV file to .tif or .json")
+
+
+def _prompts_of(path: Path, shape: tuple[int, int]) -> Prompt:
+    """Return all lines of a file as a batch of prompts."""
+    from napari_segany.engine.prompts import Prompt
+    from napari_segany.formats.prompt_table import read_prompt_table
+
+    table = read_prompt_table(path)
+    if table.ndim != 2:
+        raise ValueError(
+            f"{path.name} has {table.ndim} coordinates for each object, and the image two axes; give two"
+        )
+    points, boxes = table.points, table.boxes
+    return Prompt.checked(
+        None if points is None else points[:, None],
+        box=None if boxes is None else boxes.reshape(-1, 4),
+        image_shape=shape,
+    )
+
+
+def _one_each(args: argparse.Namespace, predictor: Predictor, embedding: ImageEmbedding, prompt: Prompt) -> int:
+    """Answer all prompts of a file, write the outputs and print one line."""
+    from napari_segany.cli.watched import watched
+    from napari_segany.engine.one_each import one_each_steps
+    from napari_segany.formats.labels import to_labels, write_label_tiff
+    from napari_segany.formats.record import write_records
+
+    records = watched(one_each_steps(predictor, embedding, prompt), "prompt")
+    for path in args.output:
+        if path.suffix.lower() in _JSON:
+            write_records(path, records)
+        else:
+            write_label_tiff(path, to_labels(records, prompt.image_shape))
+    found = sum(record.area > 0 for record in records)
+    print(
+        f"{args.image.name}: {found} objects of {len(records)} lines of {args.csv.name} -> "
+        f"{', '.join(str(path) for path in args.output)}"
+    )
     return 0
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+
+from napari_segany.formats.window_mask import WindowMask
 
 OverlapRule = Literal["keep", "overwrite", "smaller"]
 """Pixels of other objects stay theirs; go to the new object; or go to whichever of the two has fewer pixels."""
@@ -13,7 +16,13 @@ OverlapRule = Literal["keep", "overwrite", "smaller"]
 OVERLAP_RULES: tuple[OverlapRule, ...] = get_args(OverlapRule)
 
 
-def writable_pixels(mask: NDArray[np.bool_], present: NDArray[Any], own: int, rule: OverlapRule) -> NDArray[np.bool_]:
+def writable_pixels(
+    mask: NDArray[np.bool_],
+    present: NDArray[Any],
+    own: int,
+    rule: OverlapRule,
+    areas: Mapping[int, int] | None = None,
+) -> NDArray[np.bool_]:
     """Return the pixels of a mask that its object takes, (H, W) bool.
 
     Parameters
@@ -27,6 +36,8 @@ def writable_pixels(mask: NDArray[np.bool_], present: NDArray[Any], own: int, ru
         always taken.
     rule : str
         What becomes of the pixels of others. By "smaller", objects of equal size keep theirs.
+    areas : Mapping, optional
+        Pixels of the labels, where `present` is a window that does not show them all; counted where not given.
 
     Raises
     ------
@@ -41,7 +52,8 @@ def writable_pixels(mask: NDArray[np.bool_], present: NDArray[Any], own: int, ru
     if rule == "smaller":
         covered = np.unique(present[mask & ~takes])
         area = int(mask.sum())
-        takes |= np.isin(present, [label for label in covered if int((present == label).sum()) > area])
+        size = areas or {int(label): int((present == label).sum()) for label in covered}
+        takes |= np.isin(present, [label for label in covered if size[int(label)] > area])
     return mask & takes
 
 
@@ -83,3 +95,39 @@ def put_object(
     labels[(labels == label) & ~writable] = 0
     labels[writable] = label
     return writable
+
+
+def put_objects(
+    labels: NDArray[Any], masks: Sequence[WindowMask], numbers: Sequence[int], *, overlap: OverlapRule = "keep"
+) -> None:
+    """Write many new objects into a label image, one after the other, as if each were accepted in turn.
+
+    Parameters
+    ----------
+    labels : numpy.ndarray
+        (H, W) labels; changed in place. Its type must hold the numbers.
+    masks : sequence of WindowMask
+        The objects, in pixels of the label image.
+    numbers : sequence of int
+        A number for each, which no object has yet.
+    overlap : str
+        What becomes of pixels of other objects, those written before among them, see `OverlapRule`.
+
+    Raises
+    ------
+    ValueError
+        For another rule.
+    """
+    areas: dict[int, int] = {}
+    if overlap == "smaller":
+        areas = {int(label): int(count) for label, count in zip(*np.unique(labels, return_counts=True), strict=True)}
+    for mask, number in zip(masks, numbers, strict=True):
+        top, left, bottom, right = mask.box
+        present = labels[top:bottom, left:right]
+        pixels = writable_pixels(mask.pixels, present, 0, overlap, areas)
+        if overlap == "smaller":
+            lost, counts = np.unique(present[pixels], return_counts=True)
+            for label, count in zip(lost.tolist(), counts.tolist(), strict=True):
+                areas[label] -= count
+            areas[number] = int(pixels.sum())
+        present[pixels] = number

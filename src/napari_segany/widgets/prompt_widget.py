@@ -30,6 +30,7 @@ from napari_segany.widgets.numbers_overlay import NumbersOverlay
 from napari_segany.widgets.object_picker import ObjectPicker
 from napari_segany.widgets.object_table_dock import ObjectTableDock
 from napari_segany.widgets.objects_row import ObjectsRow
+from napari_segany.widgets.one_each_panel import one_each_section
 from napari_segany.widgets.progress_row import ProgressRow
 from napari_segany.widgets.section import Section
 from napari_segany.widgets.session import PromptSession
@@ -160,9 +161,11 @@ class PromptWidget(QWidget):
         self.classes_panel = ClassesPanel(session.classes, self._show_status, self.table_dock.open)
         self.similar_panel = SimilarPanel(session.similar)
         self.stack_section = StackSection(session.stack)
+        each, self.one_each_panel = one_each_section(session.viewer, session.one_each)
         choosing = ChoosingRow(session, remember if self._remembers else lambda name, value: None)
         return [
             Section("Preview and first mask", choosing),
+            each,
             self.stack_section,
             Section("Classes and table", self.classes_panel, unfolded=True),
             Section("Find similar", self.similar_panel),
@@ -319,6 +322,7 @@ class PromptWidget(QWidget):
         self._numbers.close()
         self.image_combo.release()
         self.object_picker.combo.release()
+        self.one_each_panel.release()
         self.session.close()
 
 

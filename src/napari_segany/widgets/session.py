@@ -10,6 +10,7 @@ napari's console is this object::
     session.undo()                          # prompts, accepted objects, edits and brush strokes, one by one
     session.files.save("cells.session.json")   # and open; files.script() is the same as a script
     session.editor.delete([3])              # merge, split, clean_up and reopen too: see `ObjectEditor`
+    session.one_each.from_layer(layer)      # an object for each of its points or boxes
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from napari_segany.widgets.hover_preview import HoverPreview
 from napari_segany.widgets.layers import unwrap
 from napari_segany.widgets.object_editor import ObjectEditor
 from napari_segany.widgets.objects import NothingToAddError, ObjectsLayer
+from napari_segany.widgets.one_each import OneEach
 from napari_segany.widgets.progress_runner import Runner
 from napari_segany.widgets.prompt_layers import FOREGROUND, PromptLayers
 from napari_segany.widgets.session_choices import present_choices
@@ -81,8 +83,8 @@ class PromptSession:
         Saves the session, opens it again, and writes it as a script.
     status : str
         What is the matter, and what to do next, in one sentence.
-    stack : StackWork
-        Objects through the slices of a stack.
+    stack, one_each : StackWork, OneEach
+        Objects through the slices of a stack; one object for each of many points or boxes.
     """
 
     image_changed = Signal(object)
@@ -109,8 +111,7 @@ class PromptSession:
     ) -> None:
         self.viewer: ViewerModel = unwrap(viewer)
         self.overlap: OverlapRule = "keep"
-        self.status = ""
-        self._phase = "none"
+        self.status, self._phase = "", "none"
         self.prompt_layers = PromptLayers(self.viewer, runner.later)
         self._runner = runner
         self._embedder = Embedder(runner, load_predictor, cache_bytes, model=model, device=device)
@@ -125,7 +126,9 @@ class PromptSession:
         parts = (self._embedder, *asked, self._work)
         self.preview = HoverPreview(self.viewer, runner, self._embedder, *asked, self._say)
         self._chosen = SessionImage(self.viewer, runner, *parts, self._say)
-        self.stack = StackWork(self.viewer, runner, *parts, self._say, overlap=lambda: self.overlap)
+        rule: Callable[[], OverlapRule] = lambda: self.overlap  # noqa: E731
+        self.stack = StackWork(self.viewer, runner, *parts, self._say, overlap=rule)
+        self.one_each = OneEach(self.viewer, runner, *parts, self._say, rule)
         self._chosen.changed.connect(self.image_changed.emit)
         self._chosen.became_stale.connect(lambda: self.embedding_changed.emit(self.embedding_state))
         self._embedder.state_changed.connect(self._embedding_moved)
@@ -197,6 +200,7 @@ class PromptSession:
         """Stop what runs in the background; the next prompt begins it anew."""
         self._chosen.stop_work()
         self.stack.cancel()
+        self.one_each.cancel()
 
     @property
     def embedding_state(self) -> EmbeddingState:
@@ -230,11 +234,11 @@ class PromptSession:
     def add_point(self, position: Sequence[float], label: int | None = None) -> None:
         """Click at (row, col) of the shown plane; label 1 is foreground, 0 background, None the present polarity."""
         label = int(self.polarity == FOREGROUND) if label is None else label
-        self.prompt_layers.add_points(self._needed_plane(), [position], [label])
+        self.prompt_layers.add_points(self._chosen.needed_plane(), [position], [label])
 
     def add_box(self, box: Sequence[float]) -> None:
         """Draw the box (row_min, col_min, row_max, col_max) in place of the present one."""
-        self.prompt_layers.set_box(self._needed_plane(), box)
+        self.prompt_layers.set_box(self._chosen.needed_plane(), box)
 
     def use_object(self, labels: Labels, label: int | None = None) -> None:
         """Take an object of a Labels layer as mask prompt; without `label` the layer's selected one.
@@ -244,7 +248,7 @@ class PromptSession:
         ValueError
             If there is no plane, or the object is not on it.
         """
-        self._work.use_object(self._needed_plane(), labels, label)
+        self._work.use_object(self._chosen.needed_plane(), labels, label)
 
     def clear_prompts(self) -> None:
         """Drop the prompts and candidates of the shown plane (key U)."""
@@ -309,9 +313,8 @@ class PromptSession:
         """Undo the last change of prompts or objects (Ctrl-Z); return whether there was one."""
         self.stack.cancel()
         step = self._recorder.undo()
-        self._say(
-            "There is nothing to undo." if step is None else f"Undone: {step.title}. Ctrl-Shift-Z does it again."
-        )
+        done = "There is nothing to undo." if step is None else f"Undone: {step.title}. Ctrl-Shift-Z does it again."
+        self._say(done)
         return step is not None
 
     def redo(self) -> bool:
@@ -352,8 +355,8 @@ class PromptSession:
         keep_layers : bool
             Leave the layers alone, because the viewer itself is going.
         """
-        self.stack.close()
-        self._runner.close()
+        for part in (self.stack, self.one_each, self._runner):
+            part.close()
         self.preview.close(keep_layers=keep_layers)
         self._conversation.close()
         self.similar.close(keep_layers=keep_layers)
@@ -384,13 +387,6 @@ class PromptSession:
         self.cancel()
         self._conversation.forget_answers()
         self.compute_embedding()
-
-    def _needed_plane(self) -> Plane:
-        if self.image is None:
-            raise ValueError("no image is chosen; call choose_image with an Image layer")
-        if self.plane is None:
-            raise ValueError(self.status)
-        return self.plane
 
     def _say(self, text: str | None) -> None:
         """Show a sentence; None for what to do next."""

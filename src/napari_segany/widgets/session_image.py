@@ -11,7 +11,7 @@ from psygnal import Signal
 
 from napari_segany.widgets.conversation import Conversation
 from napari_segany.widgets.embedder import Embedder
-from napari_segany.widgets.geometry import NoPlaneError
+from napari_segany.widgets.geometry import NoPlaneError, Plane
 from napari_segany.widgets.layers import shown_plane, unwrap
 from napari_segany.widgets.progress_runner import Runner
 from napari_segany.widgets.prompt_layers import PromptLayers
@@ -74,6 +74,18 @@ class SessionImage:
         if image is not self.image:
             self.leave()
             self._begin(image)
+
+    def needed_plane(self) -> Plane:
+        """Return the shown plane of the image.
+
+        Raises
+        ------
+        ValueError
+            Where there is none; the message says why.
+        """
+        if self.image is None:
+            raise ValueError("no image is chosen; call choose_image with an Image layer")
+        return self._conversation.plane or shown_plane(self._viewer, self.image)
 
     def leave(self, *, for_good: bool = False) -> None:
         """Let go of the image; unless `for_good`, prompts wait in their layers and the history waits too."""

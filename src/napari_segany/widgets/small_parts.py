@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFrame, QLabel, QPushButton
+from qtpy.QtWidgets import QFileDialog, QFrame, QLabel, QPushButton, QWidget
 
 from napari_segany.widgets.keys import KEYS
 
@@ -36,3 +36,14 @@ def key_list() -> QLabel:
     label = QLabel(f"<table>{rows}</table>")
     label.setToolTip("Keys of this widget; they work while the canvas or a prompt layer is active")
     return label
+
+
+def open_file_dialog(parent: QWidget, title: str, filters: str, chosen: Callable[[str], None]) -> QFileDialog:
+    """Show a dialog for a file to open, beside the viewer, which goes on working; return the dialog."""
+    dialog = QFileDialog(parent, title, "", filters)
+    dialog.setOption(QFileDialog.Option.DontUseNativeDialog)
+    dialog.setModal(False)
+    dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+    dialog.fileSelected.connect(chosen)
+    dialog.show()
+    return dialog

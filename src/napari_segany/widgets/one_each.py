@@ -1,0 +1,271 @@
+"""One object for each point or box of a layer or a file, in one pass and as one step of the history. Knows no Qt.
+
+`session.one_each` in napari's console::
+
+    session.one_each.from_layer(viewer.layers["Points"])   # or a Shapes layer; wherever it lies
+    session.one_each.from_file("boxes.csv")                # see `formats.prompt_table`; napari's own files too
+    session.one_each.from_boxes([(10, 20, 40, 60)])        # and from_points, of the shown plane
+    session.one_each.cancel()
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image, Points, Shapes
+from numpy.typing import ArrayLike
+from psygnal import Signal
+
+from napari_segany.engine.object_overlap import OverlapRule
+from napari_segany.engine.progress import Progress
+from napari_segany.formats.prompt_table import PromptTable, read_prompt_table
+from napari_segany.widgets.conversation import Conversation
+from napari_segany.widgets.drafts import Draft
+from napari_segany.widgets.embedder import Embedder, EmbeddingState
+from napari_segany.widgets.geometry import Plane
+from napari_segany.widgets.layers import unwrap
+from napari_segany.widgets.objects import NothingToAddError
+from napari_segany.widgets.one_each_inputs import EachPrompt, counted, numbers_of, prompts_of_layer, prompts_of_table
+from napari_segany.widgets.one_each_work import EachQuestion, Found, each_steps, plane_embeddings
+from napari_segany.widgets.one_each_writer import Written, write_all
+from napari_segany.widgets.progress_runner import Runner, Task
+from napari_segany.widgets.prompt_layers import PromptLayers
+from napari_segany.widgets.session_objects import SessionObjects
+
+
+class OneEach:
+    """Makes many prompts many objects.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Whose layers serve.
+    runner : Runner
+        Runs the work.
+    embedder, conversation, prompt_layers, work
+        The model, the plane and the policy, the session's own prompts, the accepted objects.
+    say : callable
+        Receives sentences for the user.
+    overlap : callable
+        Returns what becomes of pixels of other objects.
+
+    Attributes
+    ----------
+    progress : Progress or None
+        Of the work under way; None where there is none.
+    """
+
+    changed = Signal()
+    accepted = Signal(tuple)
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        runner: Runner,
+        embedder: Embedder,
+        conversation: Conversation,
+        prompt_layers: PromptLayers,
+        work: SessionObjects,
+        say: Callable[[str | None], None],
+        overlap: Callable[[], OverlapRule],
+    ) -> None:
+        self.progress: Progress | None = None
+        self._viewer, self._runner, self._embedder = viewer, runner, embedder
+        self._conversation, self._prompt_layers, self._work = conversation, prompt_layers, work
+        self._say, self._overlap = say, overlap
+        self._task: Task | None = None
+        self._waiting: tuple[EachPrompt, Points | Shapes | None] | None = None
+        self._image: Image | None = None
+        conversation.turned.connect(self._turned)
+        embedder.state_changed.connect(self._embedding_moved)
+
+    # ------------------------------------------------------------------------- asking
+
+    def from_layer(self, layer: Points | Shapes) -> None:
+        """Make an object of each point, or of each shape's box, of a layer, on all slices on which it has some.
+
+        The layer's own placement is respected. Of the session's own prompt layers the prompts go, as when a mask is
+        accepted.
+        """
+        image, plane = self._place()
+        layer = unwrap(layer)
+        own = layer if layer in (self._prompt_layers.points, self._prompt_layers.boxes) else None
+        self._begin(prompts_of_layer(image, plane, layer), own)
+
+    def from_file(self, path: str | os.PathLike[str]) -> None:
+        """Make an object of each line of a CSV file; positions are pixels of the image."""
+        image, plane = self._place()
+        path = Path(path).expanduser()
+        try:
+            table = read_prompt_table(path)
+        except OSError as error:
+            raise ValueError(f"{path.name} cannot be read: {error.strerror or error}") from error
+        self._begin(prompts_of_table(table, path.name, image, plane))
+
+    def from_points(self, points: ArrayLike) -> None:
+        """Make an object of each point, (N, 2) rows and columns of the shown plane."""
+        image, plane = self._place()
+        table = PromptTable(points=np.asarray(points, float).reshape(-1, 2))
+        self._begin(prompts_of_table(table, "points", image, plane))
+
+    def from_boxes(self, boxes: ArrayLike) -> None:
+        """Make an object of each box, (N, 4) row_min, col_min, row_max, col_max of the shown plane."""
+        image, plane = self._place()
+        table = PromptTable(boxes=np.asarray(boxes, float).reshape(-1, 2, 2))
+        self._begin(prompts_of_table(table, "boxes", image, plane))
+
+    def attempt(self, what: str, argument: object) -> None:
+        """Call `from_layer` or `from_file` for a button: what speaks against it is said, not raised."""
+        try:
+            getattr(self, what)(argument)
+        except ValueError as error:
+            self._say(_sentence(str(error)))
+
+    def cancel(self) -> None:
+        """Stop the work; nothing of it is kept."""
+        task, self._task, self._waiting = self._task, None, None
+        if task is not None:
+            task.cancel()
+        if self.progress is not None:
+            self._become(None)
+            self._say("Stopped; no object was made.")
+
+    def close(self) -> None:
+        """Stop for good."""
+        self._conversation.turned.disconnect(self._turned)
+        self._embedder.state_changed.disconnect(self._embedding_moved)
+        task, self._task, self._waiting = self._task, None, None
+        if task is not None:
+            task.cancel()
+
+    # ----------------------------------------------------------------------- internal
+
+    def _place(self) -> tuple[Image, Plane]:
+        image, plane = self._conversation.image, self._conversation.plane
+        if image is None or plane is None:
+            raise ValueError("There is no slice of an image to work on: choose an image, and the 2-D view")
+        return image, plane
+
+    def _begin(self, prompts: EachPrompt, own: Points | Shapes | None = None) -> None:
+        if self.progress is not None:
+            self.cancel()
+        if not len(prompts):
+            left_out = f": all {counted(prompts.outside, prompts.kind)} lie outside of it" if prompts.outside else ""
+            raise ValueError(f"{prompts.name} has no {prompts.kind} on the image{left_out}")
+        self._waiting = (prompts, own)
+        self._image = self._conversation.image
+        key = self._conversation.key
+        if self._embedder.predictor is not None and key is not None and self._embedder.get(key) is not None:
+            self._ask()
+        else:  # the model may have to be loaded first
+            self._become(Progress(0, len(prompts), "Waiting for the image embedding"))
+            self._conversation.prepare()
+
+    def _ask(self) -> None:
+        waiting, self._waiting = self._waiting, None
+        image = self._image
+        if waiting is None or image is None:
+            return
+        prompts, own = waiting
+        editor = self._work.editor
+        question = EachQuestion(
+            prompts,
+            self._embedder.predictor,
+            plane_embeddings(self._embedder, image),
+            self._conversation.policy,
+            editor.cleaning if editor.clean_accepted else None,
+        )
+        self._become(Progress(0, len(prompts), "Asking the model"))
+        task = self._runner.start(
+            f"One object per {prompts.kind}",
+            each_steps(question),
+            done=partial(self._answered, prompts, own, self._embedder.model),
+            failed=self._failed,
+            report=self._become,
+        )
+        self._task = task if self.progress is not None else None
+
+    def _answered(self, prompts: EachPrompt, own: Points | Shapes | None, model: str, found: Found) -> None:
+        self._task = None
+        objects = self._work.layer
+        if objects is None:
+            self._become(None)
+            return
+        below = self._conversation.layers.lowest() or self._prompt_layers.lowest()
+        try:
+            with self._work.recorder.step(f"one object per {prompts.kind}"):
+                written = write_all(
+                    objects,
+                    found,
+                    model=model,
+                    overlap=self._overlap(),
+                    source=prompts.name,
+                    category=self._work.classes.current,
+                    below=below,
+                )
+                if own is not None and written.labels:
+                    self._drop(own, tuple(prompts.planes))
+        except NothingToAddError as error:
+            self._become(None)
+            self._say(str(error))
+            return
+        self._become(None)
+        self._say(_told(prompts, written))
+        self.accepted.emit(written.labels)
+
+    def _drop(self, layer: Points | Shapes, planes: tuple[Plane, ...]) -> None:
+        """Remove prompts of the session itself that are objects now."""
+        for plane in planes:
+            if plane != self._conversation.plane:
+                self._work.recorder.draft_will_change(plane)
+            self._conversation.put_draft(plane, Draft())
+            self._prompt_layers.clear(plane)
+
+    def _failed(self, error: Exception) -> None:
+        self._task = None
+        self._become(None)
+        self._say(_sentence(f"No object was made: {error}"))
+
+    def _embedding_moved(self, state: EmbeddingState) -> None:
+        if self._waiting is None:
+            return
+        if state.phase == "ready":
+            self._ask()
+        elif state.phase in ("failed", "none"):
+            self._waiting = None
+            self._become(None)
+        else:
+            self._become(Progress(0, len(self._waiting[0]), state.progress.note or "Waiting for the image embedding"))
+
+    def _turned(self) -> None:
+        """Stop when another image is worked on: its objects are not there any more to be written into."""
+        if self.progress is not None and self._conversation.image is not self._image:
+            self.cancel()
+
+    def _become(self, progress: Progress | None) -> None:
+        self.progress = progress
+        self.changed.emit()
+
+
+def _told(prompts: EachPrompt, written: Written) -> str:
+    """Return what came of it, in a sentence or two."""
+    number, planes = len(written.labels), tuple(prompts.planes)
+    where = numbers_of(planes)
+    parts = [f"{number:,} object{'' if number == 1 else 's'} of {prompts}{where} of {prompts.name!r}"]
+    if written.empty:
+        parts.append(f"{written.empty:,} had no mask")
+    if written.covered:
+        parts.append(f"{written.covered:,} lie wholly under other objects")
+    if prompts.outside:
+        parts.append(f"{counted(prompts.outside, prompts.kind)} outside of the image or its slices were left out")
+    return f"{'; '.join(parts)}. Ctrl-Z takes them back." if number else f"{'; '.join(parts)}."
+
+
+def _sentence(text: str) -> str:
+    text = text.rstrip()
+    return text if text.endswith((".", "!", "?")) else f"{text}."
