@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed
 export PYTHON
 
 # Two test processes, each with whole files, one thread and a screen of its own: threads of both would wait for each other.
-PYTEST_ARGS ?= -n 2 --dist loadfile
+PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
 
 # A virtual screen where there is no real one.
 SCREEN := $(if $(DISPLAY)$(WAYLAND_DISPLAY),,xvfb-run -a -s "-screen 0 1600x1000x24")

@@ -9,12 +9,12 @@ FLAT = np.random.default_rng(0).integers(0, 255, (80, 100), dtype=np.uint8)
 STACK = np.random.default_rng(1).integers(0, 255, (5, 80, 100), dtype=np.uint8)
 
 CASES = {
-    "scaled": (FLAT, {"scale": (2.0, 0.5)}, (20, 70)),
-    "moved": (FLAT, {"translate": (300.0, -40.0), "scale": (3.0, 3.0)}, (20, 70)),
     "rotated": (FLAT, {"rotate": 30.0, "scale": (2.0, 1.0), "translate": (5.0, 9.0)}, (20, 70)),
-    "sheared": (FLAT, {"shear": [0.4]}, (20, 70)),
-    "affine": (FLAT, {"affine": [[0.0, 2.0, 7.0], [-1.0, 0.0, 3.0], [0.0, 0.0, 1.0]]}, (20, 70)),
-    "with units": (FLAT, {"scale": (0.25, 0.25), "units": ("um", "um")}, (20, 70)),
+    "affine": (
+        FLAT,
+        {"affine": [[0.0, 2.0, 7.0], [-1.0, 0.0, 3.0], [0.0, 0.0, 1.0]], "units": ("um", "um")},
+        (20, 70),
+    ),
     "stack": (STACK, {"scale": (5.0, 1.0, 2.0), "translate": (10.0, 20.0, 30.0)}, (2, 20, 70)),
     "RGB": (np.stack([FLAT] * 3, axis=-1), {"scale": (2.0, 2.0)}, (20, 70)),
     "multiscale": ([FLAT, FLAT[::2, ::2], FLAT[::4, ::4]], {"multiscale": True}, (20, 70)),
@@ -52,7 +52,7 @@ def test_click_ends_at_the_pixel(drive, case):
     assert objects.units == person.session.image.units
 
 
-@pytest.mark.parametrize("order", [(0, 2, 1), (1, 0, 2), (2, 0, 1), (2, 1, 0)])
+@pytest.mark.parametrize("order", [(1, 0, 2), (2, 1, 0)])
 def test_click_ends_at_the_voxel_in_any_axis_order(drive, order):
     volume = np.random.default_rng(2).integers(0, 255, (60, 70, 80), dtype=np.uint8)
     position = (20, 40, 55)

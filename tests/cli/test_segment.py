@@ -181,7 +181,7 @@ def test_runs_where_qt_and_napari_are_not_importable(checkpoint, image, tmp_path
     out = tmp_path / "out.tif"
     command = ["segment", str(image), "--point", "10,20", "--model", str(checkpoint), "-o", str(out)]
     done = subprocess.run(
-        [sys.executable, "-O", "-c", WITHOUT_QT_AND_NAPARI, *command], capture_output=True, text=True, check=False
+        [sys.executable, "-c", WITHOUT_QT_AND_NAPARI, *command], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""

@@ -157,7 +157,7 @@ def test_damaged_yolo_lines_are_named(tmp_path, line, words):
         read_detections(tmp_path / "labels")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(deadline=None)
 @given(st.binary(max_size=80), st.sampled_from(["a.json", "a.csv", "labels/a.txt"]))
 def test_anything_else_gives_one_sentence(tmp_path_factory, content, name):
     folder = tmp_path_factory.mktemp("fuzz")

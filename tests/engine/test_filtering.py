@@ -55,7 +55,7 @@ def naive(boxes, scores, threshold):
     return kept
 
 
-@settings(max_examples=100, deadline=None)
+@settings(deadline=None)
 @given(
     sides=st.lists(st.tuples(*[st.integers(0, 12)] * 2, *[st.integers(1, 12)] * 2), max_size=25),
     seed=st.integers(0, 1000),
@@ -143,7 +143,7 @@ def test_of_small_islands_only_the_largest_stays():
     assert cleaned.bbox == (10, 5, 11, 10)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(seed=st.integers(0, 10_000), share=st.sampled_from([0.05, 0.3, 0.6, 0.95]), least=st.integers(0, 60))
 def test_cleaning_in_a_window_is_cleaning_in_the_whole_image(seed, share, least):
     random = np.random.default_rng(seed)
@@ -162,7 +162,7 @@ def test_cleaning_in_a_window_is_cleaning_in_the_whole_image(seed, share, least)
     np.testing.assert_array_equal(cleaned.decode(), expected)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(seed=st.integers(0, 10_000), share=st.sampled_from([0.0, 0.2, 0.9, 1.0]), touching=st.booleans())
 def test_run_lengths_from_a_box_are_those_of_the_whole_mask(seed, share, touching):
     random = np.random.default_rng(seed)

@@ -178,7 +178,7 @@ def test_limits_that_are_not_increasing_are_refused(limits):
         model_input(np.zeros((4, 4)), 8, limits)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(
     hnp.arrays(
         st.sampled_from(

@@ -89,7 +89,7 @@ def test_wrong_numbers_are_refused(wrong, message):
         CleanUp(**wrong)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(MASKS)
 def test_parts_are_those_of_scipy_and_make_up_the_mask(mask):
     parts = split_parts(mask)
@@ -100,7 +100,7 @@ def test_parts_are_those_of_scipy_and_make_up_the_mask(mask):
         assert largest_part(mask).sum() == parts[0].sum()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(MASKS, st.integers(1, 20))
 def test_islands_and_holes_go_and_cleaning_twice_changes_nothing(mask, least):
     without = drop_islands(mask, least)
@@ -114,7 +114,7 @@ def test_islands_and_holes_go_and_cleaning_twice_changes_nothing(mask, least):
     np.testing.assert_array_equal(fill_holes(filled), filled)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(MASKS, st.integers(1, 4))
 def test_smoothing_is_a_vote_of_the_disc_and_treats_both_sides_alike(mask, radius):
     padded = np.pad(mask, radius, mode="edge")
@@ -132,7 +132,7 @@ def test_smoothing_is_a_vote_of_the_disc_and_treats_both_sides_alike(mask, radiu
     np.testing.assert_array_equal(smooth(~mask, radius), ~smooth(mask, radius))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(MASKS, st.booleans(), st.integers(0, 9), st.booleans(), st.integers(0, 3))
 def test_cleaning_never_empties_a_mask(mask, largest, islands, holes, radius):
     cleaned = CleanUp(largest, islands, holes, radius).apply(mask)
@@ -157,7 +157,7 @@ def test_seeds_outside_or_of_the_same_pixel_do_not_cut():
         split_at(mask, [(1, 1), (1.2, 0.9), (9, 9)])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(MASKS.filter(lambda mask: mask.sum() >= 2), st.data())
 def test_every_seed_gets_a_part_and_nothing_is_lost(mask, data):
     pixels = np.argwhere(mask).tolist()

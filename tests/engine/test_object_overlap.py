@@ -28,7 +28,7 @@ def test_another_rule_is_refused():
         writable_pixels(np.ones((1, 1), bool), np.ones((1, 1)), 0, "larger")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(arrays(bool, SHAPE), arrays(np.uint16, SHAPE, elements=st.integers(0, 4)), st.integers(0, 4))
 def test_free_pixels_are_always_taken_and_others_by_their_rule(mask, present, own):
     taken = {rule: writable_pixels(mask, present, own, rule) for rule in OVERLAP_RULES}

@@ -64,7 +64,7 @@ def picture() -> np.ndarray:
 # --- masks on grids -------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None)
 @given(
     mask=st.tuples(st.integers(1, 9), st.integers(1, 9), st.integers(0, 2**81 - 1)),
     corner=st.tuples(st.integers(0, 20), st.integers(0, 20)),

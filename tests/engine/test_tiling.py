@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from napari_segany.engine.tiling import TilePlan, TilingSettings, is_large, tile_plan
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(st.integers(1, 3000), st.integers(1, 3000), st.sampled_from([64, 100, 256]), st.floats(0.1, 0.5))
 def test_windows_cover_the_image_and_hold_what_is_smaller_than_their_overlap(height, width, side, overlap):
     plan = tile_plan((height, width), side, TilingSettings(overlap=overlap))

@@ -26,7 +26,7 @@ def blurred(seed: int, low: int) -> np.ndarray:
     return (3 * smooth / smooth.std() - seed % 3).astype(np.float32)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(
     seed=st.integers(0, 10_000),
     low=st.sampled_from([8, 16, 32]),

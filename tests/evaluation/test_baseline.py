@@ -17,13 +17,10 @@ EXPECTED = {
     "fluorescence_dsb2018": 0.61,
     "fluorescence_coelho": 0.64,
     "histology_dsb2018": 0.53,
-    "cytology_dsb2018": 0.12,
     "phase_usiigaci": 0.24,
-    "em_vnc": 0.42,
-    "aerial_fair": 0.44,
-    "plants_cwfid": 0.25,
     "natural_bsds": 0.28,
 }
+"""The sets that are quick; docs/light.md has the table of all nine."""
 
 
 @pytest.fixture
@@ -66,7 +63,8 @@ def test_a_constant_image_is_one_region() -> None:
 @pytest.mark.slow
 def test_numbers_on_real_images(shared: Path) -> None:
     """One centre click on the first twelve images of each set, against numbers measured independently."""
-    samples = find_samples(shared / "data" / "bench", images_per_dataset=12)
+    every = find_samples(shared / "data" / "bench", images_per_dataset=12)
+    samples = [sample for sample in every if sample.dataset in EXPECTED]
     protocol = SinglePointProtocol(points=(1,))
     scores = drain(single_point(drain(plan(samples, protocol)).tasks, protocol, None, baseline=True))
     iou = {name: [score.values["iou_baseline"] for score in scores if score.dataset == name] for name in EXPECTED}

@@ -112,7 +112,7 @@ def test_all_comes_back(path):
     assert first.objects[1].record.predicted_iou is None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(st.lists(hnp.arrays(np.bool_, (7, 9)), max_size=3), st.sampled_from(FORMS))
 def test_masks_come_back_exactly_in_every_form(tmp_path_factory, masks, form):
     path = tmp_path_factory.mktemp("coco") / "masks.json"
@@ -249,7 +249,7 @@ def test_files_that_are_cut_off_give_one_sentence(path):
             read_coco(path)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(deadline=None)
 @given(st.data())
 def test_single_damages_never_give_another_error(tmp_path_factory, data):
     """Any value of a good file is replaced by any other; the file is read, or refused with one sentence."""

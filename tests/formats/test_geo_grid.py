@@ -30,7 +30,7 @@ def test_it_agrees_with_rasterio(write_raster, place, places):
             assert file.index(*here) == tuple(np.round(found))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(deadline=None)
 @given(
     st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS), st.tuples(st.floats(-5, 50), st.floats(-5, 50))
 )

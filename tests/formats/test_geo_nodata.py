@@ -14,7 +14,7 @@ from napari_segany.formats.rle import RunLengths
 MASKS = hnp.arrays(np.bool_, st.tuples(st.integers(1, 9), st.integers(1, 9)))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(deadline=None)
 @given(MASKS, st.tuples(*[st.integers(0, 4)] * 4))
 def test_a_window_is_placed_in_its_image(window, margins):
     top, left, bottom, right = margins

@@ -32,7 +32,7 @@ def filled(polygon, size: tuple[int, int]) -> np.ndarray:
     return features.rasterize([polygon], out_shape=size, transform=rasterio.Affine.identity()) > 0
 
 
-@settings(max_examples=120, deadline=None)
+@settings(deadline=None)
 @given(MASKS)
 def test_polygons_are_the_very_masks(mask):
     polygon = pixel_polygon(RunLengths.from_mask(mask))
@@ -55,7 +55,7 @@ def test_a_pixel_is_the_square_around_its_centre():
     assert part.equals(shapely.box(2, 1, 3, 2))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(LABELS, st.floats(0.3, 5))
 def test_simplified_neighbours_neither_overlap_nor_leave_slivers(labels, simplify):
     polygons = [pixel_polygon(rle) for rle in run_lengths_by_label(labels + 1).values()]  # no pixel is background

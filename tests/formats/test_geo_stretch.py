@@ -51,7 +51,7 @@ def test_percentiles_are_exact_for_every_type(write_raster, monkeypatch, dtype):
     assert [done for done, _ in seen] == list(range(1, seen[0][1] + 1))
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     hnp.arrays(np.float32, st.tuples(st.integers(1, 6), st.integers(1, 6)), elements=st.floats(width=32)),
     st.tuples(st.integers(0, 49), st.integers(50, 100)),

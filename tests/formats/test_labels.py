@@ -54,9 +54,11 @@ def test_no_records_and_empty_records_leave_background():
 
 
 def test_many_records_need_32_bits():
-    labels = to_labels([box(0, 0, 1, 1)] * 65535 + [box(1, 1, 2, 2)], SHAPE)
+    first = MaskRecord.from_mask(np.eye(2, dtype=bool))
+    last = MaskRecord.from_mask(np.fliplr(np.eye(2, dtype=bool)))
+    labels = to_labels([first] * 65535 + [last], (2, 2))
     assert labels.dtype == np.uint32
-    assert labels[1, 1] == 65536
+    assert labels[1, 0] == 65536
 
 
 def test_records_of_another_size_are_refused():

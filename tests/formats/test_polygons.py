@@ -43,7 +43,7 @@ def test_nothing_has_no_ring():
     assert ring_of(np.zeros(SIZE, bool)) is None
 
 
-@settings(max_examples=200, deadline=None)
+@settings(deadline=None)
 @given(MASKS)
 def test_rings_are_filled_to_the_very_mask(mask):
     rings = polygons_of(mask)
@@ -57,7 +57,7 @@ def test_rings_are_filled_to_the_very_mask(mask):
         np.testing.assert_array_equal(by_pycocotools(rings, mask.shape), mask)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(deadline=None)
 @given(MASKS)
 def test_holes_are_what_filling_fills(mask):
     filled = ndimage.binary_fill_holes(mask, structure=np.ones((3, 3)))  # background goes on over corners
@@ -74,14 +74,14 @@ RINGS = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(deadline=None)
 @given(RINGS)
 def test_any_polygons_are_filled_as_pycocotools_does(rings):
     rings = [np.array(ring) for ring in rings]
     np.testing.assert_array_equal(rasterise(rings, SIZE).decode(), by_pycocotools(rings, SIZE))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(deadline=None)
 @given(RINGS)
 def test_half_pixels_are_rounded_as_pycocotools_does(rings):
     rings = [np.round(2 * np.array(ring)) / 2 for ring in rings]

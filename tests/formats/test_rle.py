@@ -39,7 +39,7 @@ def test_agrees_with_pycocotools_on_hand_made_masks(mask):
     check_against_pycocotools(mask)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(deadline=None)
 @given(MASKS)
 def test_agrees_with_pycocotools(mask):
     check_against_pycocotools(mask)
@@ -65,7 +65,7 @@ def test_columns_come_first_and_background_too():
     assert RunLengths.from_mask(~mask).counts.tolist() == [0, 2, 3, 1]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(deadline=None)
 @given(MASKS, st.data())
 def test_a_window_is_a_slice(mask, data):
     rows, cols = mask.shape
@@ -75,7 +75,7 @@ def test_a_window_is_a_slice(mask, data):
     np.testing.assert_array_equal(window, mask[row_min:row_max, col_min:col_max])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 2**32 - 1), max_size=12))
 def test_compressed_strings_go_both_ways(counts):
     assert decompress(compress(counts)).tolist() == counts

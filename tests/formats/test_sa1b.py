@@ -85,7 +85,7 @@ def test_masks_that_no_model_made_have_no_scores(tmp_path):
     assert back.crop_box == (0, 0, 12, 20)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(st.lists(hnp.arrays(np.bool_, (7, 9)), max_size=4))
 def test_masks_come_back_exactly(tmp_path_factory, masks):
     path = tmp_path_factory.mktemp("sa1b") / "masks.json"
@@ -214,7 +214,7 @@ def test_other_files_give_one_sentence(path, content):
         read_sa1b(path)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),

@@ -42,7 +42,7 @@ def test_a_line_is_a_class_and_normalised_corners(tmp_path):
     assert {tuple(corner) for corner in corners} == {(0.25, 0.25), (0.75, 0.25), (0.75, 0.75), (0.25, 0.75)}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(deadline=None)
 @given(hnp.arrays(np.bool_, st.tuples(st.integers(1, 13), st.integers(1, 13))), st.integers(0, 80))
 def test_parts_and_holes_come_back_exactly(tmp_path_factory, mask, class_index):
     path = tmp_path_factory.mktemp("yolo") / "a.txt"
@@ -126,7 +126,7 @@ def test_damaged_lines_are_named(tmp_path, line, words):
         read_yolo_labels(tmp_path / "a.txt", SIZE)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(deadline=None)
 @given(st.binary(max_size=60) | st.text(alphabet="0123456789.- \nenaif", max_size=60).map(str.encode))
 def test_other_files_give_one_sentence(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("fuzz") / "a.txt"

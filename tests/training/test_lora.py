@@ -91,7 +91,7 @@ def test_merged_weights_answer_as_the_adapted_model_and_load_like_any_sam(
     assert not torch.allclose(answer(plain, image)[0], answer(sam, image)[0], atol=1e-3)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(deadline=None)
 @given(st.integers(1, 6), st.integers(1, 6), st.integers(1, 4), st.booleans(), st.integers(0, 10**6))
 def test_a_layer_with_its_adapter_is_one_matrix(inputs: int, outputs: int, rank: int, bias: bool, seed: int) -> None:
     torch.manual_seed(seed)

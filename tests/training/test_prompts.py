@@ -27,7 +27,7 @@ def rectangle(top: int, left: int, bottom: int, right: int, size: int = 40) -> t
 
 
 @given(seed=st.integers(0, 10_000))
-@settings(max_examples=50, deadline=None)
+@settings(deadline=None)
 def test_points_lie_in_their_regions(seed: int) -> None:
     generator = seeded(seed)
     regions = torch.rand(5, 9, 13, generator=generator) > 0.9

@@ -164,7 +164,7 @@ def test_nothing_to_be_found(tmp_path: Path) -> None:
         find_images(tmp_path / "missing")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(st.lists(hnp.arrays(bool, (5, 6)), max_size=6))
 def test_layers_lose_no_pixel(drawn: list[np.ndarray]) -> None:
     layers = layers_of([RunLengths.from_mask(mask) for mask in drawn], (5, 6))

@@ -55,7 +55,7 @@ def test_box_of_an_object_encloses_its_pixels():
     assert MASK.box == (3.5, 4.5, 5.5, 7.5)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(arrays(bool, st.tuples(st.integers(1, 20), st.integers(1, 20))))
 def test_packing_loses_nothing(mask):
     np.testing.assert_array_equal(PackedMask.of(mask).unpacked(), mask)

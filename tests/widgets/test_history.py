@@ -43,7 +43,7 @@ def add(history, place, name, value):
     place[name] = value
 
 
-@settings(max_examples=50, deadline=None)
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 9)), max_size=12), st.data())
 def test_undo_and_redo_pass_through_the_same_states(actions, data):
     place, history, states = Counter(), History(), [{"a": 0, "b": 0}]

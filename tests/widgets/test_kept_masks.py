@@ -100,7 +100,7 @@ def test_negative_labels_are_objects_too():
     assert [mask.label for mask in present_masks(labels)] == [-3]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8), st.integers(1, 5)), max_size=4),
     st.lists(st.tuples(st.integers(0, 11), st.integers(0, 13), st.integers(0, 6)), max_size=6),

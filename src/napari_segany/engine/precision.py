@@ -20,6 +20,12 @@ WORTHWHILE = 1.2
 
 _ROUNDS = 7
 
+_SMALL, _LARGE = (32, 256, 256), (512, 768, 3072)
+"""Products that are measured, as (rows, inner, columns): the large one is of the size of an image encoder's."""
+
+_HOPELESS = 0.5
+"""Gain on the small product under which the large one is not tried: without instructions it would take seconds."""
+
 
 class PrecisionWarning(RuntimeWarning):
     """bfloat16 was asked for where it is slower than float32."""
@@ -60,7 +66,13 @@ def products_of(precision: str, device: torch.device) -> torch.dtype | None:
 @cache
 def bfloat16_gain(device_type: str = "cpu") -> float:
     """Return how many times as fast as in float32 a product is in bfloat16, measured once per process (0.1 s)."""
-    left, right = torch.randn(512, 768, device=device_type), torch.randn(768, 3072, device=device_type)
+    gain = _gain(device_type, _SMALL)
+    return gain if gain < _HOPELESS and device_type == "cpu" else _gain(device_type, _LARGE)
+
+
+def _gain(device_type: str, sizes: tuple[int, int, int]) -> float:
+    rows, inner, columns = sizes
+    left, right = torch.randn(rows, inner, device=device_type), torch.randn(inner, columns, device=device_type)
     pairs = {dtype: (left.to(dtype), right.to(dtype)) for dtype in (torch.float32, torch.bfloat16)}
     seconds: dict[torch.dtype, list[float]] = {dtype: [] for dtype in pairs}
     # Time of this thread alone: other programs on the processor would decide the measurement otherwise.
@@ -71,4 +83,4 @@ def bfloat16_gain(device_type: str = "cpu") -> float:
                 start = clock()
                 float((first @ second)[0, 0])  # waits for the device
                 seconds[dtype].append(clock() - start)
-    return min(seconds[torch.float32]) / min(seconds[torch.bfloat16])
+    return min(seconds[torch.float32]) / max(min(seconds[torch.bfloat16]), 1e-9)
