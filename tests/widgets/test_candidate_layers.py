@@ -35,7 +35,7 @@ def test_masks_scores_and_places(layers, viewer, image):
     layers.show(image, PLANE, [candidate(9), candidate(8), candidate(7)], 1, None)
     assert names(viewer) == ["image", "mask 1", "mask 2", "mask 3"]
     second = viewer.layers["mask 2"]
-    np.testing.assert_array_equal(second.data[0], candidate(8).mask)
+    np.testing.assert_array_equal(second.data[0] > 0, candidate(8).mask)
     assert second.features["predicted_iou"][1] == pytest.approx(0.8)
     assert second.features["stability_score"][1] == pytest.approx(0.4)
     assert [layer.visible for layer in viewer.layers[1:]] == [False, True, False]
@@ -83,3 +83,20 @@ def test_clearing_removes_them(layers, viewer, image):
     layers.clear()
     layers.clear()
     assert names(viewer) == ["image"]
+
+
+def test_a_candidate_is_a_line_around_a_faint_filling_as_wide_as_the_zoom_needs(layers, viewer, image):
+    mask = np.zeros((20, 30), bool)
+    mask[4:16, 5:25] = True
+    picture = np.zeros((2, 2, 3), np.uint8)
+    one = Candidate(mask, 0.9, 0.9, np.zeros((4, 4), np.float32), picture, picture[..., 0] > 0)
+    for zoom, width in ((3.0, 1), (0.6, 3)):
+        viewer.scene.camera.zoom = zoom
+        layers.show(image, PLANE, [one], 0, None)
+        layer = viewer.layers["mask 1"]
+        core = np.zeros_like(mask)
+        core[4 + width : 16 - width, 5 + width : 25 - width] = True
+        np.testing.assert_array_equal(layer.data[0], np.where(core, 1, np.where(mask, 2, 0)))
+    inside, edge = (layer.colormap.map(np.array([value]))[0] for value in (1, 2))
+    np.testing.assert_allclose(inside[:3], edge[:3])
+    assert inside[3] < 0.4 < edge[3] == 1.0

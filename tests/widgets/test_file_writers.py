@@ -165,6 +165,14 @@ def test_save_all_writes_the_labels_and_tells_of_the_rest(viewer, labels, tmp_pa
     assert note.message == "A COCO file holds labels only; not written: the pixels of images, clicks, mask 1."
 
 
+@pytest.mark.parametrize("name", ["mask.coco.json", "mask.sa1b.json", "mask.txt", "mask.labels.tif"])
+def test_a_preview_alone_is_never_saved(viewer, labels, tmp_path, name):
+    preview = viewer.add_labels(labels, name="mask 1", metadata={PREVIEW_KEY: True})
+    with pytest.raises(NotSavedError, match=r"'mask 1' is a preview .* accept the mask \(key N\)"):
+        preview.save(str(tmp_path / name), plugin="napari-segany")
+    assert not list(tmp_path.iterdir())
+
+
 def test_layers_of_different_sizes_are_different_images(viewer, labels, tmp_path):
     viewer.add_labels(labels, name="whole")
     viewer.add_labels(labels[:10, :10], name="part")

@@ -10,6 +10,7 @@ import pytest
 
 from napari_segany.engine.prediction import LogitsPrediction
 from napari_segany.widgets.candidate_layers import PREVIEW_KEY
+from napari_segany.widgets.choosing_row import ChoosingRow
 from napari_segany.widgets.progress_runner import SynchronousRunner
 from napari_segany.widgets.session import PromptSession
 
@@ -154,6 +155,24 @@ def test_a_failure_switches_it_off_with_a_word(session, viewer, tiles):
     move(viewer, session.image, (8, 16))
     assert not session.preview.enabled
     assert "out of ideas" in session.status
+
+
+def test_only_what_somebody_wished_is_remembered(qtbot, session, viewer, tiles):
+    remembered = []
+    row = ChoosingRow(session, lambda name, value: remembered.append((name, value)))
+    qtbot.addWidget(row)
+
+    def fail(*_, **__):
+        raise ValueError("out of ideas")
+
+    tiles.answer_in_logits = fail
+    move(viewer, session.image, (8, 16))
+    assert not row.preview.isChecked()
+    assert remembered == [], "a failure is no preference"
+    row.preview.click()
+    session.preview.toggle()
+    assert remembered == [("preview", True), ("preview", False)]
+    assert not row.preview.isChecked()
 
 
 def test_it_leaves_nothing_behind(session, viewer):

@@ -1,6 +1,7 @@
 """The preview of the candidates: one Labels layer each, of the shown plane alone, only the chosen one visible.
 
-Knows napari's layers and viewer model, but no model and no Qt.
+A candidate is a line around a faint filling, so that nobody takes it for an accepted object, which is filled and
+has no line. Knows napari's layers and viewer model, but no model and no Qt.
 """
 
 from __future__ import annotations
@@ -12,16 +13,32 @@ import pandas as pd
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 from napari.utils.colormaps import DirectLabelColormap
+from numpy.typing import NDArray
 
+from napari_segany.engine.mask_outline import inner_edge
 from napari_segany.widgets.drafts import Candidate
 from napari_segany.widgets.geometry import Plane
-from napari_segany.widgets.layers import follow, insert_below, lowest_of, placement, remove, spatial_shape
+from napari_segany.widgets.layers import (
+    follow,
+    insert_below,
+    line_width,
+    lowest_of,
+    placement,
+    remove,
+    spatial_shape,
+)
 
 PREVIEW_KEY = "napari_segany_preview"
 """Key of the metadata of these layers, by which others leave them out."""
 
 CANDIDATE_COLOURS = ("#3b9dff", "#ffa733", "#e765d8")
 """Of the first, second and third candidate; told apart by people with any colour vision, and from red and green."""
+
+
+INSIDE, EDGE = 1, 2
+"""What the pixels of a candidate are in its layer."""
+
+_FAINT = "4d"  # of 255: how much of the filling is seen
 
 
 def candidate_name(rank: int) -> str:
@@ -67,7 +84,7 @@ class CandidateLayers:
         below : Layer, optional
             Under which layer new ones go, so that the prompts stay on top.
         """
-        shape = plane.thin_shape(spatial_shape(image))
+        shape, width = plane.thin_shape(spatial_shape(image)), line_width(self._viewer, image, plane)
         self._image, self._plane = image, plane
         for rank in range(len(candidates)):
             if rank not in self._layers:
@@ -77,7 +94,7 @@ class CandidateLayers:
                     callback(layer)
         for rank, layer in self._layers.items():
             if rank < len(candidates):
-                _write(layer, candidates[rank], shape)
+                _write(layer, candidates[rank], shape, width)
                 follow(layer, image, plane)
             else:
                 _empty(layer)
@@ -126,10 +143,12 @@ def _new_layer(image: Image, plane: Plane, shape: tuple[int, ...], rank: int) ->
     return Labels(
         np.zeros(shape, dtype=np.uint8),
         name=candidate_name(rank),
-        opacity=0.55,
+        opacity=1.0,
         visible=False,
         metadata={PREVIEW_KEY: True},
-        colormap=DirectLabelColormap(color_dict={0: "transparent", 1: colour, None: "transparent"}),
+        colormap=DirectLabelColormap(
+            color_dict={0: "transparent", INSIDE: colour + _FAINT, EDGE: colour, None: "transparent"}
+        ),
         **placement(image, plane),
     )
 
@@ -142,16 +161,27 @@ def _empty(layer: Labels) -> None:
         layer.features = pd.DataFrame({"index": [0]})
 
 
-def _write(layer: Labels, candidate: Candidate, shape: tuple[int, ...]) -> None:
+def drawn(mask: NDArray[np.bool_], width: int) -> NDArray[np.uint8]:
+    """Return an (H, W) mask as a candidate is drawn: `INSIDE`, and `EDGE` within `width` pixels of its edge."""
+    pixels = mask.astype(np.uint8)
+    rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if len(rows):
+        window = slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1)
+        pixels[window][inner_edge(mask[window], width)] = EDGE
+    return pixels
+
+
+def _write(layer: Labels, candidate: Candidate, shape: tuple[int, ...], width: int) -> None:
+    pixels = drawn(candidate.mask, width).reshape(shape)
     if layer.data.shape == shape:
-        layer.data[...] = candidate.mask.reshape(shape)
+        layer.data[...] = pixels
         layer.refresh(extent=False, highlight=False)
     else:
-        layer.data = candidate.mask.reshape(shape).astype(np.uint8)
+        layer.data = pixels
     layer.features = pd.DataFrame(
         {
-            "index": [0, 1],
-            "predicted_iou": [np.nan, candidate.predicted_iou],
-            "stability_score": [np.nan, candidate.stability_score],
+            "index": [0, INSIDE, EDGE],
+            "predicted_iou": [np.nan, candidate.predicted_iou, candidate.predicted_iou],
+            "stability_score": [np.nan, candidate.stability_score, candidate.stability_score],
         }
     )

@@ -46,12 +46,17 @@ class ChoosingRow(QWidget):
         form.addRow("First mask", self.policy)
         self.preview.toggled.connect(session.preview.switch)
         self.policy.activated.connect(self._choose)
-        session.preview.switched.connect(self._switched)
+        session.preview.switched.connect(self._show_switched)
+        session.preview.preferred.connect(self._prefer)
 
     def _choose(self, index: int) -> None:
         self._session.preview.policy = self.policy.itemData(index)
         self._remember("candidate_policy", self._session.preview.policy)
 
-    def _switched(self, enabled: bool) -> None:
+    def _show_switched(self, enabled: bool) -> None:
+        self.preview.blockSignals(True)
         self.preview.setChecked(enabled)
+        self.preview.blockSignals(False)
+
+    def _prefer(self, enabled: bool) -> None:
         self._remember("preview", enabled)

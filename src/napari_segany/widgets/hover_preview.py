@@ -21,17 +21,11 @@ from napari_segany.engine.tiled_embedding import TiledEmbedding
 from napari_segany.widgets.conversation import Conversation
 from napari_segany.widgets.drafts import Prompts
 from napari_segany.widgets.embedder import Embedder
-from napari_segany.widgets.geometry import Plane
-from napari_segany.widgets.layers import spatial_shape, world_to_data
+from napari_segany.widgets.layers import line_width, spatial_shape, world_to_data
 from napari_segany.widgets.preview_asker import Preview, PreviewAsker, PreviewQuestion
 from napari_segany.widgets.preview_layer import PreviewLayer
 from napari_segany.widgets.progress_runner import Runner
 from napari_segany.widgets.prompt_layers import FOREGROUND, MIN_BOX_SIDE, PromptLayers
-
-_LINE_PIXELS = 1.8
-"""Width of the outline on the screen, about."""
-
-_WIDEST_LINE = 4
 
 
 class HoverPreview:
@@ -60,6 +54,7 @@ class HoverPreview:
 
     changed = Signal(object)
     switched = Signal(bool)
+    preferred = Signal(bool)
 
     def __init__(
         self,
@@ -89,11 +84,15 @@ class HoverPreview:
         return self._enabled
 
     def switch(self, enabled: bool) -> None:
-        """Show previews, or none."""
+        """Show previews, or none, as somebody wishes (`preferred` tells)."""
         if enabled != self._enabled:
-            self._enabled = enabled
-            self.hide()
-            self.switched.emit(enabled)
+            self._set(enabled)
+            self.preferred.emit(enabled)
+
+    def _set(self, enabled: bool) -> None:
+        self._enabled = enabled
+        self.hide()
+        self.switched.emit(enabled)
 
     @property
     def policy(self) -> MaskPolicy:
@@ -212,16 +211,10 @@ class HoverPreview:
                 embedding,
                 conversation.policy,
                 raster,
-                self._line_width(plane, raster),
+                line_width(self._viewer, image, plane, raster.step[0]),
                 time.perf_counter(),
             )
         )
-
-    def _line_width(self, plane: Plane, raster: OutlineRaster) -> int:
-        image = self._conversation.image
-        scale = 1.0 if image is None else float(np.abs(np.asarray(image.scale)[plane.axes[0]]))
-        side = max(scale * raster.step[0] * float(self._viewer.scene.camera.zoom), 1e-6)  # on the screen
-        return int(np.clip(round(_LINE_PIXELS / side), 1, _WIDEST_LINE))
 
     def _answered(self, question: PreviewQuestion, preview: Preview) -> None:
         image = self._conversation.image
@@ -232,5 +225,5 @@ class HoverPreview:
         self.changed.emit(preview)
 
     def _failed(self, error: Exception) -> None:
-        self.switch(False)
+        self._set(False)  # nobody wished it: it is on again when the dock is opened next
         self._say(f"There is no preview under the mouse: {error}")

@@ -90,17 +90,22 @@ class LabelsSource:
 
 
 def labels_of(layers: Sequence[LayerTuple]) -> list[LabelsSource]:
-    """Return the Labels layers, without those that are previews of ours.
+    """Return the Labels layers, without those that are previews of ours: nothing in these was accepted.
 
     Raises
     ------
     ValueError
-        For a layer of less than two axes.
+        For a layer of less than two axes, and for previews alone.
     """
     chosen = [(data, meta) for data, meta, kind in layers if kind == "labels"]
     lasting = [(data, meta) for data, meta in chosen if PREVIEW_KEY not in (meta.get("metadata") or {})]
+    if chosen and not lasting:
+        raise ValueError(
+            f"The layer {chosen[0][1].get('name')!r} is a preview and holds no accepted object; "
+            "accept the mask (key N) and save the layer 'objects'."
+        )
     sources = []
-    for data, meta in lasting or chosen:
+    for data, meta in lasting:
         level = data[0] if meta.get("multiscale") else data
         if len(level.shape) < 2:
             raise ValueError(f"The layer {meta.get('name')!r} has {len(level.shape)} axis; two are needed.")

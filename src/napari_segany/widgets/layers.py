@@ -179,6 +179,24 @@ def _relative_units(image: Layer, layer: Layer, shared: int) -> Floats:
     return np.asarray(ratios, dtype=float)
 
 
+_LINE_PIXELS, _WIDEST_LINE = 1.8, 4
+
+
+def line_width(viewer: ViewerModel, image: Image, plane: Plane, step: float = 1.0) -> int:
+    """Return how many pixels wide a line is to be that is about two pixels wide on the screen, as it is zoomed now.
+
+    Parameters
+    ----------
+    viewer, image, plane
+        Where it is drawn.
+    step : float
+        Pixels of the image along a side of those that it is drawn with.
+    """
+    scale = float(np.abs(np.asarray(image.scale)[plane.axes[0]]))
+    side = max(scale * step * float(viewer.scene.camera.zoom), 1e-6)  # on the screen
+    return int(np.clip(round(_LINE_PIXELS / side), 1, _WIDEST_LINE))
+
+
 def insert_below(viewer: ViewerModel, layer: Layer, above: Layer | None) -> None:
     """Add a layer under another one (on top if that is not there) and leave the active layer active."""
     active = viewer.layers.selection.active

@@ -162,9 +162,9 @@ class PromptWidget(QWidget):
         self.similar_panel = SimilarPanel(session.similar)
         self.stack_section = StackSection(session.stack)
         each, self.one_each_panel = one_each_section(session.viewer, session.one_each)
-        choosing = ChoosingRow(session, remember if self._remembers else lambda name, value: None)
+        self.choosing_row = ChoosingRow(session, remember if self._remembers else lambda name, value: None)
         return [
-            Section("Preview and first mask", choosing),
+            Section("Preview and first mask", self.choosing_row),
             each,
             self.stack_section,
             Section("Classes and table", self.classes_panel, unfolded=True),
