@@ -174,3 +174,14 @@ def test_all_crops_share_one_intensity_mapping_and_are_cut_from_the_image(predic
 def test_an_unknown_setting_is_refused(predictor):
     with pytest.raises(ValueError, match="points_pr_side"):
         AutomaticMaskGenerator(predictor, points_pr_side=3)
+
+
+def test_a_single_mask_is_what_a_point_gets_that_is_not_ambiguous(trained, scene):
+    keep_all = {"pred_iou_thresh": 0, "stability_score_thresh": 0, "box_nms_thresh": 1, "max_mask_area_fraction": None}
+    found = AutomaticMaskGenerator(trained, points_per_side=2, single_mask=True, **keep_all).generate(scene)
+    assert len(found) == 4
+    embedding = trained.encode(scene)
+    for record in found:
+        answer = trained.predict(embedding, points=record.prompt["points"], multimask=False)
+        assert record.predicted_iou == pytest.approx(float(answer.predicted_iou[0]), abs=1e-4)
+        assert np.count_nonzero(record.mask != answer.masks[0]) < 5

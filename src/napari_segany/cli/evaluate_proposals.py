@@ -12,6 +12,7 @@ from napari_segany.cli.measuring import asked_of, check_measured, measure_images
 from napari_segany.cli.recorded import record_command
 
 if TYPE_CHECKING:
+    from napari_segany.evaluation.objects import ObjectImage
     from napari_segany.evaluation.proposals import ProposalScore
 
 HELP = "object proposals: average recall with the 10, 100 and 1000 best masks, by size of the objects"
@@ -21,8 +22,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
         "--data", metavar="FOLDER", type=Path, required=True,
-        help="a folder with images/ and labels/, or a folder of such folders",
+        help="a folder with images/ and labels/, a folder of such folders, or a COCO or LVIS file",
     )  # fmt: skip
+    parser.add_argument("--images", metavar="FOLDER", type=Path, help="where the images of the COCO or LVIS file are")
+    parser.add_argument(
+        "--category-groups", metavar="VALUE",
+        help="the value of a category that groups objects: frequency (LVIS; the default there), supercategory, name",
+    )  # fmt: skip
+    parser.add_argument(
+        "--single-mask", action="store_true", help="one mask for each point instead of three (the paper's ablation)"
+    )
     parser.add_argument("--model", metavar="NAME|PATH", default="light", help="see `segany models` (default: light)")
     parser.add_argument("--device", default="auto", help="auto, cuda, mps or cpu (default: auto)")
     parser.add_argument("--datasets", metavar="A,B", type=lambda text: text.split(","), help="these data sets only")
@@ -39,34 +48,55 @@ def run(args: argparse.Namespace) -> int:
     """Measure and print the table; an interruption prints that of what was measured so far."""
     from napari_segany.engine.automatic import AutomaticMaskGenerator
     from napari_segany.engine.predictor import Predictor
-    from napari_segany.evaluation.data import find_samples
     from napari_segany.evaluation.proposals import ProposalScoreFile, proposal_settings, proposals
 
     settings = proposal_settings(args.points_per_side, args.box_nms_thresh)
-    samples = find_samples(args.data, args.datasets, args.images_per_dataset)
+    images, groups = _images(args)
     predictor = Predictor(args.model, device=args.device)
-    generator = AutomaticMaskGenerator(predictor, settings)
+    generator = AutomaticMaskGenerator(predictor, settings, single_mask=args.single_mask)
     asked = {"protocol": "proposals", **asked_of(predictor, settings)}
+    asked |= {"single_mask": args.single_mask, "groups": groups}
     scores: list[ProposalScore] = []
     try:
         file_of = partial(ProposalScoreFile, run=asked)
-        measure_images(partial(proposals, samples, generator), file_of, args.output, scores)
+        measure_images(partial(proposals, images, generator, groups), file_of, args.output, scores)
     finally:
         if scores:
-            _report(args, scores)
-    check_measured(scores, len(samples), args.data)
+            _report(args, scores, groups)
+    check_measured(scores, len(images), args.data)
     return 0
 
 
-def _report(args: argparse.Namespace, scores: Sequence[ProposalScore]) -> None:
-    table = _table(scores)
+def _images(args: argparse.Namespace) -> tuple[Sequence[ObjectImage], tuple[str, ...]]:
+    """Return the images, and the groups of categories that are counted by themselves."""
+    from napari_segany.evaluation.data import find_samples
+    from napari_segany.evaluation.objects import LabelImage, coco_images
+
+    count = args.images_per_dataset
+    if count is not None and count < 1:
+        raise ValueError(f"--images-per-dataset is {count}; it must be 1 or more")
+    if not args.data.is_file():
+        given = [name for name in ("images", "category_groups") if getattr(args, name) is not None]
+        if given:
+            raise ValueError(f"--{given[0].replace('_', '-')} is for a COCO or LVIS file, and {args.data} is none")
+        return [LabelImage(sample) for sample in find_samples(args.data, args.datasets, count)], ()
+    if args.datasets:
+        raise ValueError("--datasets is for folders of data sets; a COCO or LVIS file is one data set")
+    by = args.category_groups
+    images, index = coco_images(args.data, args.images, by or "frequency")
+    is_lvis = any("frequency" in category for category in index.categories.values())
+    return images[:count], index.groups(by or "frequency") if by or is_lvis else ()
+
+
+def _report(args: argparse.Namespace, scores: Sequence[ProposalScore], groups: Sequence[str]) -> None:
+    table = _table(scores, groups)
     print(table)
     if args.output is not None:
         (args.output / "summary.md").write_text(table + "\n", encoding="utf-8")
         record_command(args, args.output, "Object proposals")
 
 
-def _table(scores: Sequence[ProposalScore]) -> str:
+def _table(scores: Sequence[ProposalScore], groups: Sequence[str]) -> str:
     """Return a Markdown table with a line for each data set and one for all images."""
     from napari_segany.evaluation.proposals import average_recall
 
@@ -74,9 +104,9 @@ def _table(scores: Sequence[ProposalScore]) -> str:
     sets = {name: [score for score in scores if score.dataset == name] for name in names}
     if len(names) > 1:
         sets["all images"] = list(scores)
-    columns = list(average_recall(scores))
+    columns = list(average_recall(scores, groups))
     lines = [["data set", "images", "objects", *columns], ["---", *["---:"] * (2 + len(columns))]]
     for name, own in sets.items():
-        cells = [f"{value:.3f}" if value == value else "-" for value in average_recall(own).values()]
+        cells = [f"{value:.3f}" if value == value else "-" for value in average_recall(own, groups).values()]
         lines.append([name, str(len(own)), str(sum(score.objects[0] for score in own)), *cells])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

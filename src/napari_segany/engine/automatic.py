@@ -62,6 +62,8 @@ class AutomaticMaskGenerator:
         The model.
     settings : AutomaticSettings, optional
         All settings at once; those given by name change it.
+    single_mask : bool
+        Take one mask for each point instead of three: SAM without its answer to ambiguity (section 7.3's ablation).
     **changes
         Any field of `AutomaticSettings`, under SAM's own names: `points_per_side`, `pred_iou_thresh`, ...
 
@@ -71,8 +73,15 @@ class AutomaticMaskGenerator:
         For a setting that does not exist or is out of its range.
     """
 
-    def __init__(self, predictor: Predictor, settings: AutomaticSettings | None = None, **changes: Any) -> None:
-        self.predictor = predictor
+    def __init__(
+        self,
+        predictor: Predictor,
+        settings: AutomaticSettings | None = None,
+        *,
+        single_mask: bool = False,
+        **changes: Any,
+    ) -> None:
+        self.predictor, self.single_mask = predictor, single_mask
         self.settings = (AutomaticSettings() if settings is None else settings).replaced(**changes)
 
     def generate(
@@ -221,6 +230,7 @@ class _Collection:
         self.predictor, self.settings = generator.predictor, generator.settings
         self.image, self.limits = image, limits
         self.crops, self.points, self.discard = tuple(crops), points, discard
+        self.multimask = not generator.single_mask
         self.total = sum(len(of_crop) for of_crop in points)
         self.done = 0
         self.passing = 0
@@ -250,7 +260,7 @@ class _Collection:
         decoder = ImageDecoder(self.predictor.sam, ImageFeatures(here.features, here.high_resolution))
         for batch in _batches(points, self._batch_size(embedding)):
             yield self._progress(number, "Asking the points")
-            logits, iou = _decoded(decoder, embedding, batch, self._least_iou())
+            logits, iou = _decoded(decoder, embedding, batch, self._least_iou(), self.multimask)
             for answer, scores, point in zip(logits, iou, batch, strict=True):
                 yield from self._collect(number, answer, scores, point)
                 self.done += 1
@@ -302,7 +312,11 @@ def _batches(points: NDArray[np.float64], size: int) -> Iterator[NDArray[np.floa
 
 
 def _decoded(
-    decoder: ImageDecoder, embedding: ImageEmbedding, points: NDArray[np.float64], least_iou: float
+    decoder: ImageDecoder,
+    embedding: ImageEmbedding,
+    points: NDArray[np.float64],
+    least_iou: float,
+    multimask: bool,
 ) -> tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]]:
     """Return for single points (B, 2) low-resolution logits (C, h, w) and predicted IoU (C,) above `least_iou`."""
     prompt = Prompt.checked(points[:, None], image_shape=embedding.image_shape)
@@ -313,6 +327,7 @@ def _decoded(
             torch.tensor(prompt.labels, device=device),
             least_iou=least_iou,
             input_shape=embedding.input_shape,
+            multimask=multimask,
         )
         counts = good.sum(dim=1).tolist()
         masks, scores = logits.float().cpu().split(counts), iou[good].float().cpu().split(counts)

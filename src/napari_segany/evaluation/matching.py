@@ -1,7 +1,7 @@
 """Which predicted masks are which annotated objects: overlaps and a greedy matching, as COCO's evaluation does it.
 
 Lin et al. 2014 (doi:10.1007/978-3-319-10602-1_48) and pycocotools' COCOeval. Masks may overlap each other, annotated
-objects do not. Knows no models and no files.
+objects of a label image do not. Knows no models and no files.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_segany.formats.record import MaskRecord
+from napari_segany.formats.rle import RunLengths
 
 THRESHOLDS: tuple[float, ...] = tuple(np.linspace(0.5, 0.95, 10).tolist())
 """COCO's thresholds of IoU, 0.5 to 0.95 in steps of 0.05."""
@@ -56,6 +57,43 @@ def overlaps(records: Sequence[MaskRecord], labels: NDArray[np.integer[Any]]) ->
         shared = np.bincount(window, minlength=len(numbers))
         iou[row] = shared / np.maximum(areas + record.area - shared, 1)
     return np.delete(iou, background, axis=1)
+
+
+def mask_overlaps(records: Sequence[MaskRecord], masks: Sequence[RunLengths]) -> NDArray[np.float64]:
+    """Return the IoU of M masks with N masks of objects that may overlap each other.
+
+    Parameters
+    ----------
+    records : sequence of MaskRecord
+        The masks.
+    masks : sequence of RunLengths
+        The objects, of the same size as the masks.
+
+    Returns
+    -------
+    numpy.ndarray
+        (M, N) float64, 0 to 1.
+
+    Raises
+    ------
+    ValueError
+        For masks of different sizes.
+    """
+    iou = np.zeros((len(records), len(masks)))
+    if not records or not masks:
+        return iou
+    sizes = {one.size for one in masks} | {record.rle.size for record in records}
+    if len(sizes) > 1:
+        raise ValueError(f"masks and objects have the sizes {', '.join(map(str, sorted(sizes)))}; they must be equal")
+    objects = np.stack([one.decode() for one in masks])
+    areas, boxes = objects.sum(axis=(1, 2)), np.array([one.bbox for one in masks])
+    for row, record in enumerate(records):
+        top, left, bottom, right = record.bbox
+        near = (boxes[:, 0] < bottom) & (boxes[:, 2] > top) & (boxes[:, 1] < right) & (boxes[:, 3] > left)
+        inside = record.rle.window(record.bbox)
+        shared = objects[near, top:bottom, left:right][:, inside].sum(axis=1)
+        iou[row, near] = shared / np.maximum(areas[near] + record.area - shared, 1)
+    return iou
 
 
 def matches(iou: NDArray[np.float64], threshold: float) -> int:

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from napari_segany.engine.automatic_settings import AutomaticSettings
 from napari_segany.engine.progress import Steps
-from napari_segany.evaluation.data import Sample
 from napari_segany.evaluation.everything import MaskGenerator
-from napari_segany.evaluation.image_loop import ImageScores, measured_images
-from napari_segany.evaluation.matching import overlaps, recalled
+from napari_segany.evaluation.image_loop import ImageScores, Measurable, measured_images
+from napari_segany.evaluation.matching import recalled
+from napari_segany.evaluation.objects import KnownObjects, ObjectImage
 from napari_segany.evaluation.score_file import ScoreFile, ScoreTable
 from napari_segany.formats.record import MaskRecord
 
@@ -49,9 +49,9 @@ class ProposalScore:
     masks : int
         Proposals.
     objects : tuple of int
-        (4,) objects of each of `SIZES`.
+        (4 + G,) objects of each of `SIZES`, and of each of G groups of categories.
     recalled : tuple of int
-        (12,) objects found, summed over ten thresholds: for each of `SIZES` with each of `BUDGETS`.
+        (12 + 3G,) objects found, summed over ten thresholds: for each of these with each of `BUDGETS`.
     """
 
     dataset: str
@@ -91,8 +91,9 @@ def by_mean_score(records: Sequence[MaskRecord], count: int = BUDGETS[-1]) -> li
 
 
 def proposals(
-    samples: Sequence[Sample],
+    images: Sequence[ObjectImage],
     generator: MaskGenerator,
+    groups: Sequence[str] = (),
     *,
     known: Mapping[tuple[str, str], ProposalScore] | None = None,
     receive: Callable[[ProposalScore], None] | None = None,
@@ -101,10 +102,12 @@ def proposals(
 
     Parameters
     ----------
-    samples : sequence of Sample
+    images : sequence of ObjectImage
         The images.
     generator : MaskGenerator
         The model with its settings; see `proposal_settings`.
+    groups : sequence of str
+        Groups of categories that are counted by themselves.
     known : Mapping, optional
         Scores of an earlier run by data set and image; they are taken over where the files are still the same.
     receive : callable, optional
@@ -121,39 +124,43 @@ def proposals(
         Images that cannot be read are among its `skipped`.
     """
 
-    def measure(sample: Sample, content: tuple[NDArray[Any], NDArray[np.integer[Any]]]) -> Steps[ProposalScore]:
-        image, labels = content
-        records = yield from generator.run(image)
-        return proposal_score(sample, sample.content_digest(), records, labels)
+    def measure(image: ObjectImage, content: tuple[NDArray[Any], KnownObjects]) -> Steps[ProposalScore]:
+        pixels, objects = content
+        records = yield from generator.run(pixels)
+        return proposal_score(image, records, objects, groups)
 
-    return (yield from measured_images(samples, Sample.read, measure, known=known, receive=receive))
+    def read(image: ObjectImage) -> tuple[NDArray[Any], KnownObjects]:
+        return image.read_objects()
+
+    return (yield from measured_images(images, read, measure, known=known, receive=receive))
 
 
 def proposal_score(
-    sample: Sample, content: str, records: Sequence[MaskRecord], labels: NDArray[np.integer[Any]]
+    image: Measurable, records: Sequence[MaskRecord], objects: KnownObjects, groups: Sequence[str] = ()
 ) -> ProposalScore:
-    """Compare the masks of an image with its (H, W) labels, 0 background."""
+    """Compare the masks of an image with its objects; `groups` are groups of their categories."""
     ranked = by_mean_score(records)
-    iou = overlaps(ranked, labels)
-    areas = np.unique(labels[labels != 0], return_counts=True)[1]
-    # A mask prefers an object of the size in question to all others, so these alone tell the recall.
+    iou, areas = objects.overlaps(ranked), objects.areas
+    # A mask prefers an object of those in question to all others, so these alone tell the recall.
     members = [(areas >= low) & (areas <= high) for low, high in SIZES.values()]
+    members += [np.array([own == group for own in objects.groups], bool) for group in groups]
     return ProposalScore(
-        sample.dataset,
-        sample.name,
-        content,
+        image.dataset,
+        image.name,
+        image.content_digest(),
         len(ranked),
         tuple(int(own.sum()) for own in members),
         tuple(recalled(iou[:, own], budget) for own in members for budget in BUDGETS),
     )
 
 
-def average_recall(scores: Sequence[ProposalScore]) -> dict[str, float]:
-    """Return the average recall of a set of images by "AR@N size"; NaN for a size without objects."""
-    objects = np.array([score.objects for score in scores]).reshape(-1, len(SIZES)).sum(axis=0)
-    counts = np.array([score.recalled for score in scores]).reshape(-1, len(SIZES), len(BUDGETS)).sum(axis=0)
+def average_recall(scores: Sequence[ProposalScore], groups: Sequence[str] = ()) -> dict[str, float]:
+    """Return the average recall of a set of images by "AR@N size" or "AR@N group"; NaN where there are no objects."""
+    names = (*SIZES, *groups)
+    objects = np.array([score.objects for score in scores]).reshape(-1, len(names)).sum(axis=0)
+    counts = np.array([score.recalled for score in scores]).reshape(-1, len(names), len(BUDGETS)).sum(axis=0)
     return {
-        f"AR@{budget} {size}": float(counts[row, column] / (10 * objects[row])) if objects[row] else float("nan")
+        f"AR@{budget} {name}": float(counts[row, column] / (10 * objects[row])) if objects[row] else float("nan")
         for column, budget in enumerate(BUDGETS)
-        for row, size in enumerate(SIZES)
+        for row, name in enumerate(names)
     }

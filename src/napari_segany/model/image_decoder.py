@@ -69,9 +69,15 @@ class ImageDecoder:
 
     @torch.inference_mode()
     def decode_likely(
-        self, points: Tensor, labels: Tensor, *, least_iou: float, input_shape: tuple[int, int]
+        self,
+        points: Tensor,
+        labels: Tensor,
+        *,
+        least_iou: float,
+        input_shape: tuple[int, int],
+        multimask: bool = True,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Answer points with three masks each, and draw only masks that are expected to be good.
+        """Answer points with C masks each, and draw only masks that are expected to be good.
 
         Parameters
         ----------
@@ -83,22 +89,24 @@ class ImageDecoder:
             Masks whose predicted IoU is not above it are not drawn; -inf draws all.
         input_shape : tuple of int
             (rows, cols) of the image within the model's input: what no pixel of the image needs is not drawn.
+        multimask : bool
+            Three masks for each point (C = 3), else one.
 
         Returns
         -------
         logits : Tensor
             (M, 4h, 4w) of the M good masks, in the order of `good`; `NOT_DRAWN` beyond the image.
         iou : Tensor
-            (B, 3) predicted IoU.
+            (B, C) predicted IoU.
         good : Tensor
-            (B, 3) bool.
+            (B, C) bool.
         """
         if self._shared is None:
-            logits, iou = self.sam.decode(self.features, points=points, labels=labels, multimask=True)
+            logits, iou = self.sam.decode(self.features, points=points, labels=labels, multimask=multimask)
             good = iou > least_iou
             return logits[good], iou, good
         region = _needed_cells(self._shared.grid, input_shape)
-        choice = mask_choice(multimask=True)
+        choice = mask_choice(multimask=multimask)
         drawn, scores = [self._shared.upscaled.new_empty(0, *self._logits_shape())], []
         for prompt in self._tokens(points, labels, None):
             reading = read_prompt(self._shared, prompt)

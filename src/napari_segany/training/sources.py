@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from napari_segany.evaluation.data import IMAGE_SUFFIXES, find_samples
-from napari_segany.formats.coco import CocoImage, read_coco
+from napari_segany.formats.coco import read_coco
+from napari_segany.formats.coco_index import home_of_images
 from napari_segany.training.annotated import AnnotatedImage, CocoPicture, LabelledImage, MissingLabels, SA1BPicture
 
 _INDEX = "index.json"
@@ -109,21 +110,10 @@ def _looks_like_coco(path: Path) -> bool:
 
 def _of_coco_file(path: Path, images: Path | None) -> Iterator[AnnotatedImage]:
     content = read_coco(path)
-    home = images if images is not None else _home_of(path, content.images)
+    home = images if images is not None else home_of_images(path, (image.file_name for image in content.images))
     for image in content.images:
         masks = tuple(item.record.rle for item in image.objects if not item.is_crowd)
         yield CocoPicture(path.stem, Path(image.file_name).stem, home / image.file_name, image.size, masks)
-
-
-def _home_of(path: Path, images: tuple[CocoImage, ...]) -> Path:
-    """Return the folder that the file names start from: the first around the file where one of the images is."""
-    above = path.parent.parent
-    kind = path.stem.removeprefix("instances_")
-    homes = (path.parent, path.parent / "images", path.parent / kind, above / "images", above / kind, above)
-    for home in homes:
-        if any((home / image.file_name).is_file() for image in images):
-            return home
-    raise ValueError(f"none of the {len(images)} images of {path.name} is near it; give their folder as well")
 
 
 def _image_files(folder: Path) -> list[Path]:
