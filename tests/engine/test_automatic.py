@@ -177,7 +177,12 @@ def test_an_unknown_setting_is_refused(predictor):
 
 
 def test_a_single_mask_is_what_a_point_gets_that_is_not_ambiguous(trained, scene):
-    keep_all = {"pred_iou_thresh": 0, "stability_score_thresh": 0, "box_nms_thresh": 1, "max_mask_area_fraction": None}
+    keep_all = {
+        "pred_iou_thresh": 0,
+        "stability_score_thresh": 0,
+        "box_nms_thresh": 1,
+        "max_mask_area_fraction": None,
+    }
     found = AutomaticMaskGenerator(trained, points_per_side=2, single_mask=True, **keep_all).generate(scene)
     assert len(found) == 4
     embedding = trained.encode(scene)

@@ -35,7 +35,7 @@ _HELPS = {
     EVERYTHING: "precision and recall of segmenting everything",
     SIMILAR: "how well a few chosen objects bring back the others",
 }
-_OTHERS = ("edges", "proposals")
+_OTHERS = ("edges", "proposals", "boxes")
 """Protocols with options of their own, each in `evaluate_NAME.py`."""
 
 _DEFAULTS = {

@@ -38,6 +38,18 @@ def read_json_object(path: str | os.PathLike[str], kind: str) -> dict[str, Any]:
     return values
 
 
+def read_json_list(path: str | os.PathLike[str], kind: str) -> list[dict[str, Any]]:
+    """Read a file that holds one JSON list of objects; otherwise as `read_json_object`."""
+    path = Path(path)
+    try:
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError):
+        raise ValueError(f"{path.name} is no JSON file, or it is cut off; a {kind} file was expected") from None
+    if not isinstance(values, list) or not all(isinstance(one, dict) for one in values):
+        raise ValueError(f"{path.name} holds no JSON list of objects, which a {kind} file is")
+    return values
+
+
 @contextmanager
 def reading(where: str) -> Iterator[None]:
     """Put in front of a ValueError where it was met."""

@@ -1,0 +1,157 @@
+"""`segany evaluate boxes`: the boxes of a detector as masks, judged by COCO's mask AP. Imports torch late."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_segany.cli.measuring import asked_of, check_measured, measure_images
+from napari_segany.cli.recorded import record_command
+
+if TYPE_CHECKING:
+    from napari_segany.evaluation.boxes import BoxImage, BoxScore
+    from napari_segany.evaluation.mask_ap import Annotation
+
+HELP = "instance segmentation from boxes: mask AP of a detector's boxes, or of those of the objects, by size"
+
+MASKS_FOLDER = "masks"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument(
+        "--data", metavar="FOLDER", type=Path, required=True,
+        help="a folder with images/ and labels/, a folder of such folders, or a COCO or LVIS file",
+    )  # fmt: skip
+    parser.add_argument("--images", metavar="FOLDER", type=Path, help="where the images of the COCO or LVIS file are")
+    parser.add_argument(
+        "--boxes", metavar="FILE", type=Path,
+        help="a detector's boxes: COCO results, [{image_id, category_id, bbox, score}, ...]; image_id is the number "
+        "in the COCO file, or the file name without suffix (default: the boxes of the objects themselves)",
+    )  # fmt: skip
+    parser.add_argument("--model", metavar="NAME|PATH", default="light", help="see `segany models` (default: light)")
+    parser.add_argument("--device", default="auto", help="auto, cuda, mps or cpu (default: auto)")
+    parser.add_argument("--datasets", metavar="A,B", type=lambda text: text.split(","), help="these data sets only")
+    parser.add_argument("--images-per-dataset", metavar="N", type=int, help="the first N images of each data set")
+    parser.add_argument(
+        "--output", metavar="DIR", type=Path,
+        help="write the table and the masks here; a second run goes on where the first ended",
+    )  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print the table; an interruption prints that of what was measured so far."""
+    from napari_segany.evaluation.boxes import BoxScoreFile, box_masks
+    from napari_segany.evaluation.mask_ap import PycocotoolsMissingError, check_pycocotools
+
+    try:
+        check_pycocotools()
+    except PycocotoolsMissingError as error:
+        raise ValueError(str(error)) from None
+    images = _images(args)
+
+    from napari_segany.engine.predictor import Predictor
+
+    predictor = Predictor(args.model, device=args.device)
+    asked = {"protocol": "boxes", "boxes": "detector" if args.boxes else "objects", **asked_of(predictor)}
+    results = MaskFiles(args.output)
+    scores: list[BoxScore] = []
+    try:
+        steps = partial(box_masks, images, predictor, results.write)
+        measure_images(steps, partial(BoxScoreFile, run=asked), args.output, scores)
+    finally:
+        if scores:
+            _report(args, scores, images, results.read)
+    check_measured(scores, len(images), args.data)
+    return 0
+
+
+class MaskFiles:
+    """The masks of each image, as COCO's results: in a folder, or in memory where there is none."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = None if folder is None else folder / MASKS_FOLDER
+        self._kept: dict[tuple[str, str], list[Annotation]] = {}
+
+    def write(self, image: BoxImage, masks: list[Annotation]) -> None:
+        """Keep the masks of an image."""
+        from napari_segany.formats.atomic import replacing
+
+        if self._folder is None:
+            self._kept[image.dataset, image.name] = masks
+            return
+        path = self._path(image)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps([{"image_id": image.name, **one} for one in masks]), encoding="utf-8")
+
+    def read(self, image: BoxImage) -> list[Annotation]:
+        """Return the masks of an image."""
+        from napari_segany.formats.json_fields import read_json_list
+
+        if self._folder is None:
+            return self._kept[image.dataset, image.name]
+        return read_json_list(self._path(image), "COCO result")
+
+    def _path(self, image: BoxImage) -> Path:
+        return Path(self._folder or "", image.dataset, f"{image.name}.json")
+
+
+def _images(args: argparse.Namespace) -> Sequence[BoxImage]:
+    from napari_segany.evaluation.boxes import CocoBoxes, LabelBoxes, read_detections
+    from napari_segany.evaluation.data import find_samples
+    from napari_segany.evaluation.objects import coco_images
+
+    count = args.images_per_dataset
+    if count is not None and count < 1:
+        raise ValueError(f"--images-per-dataset is {count}; it must be 1 or more")
+    found = None if args.boxes is None else read_detections(args.boxes)
+    images: Sequence[BoxImage]
+    if args.data.is_file():
+        if args.datasets:
+            raise ValueError("--datasets is for folders of data sets; a COCO or LVIS file is one data set")
+        all_of_file = coco_images(args.data, args.images)[0]
+        images = [CocoBoxes(one, None if found is None else found.get(one.name, [])) for one in all_of_file[:count]]
+    else:
+        if args.images is not None:
+            raise ValueError(f"--images is for a COCO or LVIS file, and {args.data} is none")
+        samples = find_samples(args.data, args.datasets, count)
+        images = [LabelBoxes(one, None if found is None else found.get(one.name, [])) for one in samples]
+    if found is not None and not any(image.name in found for image in images):
+        raise ValueError(f"{args.boxes} has no box of any of the {len(images)} images of {args.data}; see --boxes")
+    return images
+
+
+def _report(
+    args: argparse.Namespace,
+    scores: Sequence[BoxScore],
+    images: Sequence[BoxImage],
+    read: Callable[[BoxImage], list[Annotation]],
+) -> None:
+    measured = {(score.dataset, score.image) for score in scores}
+    done = [image for image in images if (image.dataset, image.name) in measured]
+    table = _table(
+        {name: [one for one in done if one.dataset == name] for name in sorted({i.dataset for i in done})}, read
+    )
+    print(table)
+    if args.output is not None:
+        (args.output / "summary.md").write_text(table + "\n", encoding="utf-8")
+        record_command(args, args.output, "Instance segmentation from boxes")
+
+
+def _table(sets: Mapping[str, Sequence[BoxImage]], read: Callable[[BoxImage], list[Annotation]]) -> str:
+    """Return a Markdown table with a line for each data set."""
+    from napari_segany.evaluation.mask_ap import NUMBERS, mask_ap
+
+    lines = [["data set", "images", "objects", "boxes", *NUMBERS], ["---", *["---:"] * (3 + len(NUMBERS))]]
+    for name, images in sets.items():
+        truths = {image.name: image.truth() for image in images}
+        results = {image.name: read(image) for image in images}
+        counts = [len(images), sum(len(one.annotations) for one in truths.values()), sum(map(len, results.values()))]
+        cells = [f"{value:.3f}" if value == value else "-" for value in mask_ap(truths, results).values()]
+        lines.append([name, *map(str, counts), *cells])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

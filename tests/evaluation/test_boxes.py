@@ -1,0 +1,114 @@
+"""Instance segmentation from boxes: mask AP worked out by hand, and what is asked."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from napari_segany.engine.progress import Progress, drain
+from napari_segany.evaluation import boxes as module
+from napari_segany.evaluation.boxes import BoxScoreFile, CocoBoxes, LabelBoxes, box_masks, read_detections
+from napari_segany.evaluation.data import find_samples
+from napari_segany.evaluation.mask_ap import Truth, mask_ap
+from napari_segany.evaluation.objects import coco_images
+from napari_segany.formats.record import MaskRecord
+
+pytest.importorskip("pycocotools")
+
+
+def result(mask, score, category=1):
+    return {"category_id": category, "score": score, "segmentation": MaskRecord.from_mask(mask).rle.to_dict()}
+
+
+def truth(*masks):
+    items = [
+        {"category_id": 1, "iscrowd": 0, "segmentation": MaskRecord.from_mask(one).rle.to_dict()}
+        | {"area": float(one.sum()), "bbox": [0, 0, 1, 1]}
+        for one in masks
+    ]
+    return Truth(masks[0].shape, tuple(items))
+
+
+def block(rows, cols):
+    mask = np.zeros((100, 200), bool)
+    mask[rows, cols] = True
+    return mask
+
+
+def test_mask_ap_by_hand():
+    small, large = block(slice(0, 10), slice(0, 10)), block(slice(0, 100), slice(100, 200))
+    seven_tenths = block(slice(0, 70), slice(100, 200))  # IoU 0.7 with the large one: found at 0.5 to 0.7 only
+    found = mask_ap({"a": truth(small, large)}, {"a": [result(small, 0.9), result(seven_tenths, 0.8)]})
+    # Up to IoU 0.7 both are found: AP 1. Above, only the first: 51 of 101 recalls have precision 1.
+    assert found["AP 0.5"] == pytest.approx(1)
+    assert found["AP 0.75"] == pytest.approx(51 / 101)
+    assert found["AP"] == pytest.approx((5 + 5 * 51 / 101) / 10)
+    assert (found["AP small"], found["AP large"]) == (pytest.approx(1), pytest.approx(0.5))
+    assert np.isnan(found["AP medium"])
+    # A better-scored mask of nothing halves the precision of all that follows.
+    wrong = block(slice(90, 99), slice(0, 9))
+    found = mask_ap({"a": truth(small)}, {"a": [result(wrong, 0.95), result(small, 0.9)]})
+    assert found["AP"] == pytest.approx(0.5)
+    assert mask_ap({"a": truth(small)}, {"a": []})["AP"] == 0
+    assert np.isnan(mask_ap({"a": Truth((9, 9), ())}, {"a": []})["AP"])
+
+
+def filled_boxes(predictor, image, detections):
+    """Answer a box with all of its pixels."""
+    yield Progress(0, 1, "Asking the boxes")
+    found = []
+    for one in detections:
+        mask = np.zeros(image.shape[:2], bool)
+        top, left, bottom, right = map(int, one.box)
+        mask[top:bottom, left:right] = True
+        found.append(module.BatchObject(MaskRecord.from_mask(mask, predicted_iou=0.5), one.class_id, one.score))
+    return found
+
+
+@pytest.fixture
+def kept(monkeypatch):
+    monkeypatch.setattr(module, "box_mask_steps", filled_boxes)
+    return {}
+
+
+def ap_of(images, kept, **more):
+    drain(box_masks(images, None, lambda image, masks: kept.update({image.name: masks}), **more))
+    return mask_ap({image.name: image.truth() for image in images}, kept)
+
+
+def test_the_boxes_of_labels_and_a_second_run(write_dataset, two_squares, tmp_path, kept):
+    images = [LabelBoxes(one) for one in find_samples(write_dataset("squares", {"a": two_squares}))]
+    with BoxScoreFile(tmp_path, {"protocol": "boxes"}) as file:
+        assert ap_of(images, kept, receive=file.write)["AP"] == pytest.approx(1)
+    assert [one["score"] for one in kept["a"]] == [0.5, 0.5]  # without a detector's, the mask's own
+    kept.clear()
+    with BoxScoreFile(tmp_path, {"protocol": "boxes"}) as file:
+        result = drain(box_masks(images, None, lambda *_: pytest.fail("asked again"), known=file.known))
+    assert result.scores[0].boxes == 2
+
+
+def test_a_coco_file_with_a_detectors_boxes(tmp_path, kept):
+    Image.fromarray(np.zeros((30, 40), np.uint8)).save(tmp_path / "a.png")
+    square = [[5, 5, 15, 5, 15, 15, 5, 15]]
+    annotations = [
+        {"id": n, "image_id": 3, "category_id": n, "segmentation": square, "bbox": [5, 5, 10, 10], "area": 100}
+        for n in (1, 2)
+    ]
+    annotations.append({**annotations[0], "id": 3, "iscrowd": 1, "bbox": [0, 0, 40, 30]})
+    values = {"images": [{"id": 3, "file_name": "a.png", "height": 30, "width": 40}], "annotations": annotations}
+    values["categories"] = [{"id": 1, "name": "one"}, {"id": 2, "name": "two"}]
+    path, boxes = tmp_path / "coco.json", tmp_path / "boxes.json"
+    path.write_text(json.dumps(values))
+    boxes.write_text(json.dumps([{"image_id": 3, "category_id": 1, "bbox": [5, 5, 10, 10], "score": 0.25}]))
+    (image,), _ = coco_images(path)
+    assert ap_of([CocoBoxes(image)], kept)["AP"] == pytest.approx(1)
+    assert len(kept["3"]) == 2  # a crowd is not asked
+    found = ap_of([CocoBoxes(image, read_detections(boxes)["3"])], kept)
+    assert found["AP"] == pytest.approx(0.5)  # nothing is there of the second category
+    assert kept["3"][0]["score"] == 0.25
+    boxes.write_text(json.dumps([{"image_id": 3, "category_id": 1, "score": 1}]))
+    with pytest.raises(ValueError, match=r"boxes\.json, box 1: 'bbox'"):
+        read_detections(boxes)
