@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 
 import numpy as np
@@ -112,3 +114,34 @@ def test_a_coco_file_with_a_detectors_boxes(tmp_path, kept):
     boxes.write_text(json.dumps([{"image_id": 3, "category_id": 1, "score": 1}]))
     with pytest.raises(ValueError, match=r"boxes\.json, box 1: 'bbox'"):
         read_detections(boxes)
+
+
+def test_the_numbers_are_those_of_cocos_own_summary():
+
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    rng = np.random.default_rng(2)
+    truths, results, images, annotations, answers = {}, {}, [], [], []
+    for number in (1, 2, 3):
+        corners = [tuple(rng.integers(0, 60, 2)) for _ in range(6)]
+        sides = [(8 + 4 * n, 9 * n + 6) for n in range(6)]
+        pairs = zip(corners, sides, strict=True)
+        masks = [block(slice(top, top + high), slice(left, left + wide)) for (top, left), (high, wide) in pairs]
+        truths[str(number)] = truth(*masks)
+        results[str(number)] = [result(np.roll(one, rng.integers(0, 5), 1), float(rng.random())) for one in masks]
+        images.append({"id": number, "height": 100, "width": 200})
+        annotations += [{**one, "image_id": number} for one in truths[str(number)].annotations]
+        answers += [{**one, "image_id": number} for one in results[str(number)]]
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = COCO()
+        numbered = [{**one, "id": number} for number, one in enumerate(annotations, 1)]
+        coco.dataset = {"images": images, "annotations": numbered, "categories": [{"id": 1, "name": "thing"}]}
+        coco.createIndex()
+        judge = COCOeval(coco, coco.loadRes(answers), "segm")
+        judge.evaluate()
+        judge.accumulate()
+        judge.summarize()
+    assert 0.2 < judge.stats[0] < 0.9
+    expected = np.where(judge.stats[:6] < 0, np.nan, judge.stats[:6])
+    np.testing.assert_allclose(list(mask_ap(truths, results).values()), expected)

@@ -21,7 +21,20 @@ from typing import Protocol, cast
 from napari_segany import __version__
 from napari_segany.cli.errors import INTERRUPTED_STATUS, USAGE_STATUS, USER_ERRORS, Parser, UsageError, one_line
 
-COMMANDS = ("demo", "segment", "replay", "propagate", "everything", "embed", "models", "train", "evaluate", "export")
+COMMANDS = (
+    "demo",
+    "segment",
+    "replay",
+    "propagate",
+    "everything",
+    "embed",
+    "models",
+    "train",
+    "evaluate",
+    "dataset",
+    "report",
+    "export",
+)
 """Modules of this package, in the order of the help; one that is not there is not offered."""
 
 _NEGATIVE_NUMBERS = re.compile(r"-[\d.][^\s]*,[^\s]*")

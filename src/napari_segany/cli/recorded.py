@@ -7,9 +7,8 @@ import json
 from pathlib import Path
 
 from napari_segany import __version__
+from napari_segany.evaluation.html_report import COMMAND_FILE
 from napari_segany.formats.atomic import replacing
-
-COMMAND_FILE = "command.json"
 
 
 def record_command(args: argparse.Namespace, folder: Path, title: str) -> None:

@@ -18,6 +18,9 @@ from napari_segany.formats.rle import RunLengths
 Annotation = dict[str, Any]
 """An annotation or a result as COCO's JSON has it, without its numbers."""
 
+MASKS_OF_AN_IMAGE = 100
+"""So many count in COCO; more where an image has more, as of cells."""
+
 NUMBERS = ("AP", "AP 0.5", "AP 0.75", "AP small", "AP medium", "AP large")
 """In the order of COCO's own summary."""
 
@@ -64,7 +67,8 @@ def mask_ap(truths: Mapping[str, Truth], results: Mapping[str, Sequence[Annotati
     truths : mapping of str to Truth
         The objects of all images that count.
     results : mapping of str to sequence of dict
-        The masks of these images: `category_id`, `score`, `segmentation` in run lengths.
+        The masks of these images: `category_id`, `score`, `segmentation` in run lengths. All of them count, also
+        where an image has more than the hundred that COCO looks at.
 
     Raises
     ------
@@ -87,11 +91,14 @@ def mask_ap(truths: Mapping[str, Truth], results: Mapping[str, Sequence[Annotati
         objects.createIndex()
         # pycocotools refuses to judge nothing: a mask without a pixel finds no object either.
         judge = COCOeval(objects, objects.loadRes(answers or [_nothing(objects.dataset)]), "segm")
+        judge.params.maxDets = [max(MASKS_OF_AN_IMAGE, *(len(found) for found in results.values()))]
         judge.evaluate()
         judge.accumulate()
-        judge.summarize()
+    precision = judge.eval["precision"][..., -1]  # (thresholds, recalls, categories, sizes), -1 where nothing is
+    parts = (precision[..., 0], precision[0, ..., 0], precision[5, ..., 0], *(precision[..., n] for n in (1, 2, 3)))
     return {
-        name: float(value) if value >= 0 else float("nan") for name, value in zip(NUMBERS, judge.stats, strict=False)
+        name: float(part[part >= 0].mean()) if (part >= 0).any() else float("nan")
+        for name, part in zip(NUMBERS, parts, strict=True)
     }
 
 

@@ -1,0 +1,28 @@
+"""`segany report`: all that was measured in a folder as one HTML page. Imports no torch."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+NAME = "report"
+HELP = "Collect what was measured (tables, plots and exact commands) in one HTML page."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("folder", metavar="DIR", type=Path, help="a folder with the --output of other commands")
+    parser.add_argument("-o", "--output", metavar="FILE", type=Path, default=Path("report.html"), help="the page")
+    parser.add_argument("--title", default="What was measured", help="over the page")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the page."""
+    from napari_segany.evaluation.html_report import find_results, to_html
+    from napari_segany.formats.atomic import replacing
+
+    results = find_results(args.folder)
+    with replacing(args.output) as temporary:
+        temporary.write_text(to_html(results, args.title), encoding="utf-8")
+    print(f"{len(results)} results are in {args.output}")
+    return 0
