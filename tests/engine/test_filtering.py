@@ -7,9 +7,11 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from napari_segany.engine.automatic_settings import AutomaticSettings
+from napari_segany.engine.box_suppression import suppress
 from napari_segany.engine.candidates import Candidate, RawCandidates, run_lengths_in_box
 from napari_segany.engine.crops import Crop
-from napari_segany.engine.filtering import chosen, clean_regions, passes, record_steps, suppress, touches_inner_edge
+from napari_segany.engine.filtering import chosen, passes, prepare_steps, record_steps, touches_inner_edge
+from napari_segany.engine.mask_regions import NO_REGION, smallest_regions, without_small_regions
 from napari_segany.engine.progress import drain
 from napari_segany.engine.upsampling import Upsampling
 from napari_segany.formats.rle import RunLengths
@@ -130,36 +132,45 @@ def test_small_holes_are_filled_and_small_islands_dropped():
     mask[10:12, 10:12] = False  # a hole of 4
     mask[15:20, 20:30] = expected[15:20, 20:30] = False  # a hole of 50
     mask[35, 50:53] = True  # an island of 3
-    cleaned = clean_regions(RunLengths.from_mask(mask), 10)
+    (cleaned,) = without_small_regions([RunLengths.from_mask(mask)], 10)
     np.testing.assert_array_equal(cleaned.decode(), expected)
-    whole = RunLengths.from_mask(expected)
-    assert clean_regions(whole, 10) is whole
+    assert [int(value[0]) for value in smallest_regions([RunLengths.from_mask(mask)])] == [4, 3]
+    assert [int(value[0]) for value in smallest_regions([cleaned])] == [50, NO_REGION]
 
 
 def test_of_small_islands_only_the_largest_stays():
     mask = np.zeros((20, 20), bool)
     mask[2, 2:4] = mask[10, 5:10] = mask[15, 1] = True
-    cleaned = clean_regions(RunLengths.from_mask(mask), 50)
+    (cleaned,) = without_small_regions([RunLengths.from_mask(mask)], 50)
     assert cleaned.bbox == (10, 5, 11, 10)
 
 
 @settings(deadline=None)
-@given(seed=st.integers(0, 10_000), share=st.sampled_from([0.05, 0.3, 0.6, 0.95]), least=st.integers(0, 60))
-def test_cleaning_in_a_window_is_cleaning_in_the_whole_image(seed, share, least):
+@given(seed=st.integers(0, 10_000), least=st.integers(0, 60))
+def test_regions_of_many_masks_are_those_of_each_pixel_by_pixel(seed, least):
     random = np.random.default_rng(seed)
-    mask = ndimage.zoom(random.random((6, 7)) < share, 4, order=0) ^ (random.random((24, 28)) < 0.02)
-    expected = mask.copy()
-    if mask.any():
-        corners = np.ones((3, 3))
-        for value in (False, True):
-            labels, count = ndimage.label(expected == value, corners)
-            areas = ndimage.sum_labels(np.ones(mask.shape), labels, range(1, count + 1))
+    shares = random.choice([0.0, 0.05, 0.3, 0.6, 0.95, 1.0], 4)
+    noise = random.choice([0.0, 0.02, 0.4], 4)
+    masks = [
+        ndimage.zoom(random.random((6, 7)) < share, 4, order=0) ^ (random.random((24, 28)) < flipped)
+        for share, flipped in zip(shares, noise, strict=True)
+    ]
+    masks = [RunLengths.from_mask(mask) for mask in masks]
+    holes, islands = smallest_regions(masks)
+    for mask, cleaned, hole, island in zip(masks, without_small_regions(masks, least), holes, islands, strict=True):
+        expected = mask.decode()
+        for value, smallest in ((False, hole), (True, island)):
+            labels, count = ndimage.label(mask.decode() == value, np.ones((3, 3)))
+            areas = np.bincount(labels.ravel())[1:]
+            alone = count == 0 or (value and count == 1)
+            assert smallest == (NO_REGION if alone else areas.min())
+            labels, count = ndimage.label(expected == value, np.ones((3, 3)))
+            areas = np.bincount(labels.ravel())[1:]
             small = [number + 1 for number in range(count) if areas[number] < least]
-            if value and len(small) == count:
+            if value and count and len(small) == count:
                 small.remove(1 + int(np.argmax(areas)))
             expected[np.isin(labels, small)] = not value
-    cleaned = clean_regions(RunLengths.from_mask(mask), least)
-    np.testing.assert_array_equal(cleaned.decode(), expected)
+        np.testing.assert_array_equal(cleaned.decode(), expected)
 
 
 @settings(deadline=None)
@@ -178,3 +189,44 @@ def test_masks_are_cleaned_and_written_once():
     first = drain(record_steps(found, EVERY.replaced(min_mask_region_area=5)))
     again = drain(record_steps(found, EVERY.replaced(min_mask_region_area=5, pred_iou_thresh=0.65)))
     assert again[0] is first[0]
+
+
+def holed(box, iou, hole=2):
+    """A rectangle with a square hole."""
+    upsampling = Upsampling(SHAPE, (256, 256), SHAPE)
+    logits = np.full(SHAPE, -9.0, np.float32)
+    logits[box[0] : box[2], box[1] : box[3]] = 9
+    logits[box[0] + 4 : box[0] + 4 + hole, box[1] + 4 : box[1] + 4 + hole] = -9
+    window = upsampling.window(logits, -1.0)
+    return Candidate(0, (float(box[0]), float(box[1])), iou, upsampling.statistics(window, 0.0, 1.0), window)
+
+
+def test_what_is_prepared_is_what_filtering_finds_by_itself():
+    allowed = np.ones(SHAPE, bool)
+    allowed[:, 20:] = False
+    items = (holed((5, 5, 25, 25), 0.7), holed((30, 5, 60, 25), 0.6, 8), holed((5, 30, 25, 50), 0.5))
+    upsampling = Upsampling(SHAPE, (256, 256), SHAPE)
+    made = [
+        RawCandidates(SHAPE, EVERY, WHOLE, (upsampling,), items, 0.0, RunLengths.from_mask(allowed)) for _ in range(2)
+    ]
+    drain(prepare_steps(made[0]))
+    for least in (0, 20, 1000, 20):
+        first, second = (drain(record_steps(one, EVERY.replaced(min_mask_region_area=least))) for one in made)
+        assert [record.to_dict() for record in first] == [record.to_dict() for record in second]
+        assert len(first) == 2  # nothing of the third is allowed
+    assert [record.area for record in first] == [30 * 15 - 8 * 8, 20 * 15]  # left alone before cleaned
+
+
+@pytest.mark.parametrize("count", [40, 700])
+@pytest.mark.parametrize("threshold", [0.0, 0.05, 0.5])
+def test_suppression_of_many_boxes_of_which_some_are_known_to_be_apart(count, threshold):
+    random = np.random.default_rng(count)
+    corners = random.integers(0, 300, (count, 2))
+    boxes = np.concatenate([corners, corners + random.integers(1, 40, (count, 2))], axis=1)
+    scores = random.random(count)
+    assert list(suppress(boxes, scores, threshold)) == naive(boxes.tolist(), scores, threshold)
+    settled = suppress(boxes[: count // 2], scores[: count // 2], threshold)
+    order = np.concatenate([settled, np.arange(count // 2, count)])
+    apart = np.arange(len(order)) < len(settled)
+    found = suppress(boxes[order], apart, threshold, apart=apart)
+    assert list(found) == naive(boxes[order].tolist(), apart.astype(float), threshold)

@@ -20,7 +20,7 @@ from napari_segany.engine.candidates import Candidate, RawCandidates
 from napari_segany.engine.crops import Crop, crops_of, points_of
 from napari_segany.engine.device import NotEnoughMemoryError, is_out_of_memory
 from napari_segany.engine.embedding import ImageEmbedding
-from napari_segany.engine.filtering import passes, record_steps
+from napari_segany.engine.filtering import passes, prepare_steps, record_steps
 from napari_segany.engine.image import checked_image, checked_limits, default_limits
 from napari_segany.engine.predictor import Predictor
 from napari_segany.engine.progress import Progress, Steps, drain, relabelled
@@ -143,12 +143,15 @@ class AutomaticMaskGenerator:
         contrast_limits: tuple[float, float] | None = None,
         region: ArrayLike | None = None,
         embedding: ImageEmbedding | None = None,
+        prepare: bool = True,
     ) -> Steps[RawCandidates]:
         """Ask all points and return every answer, to be filtered with `refilter`; otherwise as `run`.
 
         `embedding`, of the whole image with the same intensities, spares encoding it again; its crops are encoded.
+        `prepare` writes the masks at once, so that no later filtering has to.
         """
-        return (yield from self._asked(image, contrast_limits, region, embedding, discard=False))
+        asked = self._asked(image, contrast_limits, region, embedding, discard=False, prepare=prepare)
+        return (yield from asked)
 
     def _asked(
         self,
@@ -158,6 +161,7 @@ class AutomaticMaskGenerator:
         embedding: ImageEmbedding | None,
         *,
         discard: bool,
+        prepare: bool = False,
     ) -> Steps[RawCandidates]:
         pixels = checked_image(image)
         limits = default_limits(pixels) if contrast_limits is None else checked_limits(contrast_limits)
@@ -173,7 +177,11 @@ class AutomaticMaskGenerator:
         collected = _Collection(self, pixels, limits, crops, points, discard, embedding)
         for number in range(len(crops)):
             yield from collected.crop_steps(number)
-        return collected.candidates(None if allowed is None else RunLengths.from_mask(allowed))
+        candidates = collected.candidates(None if allowed is None else RunLengths.from_mask(allowed))
+        if prepare:
+            last = len(crops) - 1
+            yield from relabelled(prepare_steps(candidates), lambda inner: collected.progress(last, inner.note))
+        return candidates
 
     def _check(self, embedding: ImageEmbedding, image_shape: tuple[int, int], limits: tuple[float, float]) -> None:
         given = embedding.model_name, embedding.image_shape, embedding.contrast_limits
@@ -254,19 +262,20 @@ class _Collection:
         embedding = self.embedding if crop.layer == 0 else None
         if embedding is None:
             steps = self.predictor.encode_steps(part, contrast_limits=self.limits)
-            embedding = yield from relabelled(steps, lambda inner: self._progress(number, inner.note))
+            embedding = yield from relabelled(steps, lambda inner: self.progress(number, inner.note))
         self.upsamplings.append(Upsampling(embedding.logits_shape, embedding.input_shape, crop.shape))
         here = embedding.to(self.predictor.device)
         decoder = ImageDecoder(self.predictor.sam, ImageFeatures(here.features, here.high_resolution))
         for batch in _batches(points, self._batch_size(embedding)):
-            yield self._progress(number, "Asking the points")
+            yield self.progress(number, "Asking the points")
             logits, iou = _decoded(decoder, embedding, batch, self._least_iou(), self.multimask)
             for answer, scores, point in zip(logits, iou, batch, strict=True):
                 yield from self._collect(number, answer, scores, point)
                 self.done += 1
-        yield self._progress(number, "All points are asked")
+        yield self.progress(number, "All points are asked")
 
-    def _progress(self, number: int, note: str) -> AutomaticProgress:
+    def progress(self, number: int, note: str) -> AutomaticProgress:
+        """Return how far the work is."""
         of_crops = f", crop {number + 1} of {len(self.crops)}" if len(self.crops) > 1 else ""
         text = f"{note}{of_crops}, {self.passing} masks so far"
         return AutomaticProgress(self.done, self.total, text, number + 1, len(self.crops), self.passing)
@@ -291,7 +300,7 @@ class _Collection:
         position = (float(point[0]) + top, float(point[1]) + left)
         found = []
         for low, iou in zip(logits, scores, strict=True):
-            yield self._progress(number, "Measuring the masks")
+            yield self.progress(number, "Measuring the masks")
             window = upsampling.window(low, self.threshold - offset)
             statistics = upsampling.statistics(window, self.threshold, offset)
             found.append(Candidate(number, position, float(iou), statistics, window))

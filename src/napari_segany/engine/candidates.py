@@ -1,7 +1,8 @@
 """Every answer of the model to the points of an image, kept small: what filtering chooses from, again and again.
 
 No mask is held at the size of the image: a candidate is its scores, box and area, and the low-resolution logits
-around the object. Its run lengths are written when they are first asked for, and kept.
+around the object. Its run lengths are written when they are first asked for, and kept; so is how small the smallest
+of its holes and islands are, so that a limit on those is a comparison.
 """
 
 from __future__ import annotations
@@ -15,9 +16,17 @@ from numpy.typing import NDArray
 
 from napari_segany.engine.automatic_settings import AutomaticSettings
 from napari_segany.engine.crops import Box, Crop
+from napari_segany.engine.mask_regions import smallest_regions, without_small_regions
+from napari_segany.engine.progress import Progress, Steps
 from napari_segany.engine.upsampling import LogitWindow, MaskStatistics, Upsampling
 from napari_segany.formats.record import MaskRecord
 from napari_segany.formats.rle import RunLengths
+
+_LARGEST_BOX = 1 << 18  # pixels up to which a mask is written in advance
+_LONGEST_RUNS = 1 << 14  # bytes up to which what was written in advance is kept
+_MASKS_AT_A_TIME = 64
+
+_UNKNOWN = -1
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +86,7 @@ class RawCandidates:
     _run_lengths: dict[int, RunLengths] = field(default_factory=dict, repr=False)
     _cleaned: dict[int, tuple[int, RunLengths]] = field(default_factory=dict, repr=False)
     _records: dict[int, tuple[RunLengths, MaskRecord]] = field(default_factory=dict, repr=False)
+    _cleaned_records: dict[int, tuple[RunLengths, MaskRecord]] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         """Return the number of candidates."""
@@ -114,7 +124,8 @@ class RawCandidates:
         """Memory held by logits and run lengths, in bytes."""
         kept = {id(one): one for one in self._run_lengths.values()}
         kept |= {id(one): one for _, one in self._cleaned.values()}
-        kept |= {id(record.rle): record.rle for _, record in self._records.values()}
+        for records in (self._records, self._cleaned_records):
+            kept |= {id(record.rle): record.rle for _, record in records.values()}
         lengths = sum(one.counts.nbytes for one in kept.values())
         return lengths + sum(item.logits.values.nbytes for item in self.items)
 
@@ -130,18 +141,69 @@ class RawCandidates:
             self._run_lengths[index] = run_lengths_in_box(self.mask_in_box(index), box, self.image_shape)
         return self._run_lengths[index]
 
-    def cleaned(self, index: int, least_area: int, clean: Callable[[RunLengths, int], RunLengths]) -> RunLengths:
-        """Return one mask as `clean` leaves it, remembered for the last `least_area`: the slow part of filtering."""
-        known = self._cleaned.get(index)
-        if known is None or known[0] != least_area:
-            known = self._cleaned[index] = (least_area, clean(self.run_lengths(index), least_area))
-        return known[1]
+    def write_steps(self, indices: Sequence[int]) -> Steps[None]:
+        """Write the run lengths of some masks, unless they are there."""
+        missing = [index for index in indices if index not in self._run_lengths]
+        for done, index in enumerate(missing):
+            yield Progress(done, len(missing), f"Writing mask {done + 1} of {len(missing)}")
+            self.run_lengths(index)
+
+    def prepare_steps(self) -> Steps[list[int]]:
+        """Do in advance what filtering would do mask by mask, and return the numbers of the masks that are written.
+
+        Masks of many pixels or runs are left for the time when they are kept.
+        """
+        for index, box in enumerate(self.boxes.tolist()):
+            yield Progress(index, len(self), "Writing the masks")
+            if (box[2] - box[0]) * (box[3] - box[1]) > _LARGEST_BOX or index in self._run_lengths:
+                continue
+            if self.run_lengths(index).counts.nbytes > _LONGEST_RUNS:
+                del self._run_lengths[index]
+        written = sorted(self._run_lengths)
+        yield from self._measure_steps(written)
+        return written
+
+    def cleaned_steps(self, indices: Sequence[int], least_area: int) -> Steps[list[RunLengths]]:
+        """Return some masks without holes and islands of fewer pixels; a mask that has none is itself.
+
+        What was cleaned is kept for the last `least_area`, and how small its regions are for any.
+        """
+        yield from self.write_steps(indices)
+        yield from self._measure_steps(indices)
+        small = [bool(self._smallest[index].min() < least_area) for index in indices]
+        waiting = [
+            index
+            for index, has_small in zip(indices, small, strict=True)
+            if has_small and self._cleaned.get(index, (_UNKNOWN,))[0] != least_area
+        ]
+        for start in range(0, len(waiting), _MASKS_AT_A_TIME):
+            yield Progress(start, len(waiting), "Cleaning the masks")
+            part = waiting[start : start + _MASKS_AT_A_TIME]
+            cleaned = without_small_regions([self._run_lengths[index] for index in part], least_area)
+            self._cleaned.update({index: (least_area, mask) for index, mask in zip(part, cleaned, strict=True)})
+        return [
+            self._cleaned[index][1] if has_small else self._run_lengths[index]
+            for index, has_small in zip(indices, small, strict=True)
+        ]
+
+    @cached_property
+    def _smallest(self) -> NDArray[np.int64]:
+        """(N, 2) pixels of each mask's smallest hole and island, as far as they are known."""
+        return np.full((len(self), 2), _UNKNOWN)
+
+    def _measure_steps(self, indices: Sequence[int]) -> Steps[None]:
+        unknown = [index for index in indices if self._smallest[index, 0] == _UNKNOWN]
+        for start in range(0, len(unknown), _MASKS_AT_A_TIME):
+            yield Progress(start, len(unknown), "Measuring holes and islands")
+            part = unknown[start : start + _MASKS_AT_A_TIME]
+            self._smallest[part] = np.stack(smallest_regions([self._run_lengths[index] for index in part]), axis=1)
 
     def record(self, index: int, mask: RunLengths, make: Callable[[int, RunLengths], MaskRecord]) -> MaskRecord:
-        """Return what `make` makes of one mask, remembered while it is the same one."""
-        known = self._records.get(index)
+        """Return what `make` makes of one mask as it is, or as it was cleaned last, remembered for both."""
+        kept = self._records if mask is self._run_lengths.get(index) else self._cleaned_records
+        known = kept.get(index)
         if known is None or known[0] is not mask:
-            known = self._records[index] = (mask, make(index, mask))
+            known = kept[index] = (mask, make(index, mask))
         return known[1]
 
 

@@ -84,7 +84,9 @@ def edge_steps(
         Where the device has not enough memory.
     """
     generator = AutomaticMaskGenerator(predictor, edge_settings() if settings is None else settings)
-    candidates = yield from generator.candidate_steps(image, contrast_limits=contrast_limits, embedding=embedding)
+    candidates = yield from generator.candidate_steps(
+        image, contrast_limits=contrast_limits, embedding=embedding, prepare=False
+    )
     return (yield from relabelled(_drawn(candidates, thin=thin), lambda progress: progress))
 
 

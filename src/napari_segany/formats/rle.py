@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -145,7 +146,7 @@ class RunLengths:
         """Number of pixels of the object."""
         return int(self.counts[1::2].sum(dtype=np.int64))
 
-    @property
+    @cached_property
     def bbox(self) -> tuple[int, int, int, int]:
         """(row_min, col_min, row_max, col_max), half-open as in scikit-image; (0, 0, 0, 0) for an empty mask."""
         rows = self.size[0]
@@ -168,10 +169,12 @@ def _array(values: ArrayLike) -> NDArray[Any]:
 
 
 def _checked_size(size: Sequence[int]) -> tuple[int, int]:
-    values = _array(size)
-    if values.shape != (2,) or values.dtype.kind not in "ui" or (values.astype(np.int64) < 0).any():
-        raise ValueError(f"the size of run lengths is {size!r}; give two non-negative integers (H, W)")
-    rows, cols = (int(side) for side in values)
+    if not (type(size) is tuple and len(size) == 2 and type(size[0]) is type(size[1]) is int and min(size) >= 0):
+        values = _array(size)
+        if values.shape != (2,) or values.dtype.kind not in "ui" or (values.astype(np.int64) < 0).any():
+            raise ValueError(f"the size of run lengths is {size!r}; give two non-negative integers (H, W)")
+        size = tuple(values.tolist())
+    rows, cols = size
     if rows * cols > _LARGEST:
         raise ValueError(f"a mask of {rows} x {cols} pixels is too large for run lengths of 32 bits; cut it in tiles")
     return rows, cols
@@ -179,6 +182,8 @@ def _checked_size(size: Sequence[int]) -> tuple[int, int]:
 
 def _without_empty_runs(counts: NDArray[np.uint32]) -> NDArray[np.uint32]:
     """Merge the neighbours of runs of no pixels; the first run is the background, present even when empty."""
+    if len(counts) > 1 and counts[1:].all():
+        return counts
     kept = np.flatnonzero(counts)
     if len(kept) == 0:
         return np.zeros(0, np.uint32)
