@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
+import io
 
 import numpy as np
 import pytest
-from pycocotools import mask as coco_mask
+from napari._app_model import get_app_model
+from pycocotools.coco import COCO
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QFileDialog
 
-from napari_segany.formats.sa1b import read_sa1b, write_sa1b
 from napari_segany.widgets.everything_widget import EverythingWidget
+from napari_segany.widgets.kept_masks import MASKS_KEY
 from napari_segany.widgets.settings import Settings
 
 SHAPE = (96, 128)
@@ -172,22 +175,50 @@ def test_naparis_features_table_selects_the_objects_rightly(person):
     assert table.table.model().mapToSource(table.table.model().index(row, 0)).row() == person.editor.selection[0]
 
 
-def test_saved_and_opened_again(person, tmp_path):
+def test_an_object_is_deleted_and_the_rest_saved_as_coco_and_loaded_again(person, tmp_path, monkeypatch):
     person.run(4)
-    path = tmp_path / "discs.json"
-    write_sa1b(path, person.editor.records, file_name="discs.png", size=SHAPE)
-    masks = [found.record.mask for found in person.session.objects.values()]
-    for annotation, mask in zip(json.loads(path.read_text())["annotations"], masks, strict=True):
-        np.testing.assert_array_equal(coco_mask.decode(annotation["segmentation"]).astype(bool), mask)
-    before = {label: found.record.rle for label, found in person.session.objects.items()}
-    person.viewer.layers.remove(person.session.layer)
-    assert person.session.objects == {}
-    person.editor.open_records(read_sa1b(path).records)
-    person.qtbot.waitUntil(lambda: person.idle, timeout=20_000)
-    assert {label: found.record.rle for label, found in person.session.objects.items()} == before
+    layer = person.session.layer
     person.click((70, 100))
     person.key(Qt.Key_Delete)
-    person.qtbot.waitUntil(lambda: person.idle and person.session.layer.data[70, 100] == 0, timeout=20_000)
+    person.qtbot.waitUntil(lambda: person.idle and layer.data[70, 100] == 0, timeout=20_000)
+    before = person.session.objects
+    assert len(before) == 3
+    path = tmp_path / "discs.coco.json"
+    asked = []
+
+    def answered(self, parent, caption, directory, filter, options):
+        asked.append(filter)
+        return str(path), "napari-segany COCO instances (*.coco.json *.json)"
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", answered)
+    person.viewer.layers.selection = {layer}
+    execute = get_app_model().commands.execute_command
+    execute("napari.window.file.save_layers_dialog.selected").result()
+    assert len(asked) == 1
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = COCO(str(path))
+    annotations = {one["label"]: one for one in coco.loadAnns(coco.getAnnIds())}
+    assert set(annotations) == set(before)
+    for label, found in before.items():  # the cell is whole, the nucleus in it too
+        np.testing.assert_array_equal(coco.annToMask(annotations[label]) > 0, found.record.mask)
+
+    person.viewer.open(str(path), plugin="napari-segany")
+    back = person.viewer.layers[-1]
+    np.testing.assert_array_equal(back.data, layer.data)
+    for name in ("predicted_iou", "stability_score", "area"):
+        np.testing.assert_array_equal(back.features[name], layer.features[name])
+    kept = {one.label: one.record for one in back.metadata[MASKS_KEY].planes[()]}
+    assert {label: record.rle for label, record in kept.items()} == {
+        label: found.record.rle for label, found in before.items()
+    }
+
+    person.viewer.layers.remove(layer)  # and into the widget, to go on with them
+    assert person.session.objects == {}
+    person.editor.open_records([record for _, record in sorted(kept.items())])
+    person.qtbot.waitUntil(lambda: person.idle and len(person.session.objects) == 3, timeout=20_000)
+    person.click((20, 100))
+    person.key(Qt.Key_Delete)
+    person.qtbot.waitUntil(lambda: person.idle and person.session.layer.data[20, 100] == 0, timeout=20_000)
 
 
 def test_closed_while_it_runs(person):

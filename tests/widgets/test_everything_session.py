@@ -416,7 +416,46 @@ def test_regions_that_cannot_be_used_are_refused(flat, viewer):
     with pytest.raises(ValueError, match="no closed shape"):
         flat.run()
     viewer.layers.remove(shapes)
-    assert flat.region.kind == "image"
+    assert flat.where.region.kind == "image"
+
+
+def test_own_points_are_asked_in_place_of_the_grid(flat, viewer, discs, finder):
+    points = viewer.add_points([[60, 60], [60, 32], [140, 200], [-50, 0]], scale=(0.5, 0.5), translate=(0, 0))
+    flat.choose_points(points)
+    assert flat.estimate().points == 3, "one lies beside the image"
+    flat.run()
+    cell, nucleus, apart = (label_of(flat, discs, number) for number in (0, 1, 2))
+    assert sorted(flat.objects) == sorted([cell, nucleus, apart])
+    assert not flat.needs_run
+    calls = finder.calls
+    flat.change(pred_iou_thresh=0.9)  # filters what was asked
+    assert list(flat.objects) == [nucleus]
+    assert finder.calls == calls
+    points.add([[40, 200]])
+    assert flat.needs_run
+    assert flat.estimate().points == 4
+    flat.change(crop_n_layers=1, pred_iou_thresh=0.5)  # the crops have the grid
+    flat.run()
+    assert len(flat.objects) == 4
+    viewer.layers.remove(points)
+    assert flat.where.points is None
+    assert flat.estimate().points > 64
+    with pytest.raises(ValueError, match="choose a Points layer"):
+        flat.choose_points(flat.image)
+
+
+def test_own_points_of_a_stack_are_those_of_each_slice(session, viewer, image, discs):
+    session.choose_image(viewer.add_image(np.stack([image] * 3)))
+    session.choose_points(viewer.add_points([[0, 30, 30], [0, 30, 16], [2, 70, 100]]))
+    session.run(all_slices=True)
+    found = sorted((one.plane.index, one.record.area > 900) for one in session.objects.values())
+    assert found == [((0,), False), ((0,), True), ((2,), False)]
+    viewer.dims.set_current_step(0, 1)
+    with pytest.raises(ValueError, match="no point on the image here"):
+        session.run()
+    session.choose_points(viewer.add_points([[70, 100]]))  # of fewer dimensions: for every slice
+    session.run(all_slices=True)
+    assert len(session.objects) == 3
 
 
 def test_without_masks_it_says_which_thresholds_are_in_the_way(flat):

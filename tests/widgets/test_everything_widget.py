@@ -160,13 +160,30 @@ def test_a_region_from_a_layer(widget, viewer, qtbot):
     press(qtbot, widget.run_row.button)
     assert "No layer is chosen" in widget.status_label.text()
     shapes = viewer.add_shapes(np.array([[0, 0], [0, 32], [32, 32], [32, 0]]), shape_type="polygon")
-    assert widget.session.region.layer is shapes
+    assert widget.session.where.region.layer is shapes
     press(qtbot, widget.run_row.button)
     assert len(widget.session.objects) == 1
     widget.region_combo.setCurrentIndex(0)
     widget.region_combo.activated.emit(0)
     assert widget.region_layer.isHidden()
-    assert widget.session.region.kind == "image"
+    assert widget.session.where.region.kind == "image"
+
+
+def test_points_from_a_layer(widget, viewer, qtbot):
+    widget.points_combo.setCurrentIndex(1)
+    widget.points_combo.activated.emit(1)
+    assert "Add a Points layer" in widget.status_label.text()
+    press(qtbot, widget.run_row.button)
+    assert "No layer is chosen for the points" in widget.status_label.text()
+    points = viewer.add_points([[20, 20]])
+    assert widget.session.where.points is points
+    assert widget.run_row.estimate.text().startswith("1 points: ")
+    press(qtbot, widget.run_row.button)
+    assert len(widget.session.objects) == 1
+    widget.points_combo.setCurrentIndex(0)
+    widget.points_combo.activated.emit(0)
+    assert widget.points_layer.isHidden()
+    assert widget.session.where.points is None
 
 
 def test_slices_of_a_stack(open_widget, viewer, discs, qtbot):

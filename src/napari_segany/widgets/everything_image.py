@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,8 +14,10 @@ from numpy.typing import NDArray
 
 from napari_segany.engine.automatic_settings import AutomaticSettings
 from napari_segany.widgets.everything_asker import About, Estimate, EverythingAsker
-from napari_segany.widgets.everything_region import Region, planes_like, region_reader
+from napari_segany.widgets.everything_points import has_points, settings_by_plane
+from napari_segany.widgets.everything_region import planes_like, region_reader
 from napari_segany.widgets.everything_results import EverythingResults
+from napari_segany.widgets.everything_where import Where
 from napari_segany.widgets.everything_work import PlaneQuestion
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.layers import full_resolution, intensity_limits, read_plane, spatial_shape
@@ -60,18 +63,34 @@ class EverythingImage:
             return []
         return planes_like(self.plane, spatial_shape(self.image)) if all_slices else [self.plane]
 
-    def questions(self, asker: EverythingAsker, region: Region, *, all_slices: bool) -> list[PlaneQuestion]:
+    def questions(
+        self, asker: EverythingAsker, settings: AutomaticSettings, where: Where, *, all_slices: bool
+    ) -> list[PlaneQuestion]:
         """Return what a run asks.
 
         Raises
         ------
         ValueError
-            For a region that has nothing in it.
+            For a region that has nothing in it, or a layer without points where it is asked.
         """
         if self.plane is None:
             return []
-        reader = region_reader(self._viewer, self.image, self.plane, region)
-        return [self.question(asker, plane, reader) for plane in self.planes(all_slices=all_slices)]
+        reader = region_reader(self._viewer, self.image, self.plane, where.region)
+        planes = self.planes(all_slices=all_slices)
+        settings_of = settings_by_plane(self.image, where.points, settings)
+        if where.points is not None and not any(has_points(settings_of(plane)) for plane in planes):
+            raise ValueError(
+                f"The layer {where.points.name!r} has no point on the image here; add one or choose the regular grid."
+            )
+        questions = [self.question(asker, plane, reader) for plane in planes]
+        if where.points is None:
+            return questions
+        return [replace(question, settings=settings_of(question.plane)) for question in questions]
+
+    def asking(self, settings: AutomaticSettings, where: Where) -> AutomaticSettings:
+        """Return the settings with the points that would be asked of the shown plane."""
+        of_plane = settings_by_plane(self.image, where.points, settings)
+        return settings if self.plane is None else of_plane(self.plane)
 
     def question(
         self,
@@ -89,7 +108,7 @@ class EverythingImage:
             asker.prepare(self.about, self.question(asker, self.plane), settings)
 
     def estimate(
-        self, asker: EverythingAsker, settings: AutomaticSettings, region: Region, *, all_slices: bool
+        self, asker: EverythingAsker, settings: AutomaticSettings, where: Where, *, all_slices: bool
     ) -> Estimate | None:
         """Return what a run takes; None without a plane, or with a region that has nothing in it."""
         from napari_segany.engine.automatic_estimate import count_questions
@@ -98,10 +117,11 @@ class EverythingImage:
         if self.plane is None:
             return None
         try:
-            allowed = region_reader(self._viewer, self.image, self.plane, region)(self.plane)
+            allowed = region_reader(self._viewer, self.image, self.plane, where.region)(self.plane)
         except ValueError:
             return None
-        of_one = count_questions(self.plane.shape_in(spatial_shape(self.image)), settings, allowed)
+        shape = self.plane.shape_in(spatial_shape(self.image))
+        of_one = count_questions(shape, self.asking(settings, where), allowed)
         encoded = sum(asker.embedding(self.about, plane) is not None for plane in planes)
         speed = asker.speed
         seconds = None if speed is None else len(planes) * speed.seconds(of_one) - encoded * speed.encode_s

@@ -140,20 +140,27 @@ def _view_corners(viewer: ViewerModel, image: Image) -> Floats:
 def _outlines(shapes: Shapes, image: Image, plane: Plane) -> Iterator[tuple[tuple[int, ...] | None, Floats]]:
     """Yield the closed shapes, of the selected ones if there are any, as polygons in pixels of the plane."""
     selected = sorted(shapes.selected_data) or range(len(shapes.data))
-    to_image = np.linalg.inv(image_to_layer(image, shapes))
     for number in selected:
         kind = str(shapes.shape_type[number])
         if kind not in _CLOSED:
             continue
         corners = np.asarray(shapes.data[number], dtype=float)
-        corners = _ellipse(corners) if kind == "ellipse" else corners
-        found = corners @ to_image[:-1, :-1].T + to_image[:-1, -1]
-        missing = image.ndim - found.shape[1]
-        # A layer of fewer dimensions is aligned on the last axes and lies on every slice of the others.
-        data = np.pad(found, [(0, 0), (max(missing, 0), 0)])[:, max(-missing, 0) :]
-        everywhere = missing > 0 and all(axis < missing for axis in plane.hidden)
-        index = None if everywhere else tuple(int(np.round(data[:, axis].mean())) for axis in plane.hidden)
+        data, everywhere = positions_in_image(image, shapes, _ellipse(corners) if kind == "ellipse" else corners)
+        index = None if everywhere(plane) else tuple(int(np.round(data[:, axis].mean())) for axis in plane.hidden)
         yield index, plane.to_plane(data)
+
+
+def positions_in_image(image: Image, layer: Layer, positions: Floats) -> tuple[Floats, Callable[[Plane], bool]]:
+    """Return positions in a layer, (N, ndim), as data positions of the image, and whether they count for all planes.
+
+    A layer of fewer dimensions is aligned on the last axes and lies on every slice of the others. Whether those are
+    the hidden axes is asked of a plane.
+    """
+    to_image = np.linalg.inv(image_to_layer(image, layer))
+    found = positions.reshape(-1, layer.ndim) @ to_image[:-1, :-1].T + to_image[:-1, -1]
+    missing = image.ndim - found.shape[1]
+    data = np.pad(found, [(0, 0), (max(missing, 0), 0)])[:, max(-missing, 0) :]
+    return data, lambda plane: missing > 0 and all(axis < missing for axis in plane.hidden)
 
 
 def _ellipse(corners: Floats) -> Floats:

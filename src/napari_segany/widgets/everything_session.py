@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, cast
 
 from napari.components import ViewerModel
-from napari.layers import Image, Labels, Layer
+from napari.layers import Image, Labels, Layer, Points
 from psygnal import Signal
 
 from napari_segany.engine.automatic_presets import default_preset, preset
@@ -32,9 +32,9 @@ from napari_segany.widgets.everything_image import EverythingImage
 from napari_segany.widgets.everything_keys import bind_keys, release_keys
 from napari_segany.widgets.everything_layers import EverythingLayer
 from napari_segany.widgets.everything_objects import PlaneObjects
-from napari_segany.widgets.everything_region import WHOLE_IMAGE, Region, region_of
 from napari_segany.widgets.everything_results import EverythingResults
 from napari_segany.widgets.everything_table import FoundObject
+from napari_segany.widgets.everything_where import Where
 from napari_segany.widgets.everything_work import PlaneAnswer
 from napari_segany.widgets.geometry import NoPlaneError, Plane
 from napari_segany.widgets.layers import shown_plane, unwrap
@@ -68,8 +68,8 @@ class EverythingSession:
         What is asked, and what is kept; `change` and `choose_preset` set them.
     painting : str
         Which object shows where several overlap.
-    region : Region
-        Which part of the image is wanted.
+    where : Where
+        Which part of the image is wanted, and at which points it is asked.
     editor : EverythingEditor
         Selects objects, and deletes, merges and picks those.
     status : str
@@ -98,7 +98,7 @@ class EverythingSession:
         self.image: Image | None = None
         self.settings: AutomaticSettings = default_preset(model).settings
         self.painting: PaintingRule = "smaller"
-        self.region: Region = WHOLE_IMAGE
+        self.where = Where()
         self.status = ""
         self.editor = EverythingEditor(self._say)
         self._cache_bytes = cache_bytes
@@ -110,6 +110,7 @@ class EverythingSession:
         self._asker.state_changed.connect(self._work_moved)
         self._asker.answered.connect(self._answered)
         self._asker.speed_changed.connect(self._look_again)
+        self.where.changed.connect(self._look_again)
         self._say_idle()
 
     @property
@@ -178,15 +179,12 @@ class EverythingSession:
         self._set(self.settings.replaced(**changes))
 
     def choose_region(self, choice: str | Layer) -> None:
-        """Look in the whole "image", the present "view", the closed shapes of a Shapes layer, or a Labels layer.
+        """Look in the whole "image", the present "view", a Shapes layer's closed shapes, or a Labels layer."""
+        self.where.choose_region(choice)
 
-        Raises
-        ------
-        ValueError
-            For anything else.
-        """
-        self.region = region_of(unwrap(choice))
-        self.estimate_changed.emit()
+    def choose_points(self, layer: Points | None) -> None:
+        """Ask the points of a Points layer in place of the grid of the whole image; None for the grid again."""
+        self.where.choose_points(layer)
 
     def choose_painting(self, rule: str) -> None:
         """Show the "smaller", the "larger" or the "better" of overlapping objects, or only "separate" ones."""
@@ -212,7 +210,7 @@ class EverythingSession:
     def needs_run(self) -> bool:
         """Whether the settings ask the model something else than it was asked."""
         asked = None if self._desk is None else self._desk.results.asked
-        return asked is None or not self.settings.asks_as(asked)
+        return self._desk is None or asked is None or not self._desk.asking(self.settings, self.where).asks_as(asked)
 
     @property
     def slices(self) -> int:
@@ -222,7 +220,7 @@ class EverythingSession:
     def estimate(self, *, all_slices: bool = False) -> Estimate | None:
         """Return what a run takes; None without a plane or a region. `prepare` measures the speed."""
         desk = self._desk
-        return None if desk is None else desk.estimate(self._asker, self.settings, self.region, all_slices=all_slices)
+        return None if desk is None else desk.estimate(self._asker, self.settings, self.where, all_slices=all_slices)
 
     def prepare(self) -> None:
         """Load the model, make the embedding of the shown plane and time the mask decoder, in the background."""
@@ -235,12 +233,12 @@ class EverythingSession:
         Raises
         ------
         ValueError
-            If there is no plane to work on, or the region has nothing in it.
+            If there is no plane to work on, or the region or the layer of points has nothing in it.
         """
         desk = self._desk
         if desk is None or desk.plane is None:
             raise ValueError(self.status)
-        questions = desk.questions(self._asker, self.region, all_slices=all_slices)
+        questions = desk.questions(self._asker, self.settings, self.where, all_slices=all_slices)
         self.editor.select(())
         self._asker.run(desk.about, questions, self.settings, self._run_ended)
 
@@ -271,6 +269,7 @@ class EverythingSession:
         """
         self._runner.close()
         self._viewer_links.clear()
+        self.where.close()
         self._leave_image(keep_layers=keep_layers)
         self._asker.cache.clear()
 
@@ -296,8 +295,7 @@ class EverythingSession:
 
     def _layer_removed(self, event: Any) -> None:
         layer = event.value
-        if self.region.layer is not None and layer is self.region.layer:
-            self.choose_region("image")
+        self.where.forget(layer)
         if self._desk is None or self.image is None:
             return
         if layer is self.image:
@@ -359,7 +357,7 @@ class EverythingSession:
     def _run_ended(self, asked: int) -> None:
         self.estimate_changed.emit()
         if asked == 0:
-            self._say("The region leaves out every point of all slices; choose a larger one or more points per side.")
+            self._say("No point is left to ask on any slice; choose a larger region or more points.")
             return
         self._say_found()
         if self._desk is not None:

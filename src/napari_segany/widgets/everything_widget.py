@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Image, Labels, Layer, Shapes
+from napari.layers import Image, Labels, Layer, Points, Shapes
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import (
     QComboBox,
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from napari_segany.widgets.embedder import LoadPredictor
     from napari_segany.widgets.progress_runner import Runner
 
+_POINTS = {"grid": "Regular grid", "layer": "Points layer"}
 _REGIONS = {"image": "Whole image", "view": "Current view", "layer": "Shapes or mask layer"}
 
 
@@ -107,6 +108,13 @@ class EverythingWidget(QWidget):
         self.region_combo = _combo(_REGIONS, "Points outside are not asked, and pixels outside are not labelled")
         self.region_layer = LayerCombo(viewer, _offers_region, "no Shapes or Labels layer")
         self.region_layer.setToolTip("Closed shapes (the selected ones, if any), or the objects of a mask")
+        self.points_combo = _combo(
+            _POINTS,
+            "Where the model is asked: at a regular grid, or at your own points, such as those of a spot detector. "
+            "Crops keep the regular grid. The model must be asked again. <i>point_grids</i>",
+        )
+        self.points_layer = LayerCombo(viewer, _offers_points, "no Points layer")
+        self.points_layer.setToolTip("<qt>Its points on the image are asked; of a stack, on each slice its own</qt>")
         self.preset_combo = _combo({one.name: one.title for one in PRESETS}, "Settings for a kind of image")
         self.preset_combo.setPlaceholderText("Own settings")
         self.preset_note = _words()
@@ -130,6 +138,8 @@ class EverythingWidget(QWidget):
             ("Device", self.device_combo),
             ("Region", self.region_combo),
             ("", self.region_layer),
+            ("Points", self.points_combo),
+            ("", self.points_layer),
             ("Preset", self.preset_combo),
         ):
             form.addRow(title, field)
@@ -175,6 +185,8 @@ class EverythingWidget(QWidget):
         self.device_combo.textActivated.connect(self._choose_device)
         self.region_combo.activated.connect(lambda _: self._choose_region())
         self.region_layer.chosen.connect(lambda _: self._choose_region())
+        self.points_combo.activated.connect(lambda _: self._choose_points())
+        self.points_layer.chosen.connect(lambda _: self._choose_points())
         self.preset_combo.activated.connect(lambda _: session.choose_preset(self.preset_combo.currentData()))
         self.painting_combo.activated.connect(lambda _: session.choose_painting(self.painting_combo.currentData()))
         self.form.changed.connect(self._change)
@@ -220,6 +232,14 @@ class EverythingWidget(QWidget):
             )
         self._show_region()
 
+    def _choose_points(self) -> None:
+        wanted = self.points_combo.currentData() == "layer"
+        layer = self.points_layer.layer() if wanted else None
+        self.session.choose_points(layer)
+        if wanted and layer is None:
+            self.status_label.setText("Add a Points layer and click on the objects; then choose it here.")
+        self._show_region()
+
     def _change(self, name: str, value: object) -> None:
         try:
             self.session.change(**{name: value})
@@ -229,8 +249,11 @@ class EverythingWidget(QWidget):
 
     def _run(self, all_slices: bool) -> None:
         try:
-            if self.region_combo.currentData() == "layer" and self.session.region.layer is None:
+            where = self.session.where
+            if self.region_combo.currentData() == "layer" and where.region.layer is None:
                 raise ValueError("No layer is chosen for the region: draw one, or choose the whole image.")
+            if self.points_combo.currentData() == "layer" and where.points is None:
+                raise ValueError("No layer is chosen for the points: add one, or choose the regular grid.")
             self.session.run(all_slices=all_slices)
         except ValueError as error:
             self.status_label.setText(str(error))
@@ -276,6 +299,7 @@ class EverythingWidget(QWidget):
 
     def _show_region(self) -> None:
         self.region_layer.setVisible(self.region_combo.currentData() == "layer")
+        self.points_layer.setVisible(self.points_combo.currentData() == "layer")
 
     def _show_state(self, state: Any = None) -> None:
         session = self.session
@@ -307,6 +331,7 @@ class EverythingWidget(QWidget):
         self._closed = True
         self.image_combo.release()
         self.region_layer.release()
+        self.points_layer.release()
         self.session.close()
 
 
@@ -317,6 +342,10 @@ def _is_image(layer: Layer) -> bool:
 def _offers_region(layer: Layer) -> bool:
     ours = PREVIEW_KEY in layer.metadata or layer.name == EVERYTHING_NAME
     return isinstance(layer, Shapes | Labels) and not ours
+
+
+def _offers_points(layer: Layer) -> bool:
+    return isinstance(layer, Points)
 
 
 def _combo(items: dict[str, str], tip: str) -> QComboBox:

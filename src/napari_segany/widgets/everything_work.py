@@ -42,12 +42,15 @@ class PlaneQuestion:
         Returns (H, W) bool, or None for all of it; called in the background.
     embedding : ImageEmbedding or None
         The embedding of the whole plane, if it is there.
+    settings : AutomaticSettings or None
+        What is asked of this plane alone, where planes are asked different points.
     """
 
     plane: Plane
     read: Callable[[], ArrayLike]
     read_region: Callable[[Plane], NDArray[np.bool_] | None]
     embedding: ImageEmbedding | None = None
+    settings: AutomaticSettings | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,11 +132,11 @@ def ask_steps(
     predictor : Predictor
         The model.
     questions : sequence of PlaneQuestion
-        The planes. Of several, those that the region leaves out are passed over.
+        The planes. Of several, those without points to ask are passed over.
     limits : (float, float), optional
         Intensities that become black and white, the same for all planes.
     settings : AutomaticSettings
-        What is asked.
+        What is asked, of planes that have no own settings.
     clock : callable
         Returns the time in seconds.
 
@@ -145,16 +148,17 @@ def ask_steps(
     from napari_segany.engine.automatic import AutomaticMaskGenerator
     from napari_segany.engine.automatic_estimate import count_questions
 
-    generator = AutomaticMaskGenerator(predictor, settings)
     before, asked = 0, 0
     for number, question in enumerate(questions):
         label = _Label(number, len(questions), before)
         yield label(Progress(0, 0, "Reading the image"))
         image, region = np.asarray(question.read()), question.read_region(question.plane)
-        if len(questions) > 1 and region is not None:
+        of_plane = question.settings or settings
+        if len(questions) > 1 and (region is not None or question.settings is not None):
             shape = (image.shape[0], image.shape[1])
-            if count_questions(shape, settings, region).points == 0:
+            if count_questions(shape, of_plane, region).points == 0:
                 continue
+        generator = AutomaticMaskGenerator(predictor, of_plane)
         encoding = _encoded(predictor, image, question, limits, clock)
         embedding, encode_s = yield from relabelled(encoding, label)
         asking = generator.candidate_steps(
