@@ -177,7 +177,7 @@ def test_points_from_a_layer(widget, viewer, qtbot):
     assert "No layer is chosen for the points" in widget.status_label.text()
     points = viewer.add_points([[20, 20]])
     assert widget.session.where.points is points
-    assert widget.run_row.estimate.text().startswith("1 points: ")
+    assert widget.run_row.estimate.text().startswith("1 point: ")
     press(qtbot, widget.run_row.button)
     assert len(widget.session.objects) == 1
     widget.points_combo.setCurrentIndex(0)

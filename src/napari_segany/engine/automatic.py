@@ -302,7 +302,8 @@ class _Collection:
         for low, iou in zip(logits, scores, strict=True):
             yield self.progress(number, "Measuring the masks")
             window = upsampling.window(low, self.threshold - offset)
-            statistics = upsampling.statistics(window, self.threshold, offset)
+            parts = upsampling.statistics_steps(window, self.threshold, offset)
+            statistics = yield from relabelled(parts, lambda _: self.progress(number, "Measuring the masks"))
             found.append(Candidate(number, position, float(iou), statistics, window))
         good = passes(self._of(tuple(found)), self.settings)
         self.passing += int(np.count_nonzero(good))

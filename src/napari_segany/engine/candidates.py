@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from napari_segany.engine.automatic_settings import AutomaticSettings
 from napari_segany.engine.crops import Box, Crop
 from napari_segany.engine.mask_regions import smallest_regions, without_small_regions
-from napari_segany.engine.progress import Progress, Steps
+from napari_segany.engine.progress import Progress, Steps, drain, relabelled
 from napari_segany.engine.upsampling import LogitWindow, MaskStatistics, Upsampling
 from napari_segany.formats.record import MaskRecord
 from napari_segany.formats.rle import RunLengths
@@ -25,6 +25,7 @@ from napari_segany.formats.rle import RunLengths
 _LARGEST_BOX = 1 << 18  # pixels up to which a mask is written in advance
 _LONGEST_RUNS = 1 << 14  # bytes up to which what was written in advance is kept
 _MASKS_AT_A_TIME = 64
+_PIXELS_AT_A_TIME = 1 << 21
 
 _UNKNOWN = -1
 
@@ -129,24 +130,18 @@ class RawCandidates:
         lengths = sum(one.counts.nbytes for one in kept.values())
         return lengths + sum(item.logits.values.nbytes for item in self.items)
 
-    def mask_in_box(self, index: int) -> NDArray[np.bool_]:
-        """Return one mask within its own box."""
-        item = self.items[index]
-        return self.upsamplings[item.crop].mask(item.logits, self.mask_threshold, item.statistics.box)
-
     def run_lengths(self, index: int) -> RunLengths:
         """Return one mask as run lengths of the size of the image."""
-        if index not in self._run_lengths:
-            box = _as_box(self.boxes[index])
-            self._run_lengths[index] = run_lengths_in_box(self.mask_in_box(index), box, self.image_shape)
+        drain(self._writing(index, Progress(0, 0)))
         return self._run_lengths[index]
 
     def write_steps(self, indices: Sequence[int]) -> Steps[None]:
         """Write the run lengths of some masks, unless they are there."""
         missing = [index for index in indices if index not in self._run_lengths]
         for done, index in enumerate(missing):
-            yield Progress(done, len(missing), f"Writing mask {done + 1} of {len(missing)}")
-            self.run_lengths(index)
+            progress = Progress(done, len(missing), f"Writing mask {done + 1} of {len(missing)}")
+            yield progress
+            yield from self._writing(index, progress)
 
     def prepare_steps(self) -> Steps[list[int]]:
         """Do in advance what filtering would do mask by mask, and return the numbers of the masks that are written.
@@ -157,7 +152,8 @@ class RawCandidates:
             yield Progress(index, len(self), "Writing the masks")
             if (box[2] - box[0]) * (box[3] - box[1]) > _LARGEST_BOX or index in self._run_lengths:
                 continue
-            if self.run_lengths(index).counts.nbytes > _LONGEST_RUNS:
+            yield from self._writing(index, Progress(index, len(self), "Writing the masks"))
+            if self._run_lengths[index].counts.nbytes > _LONGEST_RUNS:
                 del self._run_lengths[index]
         written = sorted(self._run_lengths)
         yield from self._measure_steps(written)
@@ -185,6 +181,15 @@ class RawCandidates:
             self._cleaned[index][1] if has_small else self._run_lengths[index]
             for index, has_small in zip(indices, small, strict=True)
         ]
+
+    def _writing(self, index: int, progress: Progress) -> Steps[None]:
+        """Write one mask, unless it is there; yields within large ones."""
+        if index not in self._run_lengths:
+            item = self.items[index]
+            parts = self.upsamplings[item.crop].mask_steps(item.logits, self.mask_threshold, item.statistics.box)
+            mask = yield from relabelled(parts, lambda _: progress)
+            steps = _run_length_steps(mask, _as_box(self.boxes[index]), self.image_shape, progress)
+            self._run_lengths[index] = yield from steps
 
     @cached_property
     def _smallest(self) -> NDArray[np.int64]:
@@ -221,13 +226,26 @@ def run_lengths_in_box(mask: NDArray[np.bool_], box: Box, image_shape: tuple[int
     image_shape : (int, int)
         (H, W).
     """
+    return drain(_run_length_steps(mask, box, image_shape, Progress(0, 0)))
+
+
+def _run_length_steps(
+    mask: NDArray[np.bool_], box: Box, image_shape: tuple[int, int], progress: Progress
+) -> Steps[RunLengths]:
+    """Do the work of `run_lengths_in_box`, some columns at a time."""
     height, width = image_shape
-    columns = np.zeros((mask.shape[1], mask.shape[0] + 2), np.int8)
-    columns[:, 1:-1] = mask.T
-    col, row = np.nonzero(np.diff(columns, axis=1))
-    # A run that ends where the next column begins leaves a run of no pixels, which RunLengths removes.
-    edges = (col + box[1]) * height + box[0] + row
-    return RunLengths(np.diff(np.concatenate([[0], edges, [height * width]])), image_shape)
+    edges = [np.zeros(1, np.int64)]
+    at_a_time = max(1, _PIXELS_AT_A_TIME // max(1, mask.shape[0]))
+    for start in range(0, mask.shape[1], at_a_time):
+        part = mask[:, start : start + at_a_time].T
+        columns = np.zeros((part.shape[0], part.shape[1] + 2), bool)
+        columns[:, 1:-1] = part
+        col, row = np.nonzero(columns[:, 1:] != columns[:, :-1])
+        # A run that ends where the next column begins leaves a run of no pixels, which RunLengths removes.
+        edges.append((col + start + box[1]) * height + box[0] + row)
+        if start + at_a_time < mask.shape[1]:
+            yield progress
+    return RunLengths(np.diff(np.concatenate([*edges, [height * width]])), image_shape)
 
 
 def _array(boxes: Sequence[Box], columns: int) -> NDArray[np.int64]:

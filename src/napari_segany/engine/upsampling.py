@@ -8,8 +8,9 @@ upsampling, in time and memory of the outline instead of the image.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ _STRIDE = 4  # pixels of the model input along the side of a logit
 Box = tuple[int, int, int, int]
 Float = NDArray[np.float32]
 Index = NDArray[np.int64]
+Result = TypeVar("Result")
+Parts = Generator[None, None, Result]
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,6 +164,10 @@ class Upsampling:
 
     def statistics(self, window: LogitWindow, threshold: float, offset: float) -> MaskStatistics:
         """Count pixels above the threshold and `offset` around it, and find the box, exactly."""
+        return _result(self.statistics_steps(window, threshold, offset))
+
+    def statistics_steps(self, window: LogitWindow, threshold: float, offset: float) -> Parts[MaskStatistics]:
+        """Do the same and yield after every part of it: a mask of noise in a large image takes long."""
         low, blocks = window.values, self._blocks(window)
         low_of = self._extreme(low, blocks, np.minimum, window.origin)
         high_of = self._extreme(low, blocks, np.maximum, window.origin)
@@ -177,10 +184,15 @@ class Upsampling:
             mask = (pixels > threshold) & valid
             area += int(np.count_nonzero(mask))
             box = self._widened(box, rows, cols, mask)
+            yield
         return MaskStatistics(area, inner, outer, (0, 0, 0, 0) if area == 0 else box)
 
     def mask(self, window: LogitWindow, threshold: float, box: Box) -> NDArray[np.bool_]:
         """Return the part of the mask within a box (row_min, col_min, row_max, col_max) that encloses the mask."""
+        return _result(self.mask_steps(window, threshold, box))
+
+    def mask_steps(self, window: LogitWindow, threshold: float, box: Box) -> Parts[NDArray[np.bool_]]:
+        """Do the same and yield after every part of it."""
         low, blocks = window.values, self._blocks(window)
         inside = self._extreme(low, blocks, np.minimum, window.origin) > threshold
         mixed = ~inside & (self._extreme(low, blocks, np.maximum, window.origin) > threshold)
@@ -190,6 +202,7 @@ class Upsampling:
         for rows, cols, pixels in self._evaluated(low, window.origin, blocks, mixed):
             positions = (self._rows.pixels[rows] - top)[:, :, None], (self._cols.pixels[cols] - left)[:, None, :]
             mask[positions] = pixels > threshold
+            yield
         return mask[box[0] - top : box[2] - top, box[1] - left : box[3] - left]
 
     def pixels(self, window: LogitWindow) -> tuple[Float, Box]:
@@ -265,6 +278,16 @@ class Upsampling:
             nine = low[lines[:, :, None], columns[:, None, :]]  # (M, 3, 3)
             down = self._rows.weights[rows] @ nine  # (M, P, 3)
             yield rows, cols, down @ self._cols.weights[cols].transpose(0, 2, 1)
+
+
+def _result(parts: Parts[Result]) -> Result:
+    """Do all parts of some work."""
+    while True:
+        try:
+            next(parts)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
 
 
 def _bilinear(source: int, target: int) -> tuple[Index, Index, NDArray[np.float64]]:

@@ -9,7 +9,7 @@ from napari_segany.engine.progress import Progress
 from napari_segany.widgets.batch_words import counted
 from napari_segany.widgets.batch_work import BatchStep
 from napari_segany.widgets.everything_asker import WorkState
-from napari_segany.widgets.everything_clock import duration
+from napari_segany.widgets.everything_clock import about
 
 _THOUSANDTHS = 1000
 
@@ -56,7 +56,7 @@ class BatchRunRow(QWidget):
         self.images_bar.setFormat(f"{progress.done:,} of {counted(progress.total, 'image')}" if counts else "")
         self.stage_bar.setVisible(counts)
         _fill(self.stage_bar, stage)
-        left = "" if seconds_left is None else f" About {duration(seconds_left)} left."
+        left = "" if seconds_left is None else f" {about(seconds_left).capitalize()} left."
         self.note.setText(f"{progress.note}.{left}")
 
 

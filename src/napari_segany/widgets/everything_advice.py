@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from napari_segany.widgets.everything_results import EverythingResults
 
+RUNNING = "Running. Cancel stops it at once; slices that are finished stay."
+
 
 def idle_text(has_image: bool, has_objects: bool, needs_run: bool) -> str:
     """Return what to do next while nothing runs."""

@@ -45,3 +45,8 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min"
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+def about(seconds: float) -> str:
+    """Return a duration that was estimated: "about 5 s", "less than a second"."""
+    return duration(seconds) if seconds < 1 else f"about {duration(seconds)}"

@@ -6,7 +6,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_segany.widgets.everything_asker import Estimate, WorkState
-from napari_segany.widgets.everything_clock import duration
+from napari_segany.widgets.everything_clock import about
 
 
 class RunRow(QWidget):
@@ -59,7 +59,7 @@ class RunRow(QWidget):
         # Totals in bytes would overflow Qt's 32 bits: show thousandths. A range of 0 to 0 is its "busy".
         self.bar.setRange(0, 1000 if progress.total or not self._working else 0)
         self.bar.setValue(round(1000 * progress.done / progress.total) if self._working and progress.total else 0)
-        left = "" if state.seconds_left is None else f" About {duration(state.seconds_left)} left."
+        left = "" if state.seconds_left is None else f" {about(state.seconds_left).capitalize()} left."
         self.note.setText(f"{progress.note}.{left}" if self._working else "")
         self.bar.setVisible(self._working)
         self.note.setVisible(self._working)
@@ -76,9 +76,10 @@ class RunRow(QWidget):
         if estimate is None:
             self.estimate.setText("")
             return
+        points = "point" if estimate.points == 1 else "points"
         slices = f" on {estimate.slices:,} slices" if estimate.slices > 1 else ""
-        time = "not measured yet" if estimate.seconds is None else f"about {duration(estimate.seconds)}"
-        self.estimate.setText(f"{estimate.points:,} points{slices}: {time}")
+        time = "not measured yet" if estimate.seconds is None else about(estimate.seconds)
+        self.estimate.setText(f"{estimate.points:,} {points}{slices}: {time}")
 
     def _pressed(self) -> None:
         if self._working:

@@ -25,7 +25,7 @@ from napari_segany.engine.automatic_settings import AutomaticSettings
 from napari_segany.engine.progress import Steps
 from napari_segany.formats.painting import PAINTING_RULES, PaintingRule
 from napari_segany.widgets.embedder import LoadPredictor
-from napari_segany.widgets.everything_advice import found_text, idle_text
+from napari_segany.widgets.everything_advice import RUNNING, found_text, idle_text
 from napari_segany.widgets.everything_asker import Estimate, EverythingAsker, WorkState
 from napari_segany.widgets.everything_editor import EverythingEditor
 from napari_segany.widgets.everything_image import EverythingImage
@@ -240,6 +240,7 @@ class EverythingSession:
             raise ValueError(self.status)
         questions = desk.questions(self._asker, self.settings, self.where, all_slices=all_slices)
         self.editor.select(())
+        self._say(RUNNING)
         self._asker.run(desk.about, questions, self.settings, self._run_ended)
 
     def cancel(self) -> None:
