@@ -124,11 +124,22 @@ def test_what_goes_in_stays_as_it_is():
 def test_a_block_can_be_stopped_after_small_parts(window_size: int):
     config = ViTConfig(embed_dim=96, depth=1, num_heads=12, window_size=14, global_attn_indexes=())
     block = Block(config, window_size, grid=48, drop_path=0.0).eval()
-    parts = block.steps(torch.randn(1, 48, 48, 96))
-    work = []
+    work = flops_of_parts(block, torch.randn(1, 48, 48, 96))
+    assert max(work) < sum(work) / 5
+
+
+@torch.no_grad()
+def test_parts_of_a_block_as_wide_as_that_of_vit_h_take_no_more_than_those_of_vit_b():
+    config = ViTConfig(embed_dim=1280, depth=1, num_heads=16, window_size=14, global_attn_indexes=())
+    work = flops_of_parts(Block(config, 14, grid=14, drop_path=0.0).eval(), torch.randn(1, 14, 14, 1280))
+    assert max(work) <= 2 * 512 * (768**2 + 2 * 4 * 768**2)  # projection and MLP of 512 tokens
+
+
+def flops_of_parts(block: Block, x: torch.Tensor) -> list[int]:
+    parts, work = block.steps(x), []
     with contextlib.suppress(StopIteration):
         while True:
             with FlopCounterMode(display=False) as counter:
                 next(parts)
             work.append(counter.get_total_flops())
-    assert max(work) < sum(work) / 5
+    return work

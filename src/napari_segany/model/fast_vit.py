@@ -20,9 +20,11 @@ from napari_segany.model.relative_positions import relative_table
 if TYPE_CHECKING:  # which takes this way from there
     from napari_segany.model.image_encoder import Attention, Block
 
-_TOKENS_AT_A_TIME = 512
+# Tokens at work at once in ViT-B; fewer in wider encoders, whose tokens take more arithmetic.
+_TOKENS_AT_A_TIME, _AT_WIDTH = 512, 768
 # Elements of the part of an attention map that is at work: 4 MiB in float32.
 _MAP_AT_A_TIME = 2**20
+_PARTS_OF_A_HEAD = 4
 
 
 def changed_tokens(block: Block, x: Tensor) -> Generator[None, None, Tensor]:
@@ -43,7 +45,8 @@ def _change(block: Block, image: Tensor) -> Iterator[None]:
     channels = tokens.shape[1]
     # Of the type of the products, which need not be that of the tokens: see `mixed_precision.py`.
     qkv = block.attn.qkv(tokens.new_zeros(1, channels)).new_empty(len(tokens), 3 * channels)
-    for some in _parts(len(tokens), _TOKENS_AT_A_TIME):
+    at_a_time = max(64, _TOKENS_AT_A_TIME * _AT_WIDTH**2 // max(channels, _AT_WIDTH) ** 2)
+    for some in _parts(len(tokens), at_a_time):
         qkv[some] = block.attn.qkv(block.norm1(tokens[some]))
         yield
     grid = qkv.unflatten(0, image.shape[:2])
@@ -51,7 +54,7 @@ def _change(block: Block, image: Tensor) -> Iterator[None]:
         yield from _attend_in_windows(block.attn, grid, block.window_size)
     else:
         yield from _attend_everywhere(block.attn, grid)
-    for some in _parts(len(tokens), _TOKENS_AT_A_TIME):
+    for some in _parts(len(tokens), at_a_time):
         tokens[some] += block.attn.proj(qkv[some, :channels])
         tokens[some] += block.mlp(block.norm2(tokens[some]))
         yield
@@ -70,6 +73,8 @@ def _attend_everywhere(attention: Attention, qkv: Tensor) -> Iterator[None]:
             mask = None if bias is None else _mask(bias[0][:, rows], bias[1][:, rows])  # (1, n, h * w)
             taken = _attend(q[None, rows], k[None], v[None], mask)
             heads[rows, :, 0, head] = taken.view(-1, width, taken.shape[-1])
+            if (rows.start // rows_at_once) % _PARTS_OF_A_HEAD == _PARTS_OF_A_HEAD - 1:
+                yield
         yield
 
 
