@@ -16,9 +16,11 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from napari import Viewer
 from PIL import Image
+from skimage import data
 
 from napari_segany.widgets.batch_session import BatchSession
 from napari_segany.widgets.demo import open_demo, settle, wait_for_masks
+from napari_segany.widgets.edges_widget import EdgesWidget
 from napari_segany.widgets.everything_session import EverythingSession
 from napari_segany.widgets.section import Section
 from napari_segany.widgets.vertical_scroll import VerticalScroll
@@ -186,6 +188,25 @@ def batch(path: Path) -> None:
             viewer.close()
 
 
+def edges(path: Path) -> None:
+    """Show the edge map of the coins, drawn by a press of the button."""
+    viewer = Viewer(show=True)
+    try:
+        viewer.window.resize(1300, 800)
+        viewer.add_image(data.coins(), name="coins")
+        widget = EdgesWidget(viewer)
+        viewer.window.add_dock_widget(widget, name="Edges of everything")
+        widget.run_button.click()
+        end = time.monotonic() + 600
+        while widget.session.progress is not None and time.monotonic() < end:
+            settle(0.2)
+        viewer.reset_view()
+        settle(1.0)
+        viewer.window.screenshot(str(path), flash=False)
+    finally:
+        viewer.close()
+
+
 def _wait_while_working(session: EverythingSession | BatchSession, timeout_s: float = 600.0) -> None:
     end = time.monotonic() + timeout_s
     while session.is_busy:
@@ -203,6 +224,7 @@ PICTURES: dict[str, Callable[[Path], None]] = {
     "objects_table.png": objects_table,
     "everything_widget.png": everything,
     "batch_widget.png": batch,
+    "edges_widget.png": edges,
 }
 
 if __name__ == "__main__":

@@ -10,13 +10,15 @@ from napari_segany.cli.recorded import record_command
 from napari_segany.cli.watched import watched
 
 NAME = "dataset"
-HELP = "Look at data sets of masks: how many, how large, how concave, and where in the image."
+HELP = "Look at data sets of masks: what they are like, and which of them a model finds alike."
+_STATS = "how many masks, how large, how concave, and where in the image (figures 5 and 6 of the SAM paper)"
+_NEAREST = "a picture of masks and of those in other images that a model finds most alike (figure 17)"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    stats = actions.add_parser("stats", help=HELP, description=HELP)
+    stats = actions.add_parser("stats", help=_STATS, description=_STATS)
     stats.add_argument(
         "places", metavar="DIR", type=Path, nargs="+",
         help="folders with images/ and labels/, COCO or LVIS files, folders of SA-1B's JSON files, or folders of "
@@ -26,6 +28,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output", metavar="DIR", type=Path, help="write the table, images.csv, masks.csv and the plots here"
     )
     stats.set_defaults(action=_stats)
+    nearest = actions.add_parser("nearest", help=_NEAREST, description=_NEAREST)
+    nearest.add_argument(
+        "folder", metavar="DIR", type=Path, help="a folder with images/ and labels/, or of such folders"
+    )
+    nearest.add_argument("--model", metavar="NAME|PATH", default="light", help="see `segany models` (default: light)")
+    nearest.add_argument("--device", default="auto", help="auto, cuda, mps or cpu (default: auto)")
+    nearest.add_argument("--datasets", metavar="A,B", type=lambda text: text.split(","), help="these data sets only")
+    nearest.add_argument("--images-per-dataset", metavar="N", type=int, help="the first N images of each data set")
+    nearest.add_argument("--masks-per-image", metavar="N", type=int, default=5, help="at random (default: 5)")
+    nearest.add_argument("--queries", metavar="N", type=int, default=6, help="rows of the picture (default: 6)")
+    nearest.add_argument("--neighbours", metavar="N", type=int, default=8, help="masks beside each (default: 8)")
+    nearest.add_argument("--seed", type=int, default=0, help="of all that is drawn at random (default: 0)")
+    nearest.add_argument("--output", metavar="DIR", type=Path, required=True, help="nearest.png is written here")
+    nearest.set_defaults(action=_nearest)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -59,4 +75,36 @@ def _stats(args: argparse.Namespace) -> int:
         report.plot_centers(statistics, args.output / "centers.png")
     except MatplotlibMissingError as error:
         print(error, file=sys.stderr)
+    return 0
+
+
+def _nearest(args: argparse.Namespace) -> int:
+    from napari_segany.engine.predictor import Predictor
+    from napari_segany.evaluation import latent
+    from napari_segany.evaluation.data import find_samples
+    from napari_segany.evaluation.plots import MatplotlibMissingError
+
+    if args.queries < 1 or args.neighbours < 1:
+        raise ValueError("--queries and --neighbours are whole numbers of at least 1")
+    samples = find_samples(args.folder, args.datasets, args.images_per_dataset)
+    predictor = Predictor(args.model, device=args.device)
+    masks, skipped = watched(latent.latent_masks(samples, predictor, args.masks_per_image, args.seed), "image")
+    for reason in skipped:
+        print(f"skipped: {reason}", file=sys.stderr)
+    if len({(mask.dataset, mask.image) for mask in masks}) < 2:
+        raise ValueError(f"{args.folder} has objects in less than two images; there is nothing to compare")
+    found, chance = latent.same_dataset_share(masks, args.neighbours)
+    text = (
+        f"Of the {args.neighbours} nearest masks of other images, {100 * found:.0f} % are of the same data set "
+        f"({100 * chance:.0f} % by chance); {len(masks)} masks of {len(samples)} images."
+    )
+    print(text)
+    args.output.mkdir(parents=True, exist_ok=True)
+    try:
+        queries = latent.queries_of(masks, args.queries, args.seed)
+        latent.plot_neighbours(masks, queries, args.neighbours, args.output / "nearest.png")
+    except MatplotlibMissingError as error:
+        raise ValueError(str(error)) from None
+    (args.output / "summary.md").write_text(text + "\n", encoding="utf-8")
+    record_command(args, args.output, "Masks that are near in latent space")
     return 0
