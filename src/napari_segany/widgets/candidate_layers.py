@@ -25,6 +25,7 @@ from napari_segany.widgets.layers import (
     lowest_of,
     placement,
     remove,
+    set_visible,
     spatial_shape,
 )
 
@@ -98,7 +99,7 @@ class CandidateLayers:
                 follow(layer, image, plane)
             else:
                 _empty(layer)
-            layer.visible = rank == selected and rank < len(candidates)
+            set_visible(layer, rank == selected and rank < len(candidates))
 
     def lowest(self) -> Layer | None:
         """Return which of the layers lies undermost."""
@@ -107,14 +108,13 @@ class CandidateLayers:
     def select(self, selected: int) -> None:
         """Make one candidate the visible one."""
         for rank, layer in self._layers.items():
-            layer.visible = rank == selected
+            set_visible(layer, rank == selected)
 
     def hide(self) -> None:
         """Empty and hide them; the layers stay for the next answer, for making them anew costs time."""
         for layer in self._layers.values():
             _empty(layer)
-            if layer.visible:
-                layer.visible = False
+            set_visible(layer, False)
 
     def follow(self) -> None:
         """Move the layers to where the image lies now."""

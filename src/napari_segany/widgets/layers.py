@@ -12,6 +12,7 @@ import numpy as np
 import pint
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
+from napari.utils.transforms import Affine
 from numpy.typing import NDArray
 
 from napari_segany.widgets.geometry import (
@@ -119,10 +120,21 @@ def plane_translate(image: Image, plane: Plane) -> Floats:
 
 
 def follow(layer: Layer, image: Image, plane: Plane | None = None) -> None:
-    """Move a layer to where the image (or one plane of it) lies now."""
+    """Move a layer to where the image (or one plane of it) lies now.
+
+    Only what differs is set: each of these makes napari slice the layer and measure all others anew.
+    """
     for name, value in placement(image, plane).items():
-        if name != "axis_labels":
+        if name != "axis_labels" and not _same_place(getattr(layer, name), value):
             setattr(layer, name, value)
+
+
+def _same_place(one: Any, other: Any) -> bool:
+    if isinstance(one, Affine) and isinstance(other, Affine):
+        return np.array_equal(one.affine_matrix, other.affine_matrix)
+    if isinstance(one, np.ndarray):
+        return np.array_equal(one, other)
+    return bool(one == other)
 
 
 def show_plane(viewer: ViewerModel, image: Image, plane: Plane) -> None:
@@ -204,6 +216,12 @@ def insert_below(viewer: ViewerModel, layer: Layer, above: Layer | None) -> None
     viewer.layers.insert(position, layer)
     if active is not None and active in viewer.layers:
         viewer.layers.selection.active = active
+
+
+def set_visible(layer: Layer, visible: bool) -> None:
+    """Show or hide a layer; what is as it should be is left alone, for napari slices a layer anew at each setting."""
+    if layer.visible != visible:
+        layer.visible = visible
 
 
 def remove(viewer: ViewerModel, layer: Layer | None) -> None:

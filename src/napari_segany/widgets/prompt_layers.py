@@ -19,7 +19,7 @@ from psygnal import Signal
 from napari_segany.widgets.drafts import Prompts
 from napari_segany.widgets.drafts_marks import Marks
 from napari_segany.widgets.geometry import Floats, Plane
-from napari_segany.widgets.layers import follow, lowest_of, remove, spatial_shape, units_ratio
+from napari_segany.widgets.layers import follow, lowest_of, remove, set_visible, spatial_shape, units_ratio
 from napari_segany.widgets.prompt_layer_looks import BACKGROUND, FOREGROUND, SYMBOLS, new_boxes, new_points
 
 __all__ = ["BACKGROUND", "FOREGROUND", "PromptLayers"]
@@ -116,7 +116,7 @@ class PromptLayers:
         if layer not in self._viewer.layers:
             self._viewer.add_layer(layer)
         layer.metadata = {key: value for key, value in layer.metadata.items() if key != OWNER_KEY}
-        layer.visible = True
+        set_visible(layer, True)
         layer.events.data.connect(edited)
         for callback in self._on_made:
             callback(layer)
