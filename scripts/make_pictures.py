@@ -134,6 +134,45 @@ def _zoom(viewer: Viewer, center: tuple[float, float], zoom: float) -> None:
     viewer.scene.camera.zoom = zoom
 
 
+def series(path: Path) -> None:
+    """Show a folder of images worked through: two are done, one is at work."""
+    from skimage import data, io
+
+    with TemporaryDirectory() as folder:
+        tissue = data.immunohistochemistry()
+        for number, corner in enumerate(((0, 0), (0, 256), (256, 0), (256, 256)), 1):
+            part = tissue[corner[0] : corner[0] + 256, corner[1] : corner[1] + 256]
+            io.imsave(Path(folder) / f"tissue_{number}.png", part, check_contrast=False)
+        viewer = Viewer(show=True, show_welcome_screen=False)
+        try:
+            viewer.window.resize(1300, 950)
+            _, widget = viewer.window.add_plugin_dock_widget("napari-segany", "Prompt segmentation")
+            session = widget.session
+            session.series.open(folder)
+            for points in (((98, 84), (40, 60)), ((60, 70), (120, 180)), ((48, 90), (120, 60))):
+                _wait_until(lambda: not session.series.is_moving and session.embedding_state.phase == "ready")
+                for point in points:
+                    session.add_point(point)
+                    wait_for_masks(session)
+                    session.accept()
+                if session.series.position < 2:
+                    session.series.done_and_next()
+            _show_section(widget, "Folder of images")
+            viewer.window.screenshot(str(path), flash=False)
+        finally:
+            viewer.close()
+
+
+def _show_section(widget, title: str) -> None:
+    """Unfold one part of the dock, fold the others, and scroll to it."""
+    for section in widget.findChildren(Section):
+        section.expand(animate=False) if section.text() == title else section.collapse(animate=False)
+    settle(0.5)
+    found = next(section for section in widget.findChildren(Section) if section.text() == title)
+    widget.findChild(VerticalScroll).ensureWidgetVisible(found)
+    settle(1.0)
+
+
 def everything(path: Path) -> None:
     """Show the window after segmenting everything, with one object selected."""
     from skimage import data
@@ -222,6 +261,7 @@ PICTURES: dict[str, Callable[[Path], None]] = {
     "candidates.png": candidates,
     "accepted.png": accepted,
     "objects_table.png": objects_table,
+    "series.png": series,
     "everything_widget.png": everything,
     "batch_widget.png": batch,
     "edges_widget.png": edges,

@@ -107,7 +107,7 @@ def test_the_open_layers_are_listed_and_segmented(widget, viewer, discs, qtbot, 
     assert viewer.layers["z masks"].data.max() == 2
 
 
-def test_a_folder_is_typed_or_chosen(widget, folder, qtbot, tmp_path, monkeypatch):
+def test_a_folder_is_typed_or_chosen(widget, folder, qtbot, tmp_path):
     row = widget.inputs_row
     choose(row.source_combo, "folder")
     assert row.words.isHidden()
@@ -116,8 +116,9 @@ def test_a_folder_is_typed_or_chosen(widget, folder, qtbot, tmp_path, monkeypatc
     assert widget.status_label.text() == "Choose a folder of images."
     type_into(qtbot, row.folder_row, folder)
     assert widget.session.folder == folder
-    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / "chosen"))
     press(qtbot, widget.output_row.button)
+    assert not widget.output_row.dialog.isModal()
+    widget.output_row.dialog.fileSelected.emit(str(tmp_path / "chosen"))
     assert widget.session.output == tmp_path / "chosen"
     press(qtbot, widget.run_row.button)
     assert widget.status_label.text() == "1 image, 2 masks."

@@ -7,6 +7,8 @@ from pathlib import Path
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QPushButton, QWidget
 
+from napari_segany.widgets.small_parts import open_folder_dialog
+
 
 class PathRow(QWidget):
     """Emits `changed` with the text whenever the user types or chooses a folder.
@@ -24,6 +26,7 @@ class PathRow(QWidget):
     def __init__(self, tip: str, title: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._title = title
+        self.dialog: QFileDialog | None = None
         self.line = QLineEdit()
         self.line.setToolTip(tip)
         self.line.setPlaceholderText("no folder")
@@ -48,7 +51,11 @@ class PathRow(QWidget):
             self.line.setText("" if path is None else str(path))
 
     def _browse(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, self._title, self.text)
-        if folder:
-            self.line.setText(folder)
-            self.changed.emit(folder)
+        """Show a dialog beside the viewer, which goes on working."""
+        if self.dialog is not None:
+            self.dialog.close()
+        self.dialog = open_folder_dialog(self, self._title, self.text, self._chosen)
+
+    def _chosen(self, folder: str) -> None:
+        self.line.setText(folder)
+        self.changed.emit(folder)

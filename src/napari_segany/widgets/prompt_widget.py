@@ -33,6 +33,7 @@ from napari_segany.widgets.objects_row import ObjectsRow
 from napari_segany.widgets.one_each_panel import one_each_section
 from napari_segany.widgets.progress_row import ProgressRow
 from napari_segany.widgets.section import Section
+from napari_segany.widgets.series_panel import SeriesPanel
 from napari_segany.widgets.session import PromptSession
 from napari_segany.widgets.session_row import SessionRow
 from napari_segany.widgets.session_saving import saved_sessions_folder
@@ -169,6 +170,7 @@ class PromptWidget(QWidget):
             self.stack_section,
             Section("Classes and table", self.classes_panel, unfolded=True),
             Section("Find similar", self.similar_panel),
+            Section("Folder of images", SeriesPanel(session.series)),
             Section("Session", SessionRow(session, self._runner)),
             Section("Keys", key_list()),
         ]

@@ -36,6 +36,7 @@ from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.history import History
 from napari_segany.widgets.history_recorder import Recorder
 from napari_segany.widgets.hover_preview import HoverPreview
+from napari_segany.widgets.image_series import ImageSeries
 from napari_segany.widgets.layers import unwrap
 from napari_segany.widgets.object_editor import ObjectEditor
 from napari_segany.widgets.objects import NothingToAddError, ObjectsLayer
@@ -83,8 +84,8 @@ class PromptSession:
         Saves the session, opens it again, and writes it as a script.
     status : str
         What is the matter, and what to do next, in one sentence.
-    stack, one_each : StackWork, OneEach
-        Objects through the slices of a stack; one object for each of many points or boxes.
+    stack, one_each, series : StackWork, OneEach, ImageSeries
+        Objects through the slices of a stack; one for each of many points or boxes; a folder worked through.
     """
 
     image_changed = Signal(object)
@@ -129,6 +130,7 @@ class PromptSession:
         rule: Callable[[], OverlapRule] = lambda: self.overlap  # noqa: E731
         self.stack = StackWork(self.viewer, runner, *parts, self._say, overlap=rule)
         self.one_each = OneEach(self.viewer, runner, *parts, self._say, rule)
+        self.series = ImageSeries(self, runner, self._embedder, self._say)
         self._chosen.changed.connect(self.image_changed.emit)
         self._chosen.became_stale.connect(lambda: self.embedding_changed.emit(self.embedding_state))
         self._embedder.state_changed.connect(self._embedding_moved)
@@ -355,7 +357,7 @@ class PromptSession:
         keep_layers : bool
             Leave the layers alone, because the viewer itself is going.
         """
-        for part in (self.stack, self.one_each, self._runner):
+        for part in (self.series, self.stack, self.one_each, self._runner):
             part.close()
         self.preview.close(keep_layers=keep_layers)
         self._conversation.close()

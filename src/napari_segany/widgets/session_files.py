@@ -64,15 +64,20 @@ class SessionFiles:
 
     # ------------------------------------------------------------------------- saving
 
-    def save(self, path: str | os.PathLike[str], done: Callable[[], None] | None = None) -> None:
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        done: Callable[[], None] | None = None,
+        failed: Callable[[], None] = lambda: None,
+    ) -> None:
         """Write the session to a file, in the background; what goes wrong is said in `status`.
 
         Parameters
         ----------
         path : path
             The file; `.session.json` is added to a name without an ending.
-        done : callable, optional
-            Called when it is written.
+        done, failed : callable, optional
+            Called when it is written, or could not be.
 
         Raises
         ------
@@ -90,8 +95,12 @@ class SessionFiles:
             "Saving the session",
             _saving_steps(target, self._state_steps()),
             done=over,
-            failed=lambda error: self.say(f"The session was not saved: {_reason(error)}"),
+            failed=lambda error: self._told(f"The session was not saved: {_reason(error)}", failed),
         )
+
+    def _told(self, text: str, then: Callable[[], None]) -> None:
+        self.say(text)
+        then()
 
     def script(self) -> str:
         """Return a Python script that makes the objects, and the mask under work, with the package's scripting names.
@@ -127,7 +136,12 @@ class SessionFiles:
 
     # ------------------------------------------------------------------------ opening
 
-    def open(self, path: str | os.PathLike[str], done: Callable[[], None] | None = None) -> None:
+    def open(
+        self,
+        path: str | os.PathLike[str],
+        done: Callable[[], None] | None = None,
+        failed: Callable[[], None] = lambda: None,
+    ) -> None:
         """Go on with a saved session, in the background; what goes wrong is said in `status`, and changes nothing.
 
         The session is put into the chosen image where that is the one it was made with; else its image is opened.
@@ -136,8 +150,8 @@ class SessionFiles:
         ----------
         path : path
             The file.
-        done : callable, optional
-            Called when it is there.
+        done, failed : callable, optional
+            Called when it is there, or cannot be opened.
         """
         source = Path(path).expanduser()
         chosen = self._session.image
@@ -147,7 +161,7 @@ class SessionFiles:
             try:
                 self._take_up(*found)
             except ValueError as error:
-                self.say(f"{source.name} cannot be opened: {error}")
+                self._told(f"{source.name} cannot be opened: {error}", failed)
                 return
             if done is not None:
                 done()
@@ -156,7 +170,7 @@ class SessionFiles:
             "Opening the session",
             _opening_steps(source, shown),
             done=opened,
-            failed=lambda error: self.say(f"{source.name} cannot be opened: {_reason(error)}"),
+            failed=lambda error: self._told(f"{source.name} cannot be opened: {_reason(error)}", failed),
         )
 
     def _take_up(self, saved: SavedSession, pixels: NDArray[np.generic] | None) -> None:

@@ -97,9 +97,7 @@ class SessionImage:
         self._prompt_layers.detach(keep=not for_good)
         self._work.turn_to(None)
         if image is not None and for_good:
-            self._embedder.cache.forget_image(image.unique_id)
-            self._conversation.forget_image(image)
-            self._work.forget_image(image)
+            self._forget(image)
 
     def stop_work(self) -> None:
         """Stop what runs in the background for the image."""
@@ -153,8 +151,16 @@ class SessionImage:
         elif self._work.forget(layer):
             back = " Undo brings it back." if self._work.recorder.history.can_undo else ""
             self._say(f"The objects layer was removed; the next accepted mask begins a new one.{back}")
+        elif isinstance(layer, Image):
+            self._forget(layer)
         else:
             self._conversation.layers.forget(layer)
+
+    def _forget(self, image: Image) -> None:
+        """Drop all about an image that has gone."""
+        self._embedder.cache.forget_image(image.unique_id)
+        self._conversation.forget_image(image)
+        self._work.forget_image(image)
 
     def _begin_anew(self, gone: Image, image: Image | None) -> None:
         if gone is self.image:

@@ -41,9 +41,21 @@ def key_list() -> QLabel:
 def open_file_dialog(parent: QWidget, title: str, filters: str, chosen: Callable[[str], None]) -> QFileDialog:
     """Show a dialog for a file to open, beside the viewer, which goes on working; return the dialog."""
     dialog = QFileDialog(parent, title, "", filters)
+    dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+    return _shown(dialog, chosen)
+
+
+def open_folder_dialog(parent: QWidget, title: str, folder: str, chosen: Callable[[str], None]) -> QFileDialog:
+    """Show a dialog for a folder, beside the viewer, which goes on working; return the dialog."""
+    dialog = QFileDialog(parent, title, folder)
+    dialog.setFileMode(QFileDialog.FileMode.Directory)
+    dialog.setOption(QFileDialog.Option.ShowDirsOnly)
+    return _shown(dialog, chosen)
+
+
+def _shown(dialog: QFileDialog, chosen: Callable[[str], None]) -> QFileDialog:
     dialog.setOption(QFileDialog.Option.DontUseNativeDialog)
     dialog.setModal(False)
-    dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
     dialog.fileSelected.connect(chosen)
     dialog.show()
     return dialog

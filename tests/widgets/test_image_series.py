@@ -1,0 +1,144 @@
+"""A folder worked through: what was done is kept, comes back, and is never lost on the way. Without Qt."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image as Picture
+
+from napari_segany.widgets.progress_runner import SynchronousRunner
+from napari_segany.widgets.session import PromptSession
+
+NAMES = ("a.png", "b.png", "c.tif")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in NAMES[:2]:
+        Picture.fromarray(rng.integers(0, 255, (40, 50, 3), dtype=np.uint8)).save(tmp_path / name)
+    tifffile.imwrite(tmp_path / NAMES[2], rng.integers(0, 999, (40, 50), dtype=np.uint16))
+    return tmp_path
+
+
+@pytest.fixture
+def series(session, folder):
+    session.series.open(folder)
+    return session.series
+
+
+def names(viewer):
+    return [layer.name for layer in viewer.layers if layer.name in ("a", "b", "c", "objects")]
+
+
+def test_what_was_done_is_saved_when_it_is_left_and_comes_back(series, session, viewer, folder):
+    assert (names(viewer), series.position, series.statuses) == (["a"], 0, ("untouched",) * 3)
+    session.add_point((10, 20))
+    session.accept()
+    session.add_point((30, 5))  # not accepted: the click is kept too
+    first = session.objects.layer.data.copy()
+    series.next()
+    assert names(viewer) == ["b"]
+    assert session.image.name == "b"
+    assert not session.prompts
+    assert series.statuses == ("started", "untouched", "untouched")
+    np.testing.assert_array_equal(tifffile.imread(folder / "segany" / "a.png.labels.tif"), first)
+    series.next()
+    assert session.image.ndim == 2
+    series.next()
+    assert session.status == "This is the last image."
+    assert series.statuses[1:] == ("untouched", "untouched"), "looking at an image is no work"
+    series.go_to(0)
+    np.testing.assert_array_equal(session.objects.layer.data, first)
+    assert session.prompts.points == ((30, 5),)
+    assert session.objects.row(1)["predicted_iou"] == pytest.approx(0.9)
+    series.previous()
+    assert session.status == "This is the first image."
+
+
+def test_done_images_are_remembered_by_the_next_session(series, session, folder, viewer, predictor):
+    series.done_and_next()
+    assert (series.statuses[0], series.position) == ("done", 1)
+    series.go_to(2)
+    known = json.loads((folder / "segany" / "series.json").read_text())
+    assert (known["done"], known["at"]) == (["a.png"], "c.tif")
+    session.close()
+    another = PromptSession(type(viewer)(), SynchronousRunner(), lambda model, device: predictor)
+    another.series.open(folder)
+    assert (another.series.position, another.series.statuses[0]) == (2, "done")
+    another.series.go_to(0)
+    another.series.mark_done(False)
+    assert another.series.statuses[0] == "untouched"
+
+
+def test_the_next_images_are_embedded_ahead(series, session, predictor):
+    assert len(predictor.encoded) == 3, "the shown one and two ahead"
+    assert [series.ahead.is_ready(path) for path in series.images] == [False, True, True]
+    series.next()
+    assert session.embedding_state.phase == "ready"
+    assert len(predictor.encoded) == 3, "nothing is encoded twice"
+    assert predictor.limits[2] == tuple(session.series.ahead._layers[series.images[2]].contrast_limits)
+    series.next()
+    assert len(predictor.encoded) == 3
+
+
+def test_what_is_done_while_the_next_image_is_read_is_saved_too(viewer, predictor, by_hand, folder):
+    session = PromptSession(viewer, by_hand, lambda model, device: predictor)
+    session.series.open(folder)
+    by_hand.finish_all()
+    session.series.ahead.want(())  # as if the next one was not ready yet
+    session.series.next()
+    session.add_point((10, 20))
+    while not session.candidates:
+        by_hand.run_waiting()
+        asking = [task for task in by_hand.running if not task.title.startswith("Opening")]
+        for task in asking:
+            task.finish()
+    assert session.accept() == 1
+    by_hand.finish_all()
+    assert session.image.name == "b"
+    assert tifffile.imread(folder / "segany" / "a.png.labels.tif").max() == 1
+
+
+def test_an_image_that_cannot_be_saved_is_not_left(series, session, folder, viewer):
+    session.add_point((10, 20))
+    session.accept()
+    (folder / "segany" / "a.png.session.json").mkdir()  # a folder is in the way
+    series.next()
+    assert session.status.startswith("The session was not saved")
+    assert names(viewer) == ["a", "objects"]
+    assert not series.is_moving
+    (folder / "segany" / "a.png.session.json").rmdir()
+    series.next()
+    assert session.image.name == "b"
+
+
+def test_damaged_images_and_lists_are_told_in_a_sentence(session, folder, viewer, tmp_path):
+    (folder / "b.png").write_bytes(b"no picture")
+    session.series.open(folder)
+    session.series.next()
+    assert "b.png cannot be read" in session.status
+    assert session.image is None
+    session.series.next()
+    assert session.image.name == "c"
+    (folder / "segany" / "series.json").write_text("{}")
+    session.series.attempt(str(folder))
+    assert "series.json is damaged" in session.status
+    session.series.attempt(str(folder / "nowhere"))
+    assert session.status.startswith("there is no folder")
+    (tmp_path / "empty").mkdir()
+    session.series.attempt(str(tmp_path / "empty"))
+    assert "no image" in session.status
+    assert session.image.name == "c", "nothing was left for a folder that will not do"
+
+
+def test_images_of_other_people_stay(session, folder, viewer):
+    mine = viewer.add_image(np.zeros((20, 20)), name="mine")
+    session.choose_image(mine)
+    session.series.open(folder)
+    session.series.next()
+    assert mine in viewer.layers
+    assert session.image.name == "b"
