@@ -9,8 +9,11 @@ import pytest
 from napari.components import ViewerModel
 
 import napari_segany
+from napari_segany.widgets.candidate_layers import CANDIDATE_COLOURS
 from napari_segany.widgets.progress_runner import SynchronousRunner
 from napari_segany.widgets.prompt_widget import PromptWidget
+from napari_segany.widgets.section import Section
+from napari_segany.widgets.view_row import SIMPLE
 
 MANIFEST = Path(napari_segany.__file__).with_name("napari.yaml")
 
@@ -27,6 +30,29 @@ def dock(plugin_settings, npe2pm, qtbot, predictor):
 
     with npe2pm.tmp_plugin(manifest=MANIFEST):
         yield open_anew
+
+
+def test_the_simple_view_overlaps_and_colours_are_remembered_too(dock):
+    first = dock()
+    parts = {section.text(): section for section in first.findChildren(Section)}
+    assert {"Stack", "Find similar", "Folder of images", "Keys"} <= set(parts)
+    assert not any(part.isHidden() for part in parts.values())
+    first.view_row.all_tools.click()
+    overlaps = first.objects_row.overlap
+    overlaps.setCurrentIndex(overlaps.findData("smaller"))
+    overlaps.activated.emit(overlaps.currentIndex())
+    values = napari.settings.get_plugin_settings("napari-segany").segany
+    values.mask_colours, values.preview_colour = "#ff0000, nonsense", "#00FF00"
+    second = dock()
+    shown = {section.text() for section in second.findChildren(Section) if not section.isHidden()}
+    assert shown == set(SIMPLE)
+    assert (second.session.overlap, second.objects_row.overlap.currentData()) == ("smaller", "smaller")
+    assert second.session._conversation.layers.colours == ("#ff0000", *CANDIDATE_COLOURS[1:]), (
+        "bad ones are the usual"
+    )
+    assert second.session.preview.layer.colour == "#00ff00"
+    second.view_row.all_tools.click()
+    assert not any(section.isHidden() for section in second.findChildren(Section))
 
 
 def test_policy_and_preview_are_remembered_across_a_restart(dock):

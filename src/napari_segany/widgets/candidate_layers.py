@@ -54,9 +54,15 @@ class CandidateLayers:
     ----------
     viewer : ViewerModel
         The viewer that shows them.
+
+    Attributes
+    ----------
+    colours : tuple of str
+        "#rrggbb" of the first, second ... candidate; layers that are made from now on have them.
     """
 
     def __init__(self, viewer: ViewerModel) -> None:
+        self.colours: tuple[str, ...] = CANDIDATE_COLOURS
         self._layers: dict[int, Labels] = {}
         self._viewer = viewer
         self._image: Image | None = None
@@ -89,7 +95,7 @@ class CandidateLayers:
         self._image, self._plane = image, plane
         for rank in range(len(candidates)):
             if rank not in self._layers:
-                self._layers[rank] = layer = _new_layer(image, plane, shape, rank)
+                self._layers[rank] = layer = _new_layer(image, plane, shape, rank, self.colours)
                 insert_below(self._viewer, layer, below)
                 for callback in self._on_made:
                     callback(layer)
@@ -138,8 +144,8 @@ class CandidateLayers:
         self._image = self._plane = None
 
 
-def _new_layer(image: Image, plane: Plane, shape: tuple[int, ...], rank: int) -> Labels:
-    colour = CANDIDATE_COLOURS[rank % len(CANDIDATE_COLOURS)]
+def _new_layer(image: Image, plane: Plane, shape: tuple[int, ...], rank: int, colours: tuple[str, ...]) -> Labels:
+    colour = colours[rank % len(colours)]
     return Labels(
         np.zeros(shape, dtype=np.uint8),
         name=candidate_name(rank),

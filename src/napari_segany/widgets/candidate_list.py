@@ -18,12 +18,19 @@ _ROW_HEIGHT = THUMBNAIL_SIZE + 8
 
 
 class CandidateList(QListWidget):
-    """Shows candidates; emits `chosen` with the rank (from 0) of the one that the user picks."""
+    """Shows candidates; emits `chosen` with the rank (from 0) of the one that the user picks.
+
+    Parameters
+    ----------
+    colours : tuple of str
+        "#rrggbb" of the candidates, as on the image.
+    """
 
     chosen = Signal(int)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, colours: tuple[str, ...] = CANDIDATE_COLOURS, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._colours = colours
         self.setIconSize(QSize(THUMBNAIL_SIZE, THUMBNAIL_SIZE))
         self.setFixedHeight(_ROWS * _ROW_HEIGHT + 2 * self.frameWidth() + 2)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -40,7 +47,7 @@ class CandidateList(QListWidget):
                 f"predicted IoU {candidate.predicted_iou:.2f}\n"
                 f"stability {candidate.stability_score:.2f}"
             )
-            item = QListWidgetItem(_icon(candidate, rank), text)
+            item = QListWidgetItem(_icon(candidate, self._colours[rank % len(self._colours)]), text)
             item.setSizeHint(QSize(0, _ROW_HEIGHT))
             item.setToolTip(f"{int(candidate.mask.sum()):,} pixels")
             self.addItem(item)
@@ -57,8 +64,8 @@ class CandidateList(QListWidget):
             self.chosen.emit(row)
 
 
-def _icon(candidate: Candidate, rank: int) -> QIcon:
-    colour = QColor(CANDIDATE_COLOURS[rank % len(CANDIDATE_COLOURS)])
+def _icon(candidate: Candidate, name: str) -> QIcon:
+    colour = QColor(name)
     rgb = (colour.red(), colour.green(), colour.blue())
     picture = np.ascontiguousarray(paint_over(candidate.thumbnail, candidate.outline, rgb))
     height, width, _ = picture.shape

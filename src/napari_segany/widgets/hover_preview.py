@@ -104,6 +104,11 @@ class HoverPreview:
         choose_mask([1], policy)  # refuses unknown ones
         self._conversation.policy = policy
 
+    def paint(self, masks: tuple[str, ...], preview: str) -> None:
+        """Have colours "#rrggbb" for masks on offer and for the preview, in layers that are made from now on."""
+        self._conversation.layers.colours = masks
+        self.layer.colour = preview
+
     def toggle(self) -> None:
         """Switch previews on or off (key H)."""
         self.switch(not self._enabled)

@@ -76,6 +76,7 @@ class ImageSeries:
         self._layer: Image | None = None
         self._last_saved: object = None
         self.ahead = ImagesAhead(runner, embedder)
+        session.history_changed.connect(self.changed.emit)
 
     # --------------------------------------------------------------------- for users
 
@@ -88,7 +89,12 @@ class ImageSeries:
     def statuses(self) -> tuple[Status, ...]:
         """How far each image is: "untouched", "started" or "done"."""
         folder = self._folder
-        return () if folder is None else tuple(folder.status(image) for image in folder.images)
+        if folder is None:
+            return ()
+        found = [folder.status(image) for image in folder.images]
+        if self._layer is not None and found[self.position] == "untouched" and self._has_changed:
+            found[self.position] = "started"
+        return tuple(found)
 
     def open(self, folder: str | os.PathLike[str]) -> None:
         """Work through the images of a folder, from where it stood.

@@ -35,9 +35,15 @@ class PreviewLayer:
         The viewer that shows it.
     above : callable
         Returns the layer that it lies under; None for no such layer.
+
+    Attributes
+    ----------
+    colour : str
+        "#rrggbb" of the line; the layer that is made next has it.
     """
 
     def __init__(self, viewer: ViewerModel, above: Callable[[], Layer | None]) -> None:
+        self.colour = PREVIEW_COLOUR
         self._viewer, self._above = viewer, above
         self._layer: Labels | None = None
         self._raster: OutlineRaster | None = None
@@ -93,7 +99,7 @@ class PreviewLayer:
             self._raster, self._axes = raster, plane.axes
             shape = [1] * plane.ndim
             shape[plane.axes[0]], shape[plane.axes[1]] = raster.shape
-            self._layer = _new_layer(tuple(shape), where)
+            self._layer = _new_layer(tuple(shape), where, self.colour)
             insert_below(self._viewer, self._layer, self._above())
             for callback in self._on_made:
                 callback(self._layer)
@@ -138,13 +144,13 @@ def _same(one: Any, other: Any) -> bool:
         return bool(one == other)
 
 
-def _new_layer(shape: tuple[int, ...], where: dict[str, Any]) -> Labels:
+def _new_layer(shape: tuple[int, ...], where: dict[str, Any], colour: str) -> Labels:
     layer = Labels(
         np.zeros(shape, np.uint8),
         name=PREVIEW_NAME,
         metadata={PREVIEW_KEY: True},
         opacity=1.0,
-        colormap=DirectLabelColormap(color_dict={0: "transparent", 1: PREVIEW_COLOUR, None: "transparent"}),
+        colormap=DirectLabelColormap(color_dict={0: "transparent", 1: colour, None: "transparent"}),
         **where,
     )
     layer.editable = False

@@ -43,6 +43,7 @@ from napari_segany.widgets.small_parts import button, key_list, rule
 from napari_segany.widgets.stack_panel import StackSection
 from napari_segany.widgets.tool_row import ToolRow
 from napari_segany.widgets.vertical_scroll import VerticalScroll
+from napari_segany.widgets.view_row import ViewRow
 from napari_segany.widgets.viewer_events import EventLinks
 from napari_segany.widgets.workers import BackgroundRunner
 
@@ -83,7 +84,8 @@ class PromptWidget(QWidget):
     ) -> None:
         super().__init__()
         viewer = unwrap(napari_viewer)
-        self._settings, self._remembers = settings or read_settings(), settings is None
+        self._settings = settings or read_settings()
+        self._remember = remember if settings is None else lambda name, value: None
         self._runner = runner or BackgroundRunner()
         self.session = PromptSession(
             viewer,
@@ -94,7 +96,9 @@ class PromptWidget(QWidget):
             cache_bytes=self._settings.cache_bytes,
             autosave=saved_sessions_folder(),
         )
+        self.session.overlap = self._settings.overlap
         self.session.preview.policy = self._settings.policy
+        self.session.preview.paint(self._settings.mask_colours, self._settings.preview_colour)
         self.session.preview.switch(self._settings.preview)
         self._keys = KeyBindings(viewer, self.session)
         self._numbers = NumbersOverlay(viewer, self.session)
@@ -124,9 +128,10 @@ class PromptWidget(QWidget):
         self.status_label.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self.progress_row = ProgressRow()
         self.tool_row = ToolRow()
-        self.candidate_list = CandidateList()
+        self.candidate_list = CandidateList(self._settings.mask_colours)
         self.object_picker = ObjectPicker(viewer)
         self.objects_row = ObjectsRow()
+        self.objects_row.overlap.setCurrentIndex(self.objects_row.overlap.findData(self.session.overlap))
 
         form = QFormLayout()
         form.setContentsMargins(0, 0, 0, 0)
@@ -147,8 +152,11 @@ class PromptWidget(QWidget):
         column.addLayout(self._buttons())
         column.addWidget(rule())
         column.addWidget(self.objects_row)
-        for section in self._sections():
+        sections = self._sections()
+        for section in sections:
             column.addWidget(section)
+        self.view_row = ViewRow(sections, self._remember, all_tools=self._settings.all_tools)
+        column.addWidget(self.view_row)
         column.addStretch(1)
 
         whole = QVBoxLayout(self)
@@ -163,7 +171,7 @@ class PromptWidget(QWidget):
         self.similar_panel = SimilarPanel(session.similar)
         self.stack_section = StackSection(session.stack)
         each, self.one_each_panel = one_each_section(session.viewer, session.one_each)
-        self.choosing_row = ChoosingRow(session, remember if self._remembers else lambda name, value: None)
+        self.choosing_row = ChoosingRow(session, self._remember)
         return [
             Section("Preview and first mask", self.choosing_row),
             each,
@@ -239,6 +247,7 @@ class PromptWidget(QWidget):
 
     def _set_overlap(self, rule: Any) -> None:
         self.session.overlap = rule
+        self._remember("overlap_rule", rule)
 
     def _set_cleaning(self, cleaning: CleanUp, accepted_too: bool) -> None:
         self.session.editor.cleaning = cleaning

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ from napari.settings import get_plugin_settings
 
 from napari_segany.engine.cache_places import CachePlaces
 from napari_segany.engine.mask_policy import MASK_POLICIES, MaskPolicy
+from napari_segany.engine.object_overlap import OVERLAP_RULES, OverlapRule
+from napari_segany.widgets.candidate_layers import CANDIDATE_COLOURS
+from napari_segany.widgets.preview_layer import PREVIEW_COLOUR
 
 PLUGIN = "napari-segany"
 _BYTES_PER_GB = 1024**3
@@ -37,6 +41,14 @@ class Settings:
         Which of three masks is shown first, see `MaskPolicy`.
     preview : bool
         Whether the mask under the mouse is outlined.
+    overlap : str
+        What becomes of pixels of other objects, see `OverlapRule`.
+    mask_colours : tuple of str
+        Of the first, second and third mask on offer, as "#rrggbb".
+    preview_colour : str
+        Of the outline under the mouse.
+    all_tools : bool
+        Whether all parts of the dock are shown.
     """
 
     model: str = "light"
@@ -47,6 +59,10 @@ class Settings:
     compute_ahead: bool = True
     policy: MaskPolicy = "best"
     preview: bool = True
+    overlap: OverlapRule = "keep"
+    mask_colours: tuple[str, ...] = CANDIDATE_COLOURS
+    preview_colour: str = PREVIEW_COLOUR
+    all_tools: bool = True
 
 
 def read_settings() -> Settings:
@@ -68,6 +84,10 @@ def read_settings() -> Settings:
         compute_ahead=bool(values.compute_ahead),
         policy=next((one for one in MASK_POLICIES if one == str(values.candidate_policy)), "best"),
         preview=bool(values.preview),
+        overlap=next((one for one in OVERLAP_RULES if one == str(values.overlap_rule)), "keep"),
+        mask_colours=_colours(values.mask_colours, CANDIDATE_COLOURS),
+        preview_colour=_colours(values.preview_colour, (PREVIEW_COLOUR,))[0],
+        all_tools=bool(values.all_tools),
     )
 
 
@@ -79,6 +99,15 @@ def remember(name: str, value: object) -> None:
         return
     if getattr(values, name) != value:
         setattr(values, name, value)
+
+
+def _colours(text: str, usual: tuple[str, ...]) -> tuple[str, ...]:
+    """Return colours "#rrggbb" of a line; the usual one in the place of each that is none."""
+    given = re.split(r"[\s,;]+", str(text).strip().lower())
+    wanted = [*given[: len(usual)], *usual[len(given) :]]
+    return tuple(
+        one if re.fullmatch(r"#[0-9a-f]{6}", one) else known for one, known in zip(wanted, usual, strict=True)
+    )
 
 
 def _folder(text: str) -> Path | None:
