@@ -6,7 +6,6 @@ window, as a ValueError in scripts.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,11 @@ from napari_segany.formats.coco import CocoDataset, CocoImage, read_coco
 from napari_segany.formats.image_file import read_image
 from napari_segany.formats.json_fields import reading
 from napari_segany.formats.labels import read_label_tiff
+from napari_segany.formats.mask_files import class_names_above, image_beside, json_kind, stem_of
 from napari_segany.formats.pixel_size import read_pixel_size
 from napari_segany.formats.record import read_records
 from napari_segany.formats.sa1b import read_sa1b
-from napari_segany.formats.yolo import read_data_yaml, read_yolo_labels
+from napari_segany.formats.yolo import read_yolo_labels
 from napari_segany.widgets.file_writers import OBJECT
 from napari_segany.widgets.kept_masks import MASKS_KEY, KeptMask, KeptMasks, PlaneIndex, painted
 from napari_segany.widgets.label_features import features_of
@@ -34,8 +34,6 @@ MOST_IMAGES = 50
 """Images of a COCO file that are opened as layers, at most."""
 
 _NOTHING: list[Any] = [(None,)]  # what a reader returns that read a file and has no layer for it
-_HEAD = 65536  # bytes in which a JSON file of ours says what it is
-_IMAGES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".webp", ".npy")
 _NUMBERS_PER_OBJECT = 10  # labels of a file may be so many times as high as there are objects, for the dense table
 
 
@@ -43,7 +41,7 @@ def get_json_reader(path: str | list[str]) -> Callable[[str], list[Any]] | None:
     """Return what reads a JSON file of masks; None for files that are something else, and for lists to be stacked."""
     if not isinstance(path, str):
         return None
-    read = _json_kind(Path(path))
+    read = _json_reader(Path(path))
     return None if read is None else telling(read)
 
 
@@ -85,23 +83,9 @@ def _sentence(path: Path, error: Exception) -> str:
     return f"{text if path.name in text else f'{path.name}: {text}'}."
 
 
-def _json_kind(path: Path) -> Read | None:
-    """Tell by its name, else by its first bytes, what a JSON file holds."""
-    name = path.name.lower()
-    if name.endswith(".coco.json"):
-        return _read_coco
-    if name.endswith(".sa1b.json"):
-        return _read_sa1b
-    try:
-        with path.open("rb") as file:
-            head = file.read(_HEAD)
-    except OSError:
-        return None
-    if re.search(rb'"image"\s*:\s*\{', head):
-        return _read_sa1b
-    if re.search(rb'"(images|annotations|categories)"\s*:\s*\[', head):
-        return _read_coco
-    return _read_records if re.search(rb'"masks"\s*:\s*\[', head) else None
+def _json_reader(path: Path) -> Read | None:
+    kind = json_kind(path)
+    return None if kind is None else {"coco": _read_coco, "sa1b": _read_sa1b, "records": _read_records}[kind]
 
 
 def _read_coco(path: Path) -> list[LayerTuple]:
@@ -171,10 +155,10 @@ def _read_records(path: Path) -> list[LayerTuple]:
 
 
 def _read_yolo(path: Path) -> list[LayerTuple]:
-    image_path = _image_beside(path)
+    image_path = image_beside(path)
     height, width = (int(side) for side in read_image(image_path).shape[:2])
     objects = read_yolo_labels(path, (height, width))
-    names = dict(_class_names(path))
+    names = dict(class_names_above(path))
     for item in objects:
         names.setdefault(item.class_index, f"class {item.class_index}")
     # Categories of COCO files begin at 1; gaps are filled, so that each class keeps its number when saved again.
@@ -227,33 +211,3 @@ def _label_numbers(images: Sequence[CocoImage]) -> list[list[int]]:
         return own
     numbers: Iterator[int] = iter(range(1, count + 1))
     return [[next(numbers) for _ in image.objects] for image in images]
-
-
-def _image_beside(path: Path) -> Path:
-    """Return the image of a YOLO text: beside it, or in the folder `images` beside its folder `labels`."""
-    folders = [path.parent]
-    parts = list(path.absolute().parent.parts)
-    if "labels" in parts:
-        parts[len(parts) - 1 - parts[::-1].index("labels")] = "images"
-        folders.append(Path(*parts))
-    for folder in folders:
-        for suffix in (*_IMAGES, *(suffix.upper() for suffix in _IMAGES)):
-            if (folder / f"{path.stem}{suffix}").is_file():
-                return folder / f"{path.stem}{suffix}"
-    raise ValueError(
-        f"{path.name} needs its image for the size: no image {path.stem}.* lies beside it, "
-        "nor in a folder 'images' beside 'labels'"
-    )
-
-
-def _class_names(path: Path) -> Mapping[int, str]:
-    """Return the class names of the nearest data.yaml above a YOLO text; {} where there is none."""
-    for folder in path.absolute().parents[:4]:
-        if (folder / "data.yaml").is_file():
-            return read_data_yaml(folder / "data.yaml").names
-    return {}
-
-
-def stem_of(path: Path) -> str:
-    """Return the name of a file without its ending, compound ones included."""
-    return re.sub(r"(\.coco|\.sa1b|\.labels)?\.[^.]+$", "", path.name, flags=re.IGNORECASE) or path.name

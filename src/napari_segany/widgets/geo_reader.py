@@ -22,7 +22,8 @@ from napari_segany.formats.geo_labels import holds_labels, read_label_geotiff
 from napari_segany.formats.geo_pyramid import VIEW_KEY, RasterView, lazy_levels
 from napari_segany.formats.geo_raster import Raster, read_raster
 from napari_segany.formats.geo_stretch import Stretch, as_it_is, measure_stretch
-from napari_segany.widgets.file_readers import LayerTuple, stem_of, telling
+from napari_segany.formats.mask_files import stem_of
+from napari_segany.widgets.file_readers import LayerTuple, telling
 
 MOST_MEASURED = 64_000_000
 """Pixels of which the stretch is measured; larger rasters are measured in a coarser level of the whole."""

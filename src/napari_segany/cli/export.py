@@ -1,0 +1,141 @@
+"""`segany export`: files of masks in the formats of other tools. Knows no model and no torch."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_segany.cli.watched import watched
+
+if TYPE_CHECKING:
+    from napari_segany.engine.progress import Progress, Steps
+    from napari_segany.formats.geo_grid import GeoGrid
+    from napari_segany.formats.mask_export import ExportSettings
+    from napari_segany.formats.masked_images import MaskedImage
+
+NAME = "export"
+HELP = (
+    "Write masks in other formats: label images (TIFF, PNG, .npy; stacks plane by plane), COCO, SA-1B, YOLO-seg and "
+    "mask records go in; label TIFF, COCO, SA-1B, YOLO-seg, tables and, of label GeoTIFFs, vector files come out."
+)
+
+INCOMPLETE_STATUS = 1
+"""Exit status where some files could not be read; all others are written."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    from napari_segany.formats.export_names import FORMATS
+
+    parser.add_argument("inputs", metavar="INPUT", type=Path, nargs="+", help="files of masks, or folders of them")
+    parser.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help="the folder to write into")
+    parser.add_argument(
+        "--to", metavar="A,B", type=lambda text: tuple(part.strip() for part in text.split(",")), default=("coco",),
+        help="formats (default: coco). " + "; ".join(f"{name}: {what}" for name, what in FORMATS.items()),
+    )  # fmt: skip
+    parser.add_argument(
+        "--polygons", action="store_true",
+        help="COCO: polygons where a mask has no holes, instead of run lengths for all",
+    )  # fmt: skip
+    parser.add_argument(
+        "--simplify", metavar="PIXELS", type=float, default=0.0,
+        help="how far polygons of COCO and YOLO may be from the exact outlines (default: 0)",
+    )  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read all masks, then write them."""
+    from napari_segany.formats.export_names import VECTORS
+    from napari_segany.formats.mask_export import ExportSettings
+
+    settings = ExportSettings(args.to, "polygons" if args.polygons else "rle", args.simplify)
+    files = _files(args.inputs)
+    images, failed = watched(_reading(files), "file")
+    for sentence in failed:
+        print(f"segany export: not read: {sentence}", file=sys.stderr)
+    if not images:
+        raise ValueError("none of the files could be read; nothing is written")
+    grids = _grids(files, failed) if set(settings.formats) & set(VECTORS) else {}
+    written = watched(_writing(images, grids, args.output, settings), "image")
+    masks = sum(len(image.masks) for image in images)
+    print(f"{masks:,} masks of {written:,} images -> {args.output} ({', '.join(settings.formats)})")
+    return INCOMPLETE_STATUS if failed else 0
+
+
+def _files(inputs: Sequence[Path]) -> list[Path]:
+    """Return the files; of folders those that may hold masks, by name."""
+    from napari_segany.formats.masked_images import ENDINGS
+
+    files: list[Path] = []
+    for place in inputs:
+        if place.is_dir():
+            inside = sorted(path for path in place.iterdir() if path.suffix.lower() in ENDINGS and path.is_file())
+            if not inside:
+                raise ValueError(f"{place} holds no file of masks; those end in {', '.join(ENDINGS)}")
+            files += inside
+        else:
+            files.append(place)
+    return files
+
+
+def _reading(files: Sequence[Path]) -> Steps[tuple[list[MaskedImage], list[str]]]:
+    from napari_segany.cli.errors import one_line
+    from napari_segany.engine.progress import Progress
+    from napari_segany.formats.masked_images import read_masked_images
+
+    images: list[MaskedImage] = []
+    failed: list[str] = []
+    for number, path in enumerate(files):
+        yield Progress(number, len(files), "Reading")
+        try:
+            images += list(read_masked_images(path))
+        except (ValueError, OSError) as error:
+            text = one_line(error)
+            failed.append(text if path.name in text else f"{path}: {text}")
+    yield Progress(len(files), len(files), "Reading")
+    return images, failed
+
+
+def _grids(files: Sequence[Path], failed: Sequence[str]) -> dict[Path, GeoGrid]:
+    """Return where the label GeoTIFFs among the files lie."""
+    from napari_segany.formats.geo_extra import GeoMissingError
+    from napari_segany.formats.geo_raster import read_raster
+
+    grids = {}
+    for path in files:
+        if path.suffix.lower() not in (".tif", ".tiff") or any(path.name in sentence for sentence in failed):
+            continue
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # rasterio warns of files without a place, which are told of below
+                grid = read_raster(path).grid
+        except GeoMissingError as error:
+            raise ValueError(str(error)) from error
+        if grid.crs:
+            grids[path] = grid
+    return grids
+
+
+def _writing(
+    images: Sequence[MaskedImage], grids: dict[Path, GeoGrid], folder: Path, settings: ExportSettings
+) -> Steps[int]:
+    from napari_segany.engine.progress import Progress, relabelled
+    from napari_segany.formats.mask_export import MaskExport, category_names
+
+    with MaskExport(folder, category_names(images), settings) as export:
+        for number, image in enumerate(images):
+            yield Progress(number, len(images), "Writing")
+            tracing = Progress(number, len(images), "Tracing outlines")
+            yield from relabelled(export.add(image, grids.get(image.source)), partial(_always, tracing))
+        yield Progress(len(images), len(images), "Writing")
+    return len(images)
+
+
+def _always(progress: Progress, step: object) -> Progress:
+    """Return the progress of the whole, whatever that of a part is."""
+    return progress

@@ -1,0 +1,179 @@
+"""Images with named masks written in the formats that other tools read, each file whole or not at all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from napari_segany.formats.coco import CocoObject, CocoWriter, Form, writing_coco
+from napari_segany.formats.export_names import FORMATS, VECTORS
+from napari_segany.formats.geo_grid import GeoGrid
+from napari_segany.formats.labels import write_label_tiff
+from napari_segany.formats.masked_images import MaskedImage
+from napari_segany.formats.painting import paint
+from napari_segany.formats.sa1b import write_sa1b
+from napari_segany.formats.table import property_table, write_table
+from napari_segany.formats.yolo import YoloData, YoloObject, write_data_yaml, write_yolo_labels
+
+OBJECT = "object"
+"""Category of objects that nobody named."""
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """How masks are written.
+
+    Attributes
+    ----------
+    formats : tuple of str
+        Keys of `FORMATS`.
+    coco_form : {"rle", "polygons", "only polygons"}
+        See `writing_coco`.
+    tolerance : float
+        How far, in pixels, simplified polygons may be from the exact ones.
+    """
+
+    formats: tuple[str, ...]
+    coco_form: Form = "rle"
+    tolerance: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse formats that are not known."""
+        unknown = [name for name in self.formats if name not in FORMATS]
+        if unknown or not self.formats:
+            raise ValueError(f"the formats are {', '.join(unknown) or 'none'}; known are {', '.join(FORMATS)}")
+
+
+class MaskExport:
+    """Writes images one after the other into a folder; use it in a `with` block, whose end finishes common files.
+
+    Parameters
+    ----------
+    folder : Path
+        Where; it is made.
+    categories : sequence of str
+        The names of all categories, in the order of their numbers.
+    settings : ExportSettings
+        What and how.
+    """
+
+    def __init__(self, folder: Path, categories: Sequence[str], settings: ExportSettings) -> None:
+        self._folder = folder
+        self._numbers = {name: number for number, name in enumerate(categories, 1)}
+        self._settings = settings
+        self._coco: CocoWriter | None = None
+        self._stack = ExitStack()
+        self._names: set[str] = set()
+        self._coco_names: set[str] = set()
+
+    def __enter__(self) -> MaskExport:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if "coco" in self._settings.formats:
+            names = {number: name for name, number in self._numbers.items()}
+            writing = writing_coco(
+                self._folder / "coco.json", names, form=self._settings.coco_form, tolerance=self._settings.tolerance
+            )
+            self._coco = self._stack.enter_context(writing)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if error[0] is None and "yolo" in self._settings.formats:
+            names = {number - 1: name for name, number in self._numbers.items()}
+            write_data_yaml(self._folder / "yolo" / "data.yaml", YoloData(names, ".", "images", "images"))
+        self._stack.__exit__(*error)  # type: ignore[arg-type]
+
+    def add(self, image: MaskedImage, grid: GeoGrid | None = None) -> Generator[tuple[int, int], None, str]:
+        """Write an image; yields (outlines traced, in all) while vectors are written, and returns its name there.
+
+        Parameters
+        ----------
+        image : MaskedImage
+            The image with its masks.
+        grid : GeoGrid, optional
+            Where its pixels lie on Earth; vectors need it.
+
+        Raises
+        ------
+        ValueError
+            For vectors without a grid, and for what the formats cannot hold.
+        OSError
+            Where a file cannot be written.
+        """
+        vectors = [name for name in VECTORS if name in self._settings.formats]
+        if vectors and grid is None:
+            raise ValueError(
+                f"{image.file_name} has no place on Earth, which {', '.join(vectors)} needs; give a label GeoTIFF, "
+                "or choose other formats"
+            )
+        name = self._own_name(image.file_name)
+        records = [mask.record for mask in image.masks]
+        numbers = [self._numbers[mask.category or OBJECT] for mask in image.masks]
+        for form in self._settings.formats:
+            if form == "labels":
+                painted = paint(records, [mask.label for mask in image.masks], image.size)
+                write_label_tiff(self._place("labels", f"{name}.tif"), painted, pixel_size=image.pixel_size)
+            elif form == "sa1b":
+                write_sa1b(
+                    self._place("sa1b", f"{name}.json"), records, file_name=image.file_name, size=image.size,
+                    image_id=len(self._names),
+                )  # fmt: skip
+            elif form == "yolo":
+                found = [YoloObject(record, number - 1) for record, number in zip(records, numbers, strict=True)]
+                write_yolo_labels(
+                    self._place("yolo/labels", f"{name}.txt"), found, tolerance=self._settings.tolerance
+                )
+            elif form == "csv":
+                self._write_table(image, self._place("tables", f"{name}.csv"))
+        if grid is not None:
+            for form in vectors:
+                yield from self._write_vectors(image, grid, self._place("vectors", f"{name}.{form}"))
+        if self._coco is not None:
+            found_by_category = [
+                CocoObject(mask.record, number, mask.is_crowd, mask.label)
+                for mask, number in zip(image.masks, numbers, strict=True)
+            ]
+            self._coco.add(self._coco_name(image.file_name, name), image.size, found_by_category)
+        return name
+
+    def _own_name(self, file_name: str) -> str:
+        """Return a name for the files of an image that no other image has."""
+        stem = re.sub(r"[^\w.,-]+", "_", Path(re.sub(r"\.\w+(?=\[|$)", "", file_name)).name).strip("_") or "image"
+        name, count = stem, 1
+        while name.lower() in self._names:
+            count += 1
+            name = f"{stem}-{count}"
+        self._names.add(name.lower())
+        return name
+
+    def _coco_name(self, file_name: str, name: str) -> str:
+        """Return the name of an image in COCO's file, which has each but once."""
+        own = file_name if file_name not in self._coco_names else f"{file_name} ({name})"
+        self._coco_names.add(own)
+        return own
+
+    def _place(self, folder: str, name: str) -> Path:
+        (self._folder / folder).mkdir(parents=True, exist_ok=True)
+        return self._folder / folder / name
+
+    def _write_table(self, image: MaskedImage, path: Path) -> None:
+        table = property_table([mask.record for mask in image.masks], pixel_size=image.pixel_size)
+        table["label"] = np.array([mask.label for mask in image.masks], np.int64)
+        category = np.array([mask.category or OBJECT for mask in image.masks], np.str_)
+        write_table(path, {"label": table.pop("label"), "category": category, **table})
+
+    def _write_vectors(self, image: MaskedImage, grid: GeoGrid, path: Path) -> Generator[tuple[int, int], None, None]:
+        from napari_segany.formats.geo_vectors import VectorObject, write_vectors
+
+        found = [VectorObject(mask.record, mask.label, mask.category or "") for mask in image.masks]
+        yield from write_vectors(path, found, grid)
+
+
+def category_names(images: Sequence[MaskedImage]) -> tuple[str, ...]:
+    """Return the categories of all masks by name; `OBJECT` among them where one has none."""
+    named: Mapping[str, None] = dict.fromkeys(mask.category or OBJECT for image in images for mask in image.masks)
+    return tuple(sorted(named)) or (OBJECT,)

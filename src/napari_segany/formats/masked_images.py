@@ -1,0 +1,155 @@
+"""Any file of masks as images with named masks, so that each format can become each other. Knows numpy and files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_segany.formats.coco import read_coco
+from napari_segany.formats.image_file import read_array, read_image
+from napari_segany.formats.labels import read_label_tiff, run_lengths_by_label
+from napari_segany.formats.mask_files import class_names_above, image_beside, json_kind, stem_of
+from napari_segany.formats.pixel_size import PixelSize, read_pixel_size
+from napari_segany.formats.record import MaskRecord, read_records
+from napari_segany.formats.sa1b import read_sa1b
+from napari_segany.formats.yolo import read_yolo_labels
+
+LABEL_IMAGES = (".tif", ".tiff", ".png", ".npy")
+ENDINGS = (*LABEL_IMAGES, ".json", ".txt")
+"""Endings of files that `read_masked_images` reads."""
+
+
+@dataclass(frozen=True)
+class NamedMask:
+    """A mask with the number of its object in its image, from 1, and its category; None if nobody named one."""
+
+    record: MaskRecord
+    label: int
+    category: str | None = None
+    is_crowd: bool = False
+
+
+@dataclass(frozen=True)
+class MaskedImage:
+    """What a file says of one image or plane of a stack.
+
+    Attributes
+    ----------
+    file_name : str
+        Of the image that the masks are of, as far as the file tells; else that of the file, with [k] for plane k.
+    size : tuple of int
+        (H, W) in pixels.
+    masks : tuple of NamedMask
+        Its objects, each mask of that size.
+    source : Path
+        The file.
+    pixel_size : PixelSize or None
+        Where the file tells it.
+    """
+
+    file_name: str
+    size: tuple[int, int]
+    masks: tuple[NamedMask, ...]
+    source: Path
+    pixel_size: PixelSize | None = None
+
+
+def read_masked_images(path: Path) -> Iterator[MaskedImage]:
+    """Read a label image (planes of a stack one by one), COCO, SA-1B, mask records or YOLO's text.
+
+    Raises
+    ------
+    OSError
+        Where the file cannot be read.
+    ValueError
+        For a file that is damaged or of another kind; one sentence that names the file.
+    """
+    suffix = path.suffix.lower()
+    if suffix in LABEL_IMAGES:
+        yield from _label_image(path)
+    elif suffix == ".txt":
+        yield _yolo(path)
+    elif suffix == ".json":
+        yield from _json(path)
+    else:
+        raise ValueError(f"{path.name} is no file of masks; those end in {', '.join(ENDINGS)}")
+
+
+def _label_image(path: Path) -> Iterator[MaskedImage]:
+    labels = read_label_tiff(path) if path.suffix.lower() in (".tif", ".tiff") else _other_labels(path)
+    if labels.ndim < 2:
+        raise ValueError(f"{path.name} has the shape {labels.shape}; a label image is (H, W), or a stack of such")
+    pixel_size = read_pixel_size(path)
+    for index in np.ndindex(labels.shape[:-2]):
+        name = f"{path.name}[{','.join(map(str, index))}]" if index else path.name
+        yield _from_labels(name, labels[index], path, pixel_size)
+
+
+def _other_labels(path: Path) -> NDArray[Any]:
+    labels = read_array(path)
+    if labels.dtype.kind not in "bui" or (path.suffix.lower() == ".png" and labels.ndim != 2):
+        raise ValueError(
+            f"{path.name} holds no labels: its pixels are {labels.dtype} of the shape {labels.shape}, "
+            "not one integer each"
+        )
+    return labels
+
+
+def _from_labels(name: str, labels: NDArray[Any], path: Path, pixel_size: PixelSize | None) -> MaskedImage:
+    found = run_lengths_by_label(labels)
+    if any(label < 0 for label in found):
+        raise ValueError(f"{path.name} holds negative labels; those of objects are 1, 2, ...")
+    masks = tuple(NamedMask(MaskRecord.from_mask(rle), label) for label, rle in found.items())
+    return MaskedImage(name, (labels.shape[0], labels.shape[1]), masks, path, pixel_size)
+
+
+def _yolo(path: Path) -> MaskedImage:
+    image = image_beside(path)
+    height, width = (int(side) for side in read_image(image).shape[:2])
+    names = class_names_above(path)
+    masks = tuple(
+        NamedMask(item.record, number, names.get(item.class_index, f"class {item.class_index}"))
+        for number, item in enumerate(read_yolo_labels(path, (height, width)), 1)
+    )
+    return MaskedImage(image.name, (height, width), masks, path, read_pixel_size(image))
+
+
+def _json(path: Path) -> Iterator[MaskedImage]:
+    kind = json_kind(path)
+    if kind == "coco":
+        yield from _coco(path)
+    elif kind == "sa1b":
+        image = read_sa1b(path)
+        yield MaskedImage(image.file_name, image.size, _numbered(image.records), path)
+    elif kind == "records":
+        records = read_records(path)
+        sizes = sorted({record.rle.size for record in records})
+        if len(sizes) != 1:
+            raise ValueError(f"{path.name} holds masks of the sizes {sizes}; those of one image have one size")
+        yield MaskedImage(stem_of(path), sizes[0], _numbered(records), path)
+    elif not path.is_file():
+        path.read_bytes()  # raises what is the matter
+    else:
+        raise ValueError(f"{path.name} is no file of masks; COCO, SA-1B and mask records are read")
+
+
+def _coco(path: Path) -> Iterator[MaskedImage]:
+    data = read_coco(path)
+    for image in data.images:
+        labels = [item.label for item in image.objects]
+        own = [label for label in labels if label is not None and label > 0]
+        numbers = own if len(set(own)) == len(labels) else list(range(1, len(labels) + 1))
+        masks = tuple(
+            NamedMask(item.record, number, data.categories[item.category_id], item.is_crowd)
+            for item, number in zip(image.objects, numbers, strict=True)
+        )
+        yield MaskedImage(image.file_name, image.size, masks, path)
+
+
+def _numbered(records: list[MaskRecord] | tuple[MaskRecord, ...]) -> tuple[NamedMask, ...]:
+    return tuple(NamedMask(record, number) for number, record in enumerate(records, 1))

@@ -1,0 +1,142 @@
+"""`segany export`: what goes in comes out in every format, judged by pycocotools, tifffile and rasterio."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+from pycocotools.coco import COCO
+
+from napari_segany.cli.main import main
+from napari_segany.formats.coco import read_coco
+from napari_segany.formats.sa1b import read_sa1b
+
+
+@pytest.fixture
+def labels() -> np.ndarray:
+    """A ring with a dot in its hole, and an object in two parts."""
+    labels = np.zeros((30, 40), np.uint16)
+    labels[2:12, 2:12] = 7
+    labels[5:9, 5:9] = 0
+    labels[6, 6] = 3
+    labels[20:24, 10:14] = labels[20:24, 30:39] = 9
+    return labels
+
+
+@pytest.fixture
+def file(labels: np.ndarray, tmp_path: Path) -> Path:
+    path = tmp_path / "cells.tif"
+    tifffile.imwrite(path, labels, resolution=(20000, 20000), resolutionunit="CENTIMETER")
+    return path
+
+
+def test_a_label_image_in_every_format(file, labels, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["export", str(file), "-o", str(out), "--to", "labels,coco,sa1b,yolo,csv"]) == 0
+    assert capsys.readouterr().out == f"3 masks of 1 images -> {out} (labels, coco, sa1b, yolo, csv)\n"
+    written = tifffile.imread(out / "labels/cells.tif")
+    np.testing.assert_array_equal(written, labels)
+
+    coco = COCO(str(out / "coco.json"))
+    assert [image["file_name"] for image in coco.loadImgs(coco.getImgIds())] == ["cells.tif"]
+    masks = [coco.annToMask(annotation) for annotation in coco.loadAnns(coco.getAnnIds())]
+    for mask, label in zip(masks, (3, 7, 9), strict=True):
+        np.testing.assert_array_equal(mask, labels == label)
+    assert [record.area for record in read_sa1b(out / "sa1b/cells.json").records] == [1, 84, 52]
+    table = [line.split(",")[:3] for line in (out / "tables/cells.csv").read_text().splitlines()]
+    assert table == [
+        ["label", "category", "area"],
+        ["3", "object", "1"],
+        ["7", "object", "84"],
+        ["9", "object", "52"],
+    ]
+    assert "area_um2" in (out / "tables/cells.csv").read_text()
+
+    # YOLO's text needs its image for the size, and comes back to the very pixels.
+    (out / "yolo/images").mkdir()
+    Image.fromarray(np.zeros(labels.shape, np.uint8)).save(out / "yolo/images/cells.png")
+    assert main(["export", str(out / "yolo/labels/cells.txt"), "-o", str(tmp_path / "back"), "--to", "labels"]) == 0
+    back = tifffile.imread(tmp_path / "back/labels/cells.tif")
+    np.testing.assert_array_equal(back == 1, labels == 3)
+    np.testing.assert_array_equal(back == 2, labels == 7)
+    np.testing.assert_array_equal(back == 3, labels == 9)
+
+
+def test_coco_keeps_numbers_and_categories(tmp_path, labels, file):
+    assert main(["export", str(file), "-o", str(tmp_path / "a"), "--to", "coco", "--polygons"]) == 0
+    values = json.loads((tmp_path / "a/coco.json").read_text())
+    values["categories"][0]["name"] = "nucleus"
+    (tmp_path / "named.coco.json").write_text(json.dumps(values))
+    assert main(["export", str(tmp_path / "named.coco.json"), "-o", str(tmp_path / "b"), "--to", "labels,coco"]) == 0
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "b/labels/cells.tif"), labels)
+    assert dict(read_coco(tmp_path / "b/coco.json").categories) == {1: "nucleus"}
+
+
+def test_a_stack_goes_plane_by_plane_and_equal_names_are_kept_apart(tmp_path, labels):
+    for folder in ("x", "y"):
+        (tmp_path / folder).mkdir()
+        np.save(tmp_path / folder / "same.npy", np.stack([labels, labels[::-1]]))
+    out = tmp_path / "out"
+    inputs = [str(tmp_path / "x"), str(tmp_path / "y" / "same.npy")]
+    assert main(["export", *inputs, "-o", str(out), "--to", "labels,coco"]) == 0
+    names = sorted(path.name for path in (out / "labels").iterdir())
+    assert len(names) == 4
+    assert len(COCO(str(out / "coco.json")).getImgIds()) == 4
+    planes = [tifffile.imread(out / "labels" / name) for name in names]
+    assert sum(np.array_equal(plane, labels) for plane in planes) == 2
+
+
+def test_damaged_files_are_told_and_the_rest_is_written(file, tmp_path, capsys):
+    (tmp_path / "broken.json").write_text('{"images": [')
+    out = tmp_path / "out"
+    assert main(["export", str(tmp_path / "broken.json"), str(file), "-o", str(out), "--to", "csv"]) == 1
+    assert capsys.readouterr().err.count("segany export: not read: broken.json") == 1
+    assert list(read_table_labels(out / "tables/cells.csv")) == ["3", "7", "9"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--to", "voc"], "the formats are voc; known are labels, coco"),
+        (["--to", "geojson"], "cells.tif has no place on Earth"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_line(file, tmp_path, capsys, arguments, words):
+    if "geojson" in arguments:
+        pytest.importorskip("rasterio")
+    assert main(["export", str(file), "-o", str(tmp_path / "out"), *arguments]) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("segany export: error:")]
+    assert len(lines) == 1
+    assert words in lines[0]
+
+
+def test_nothing_that_can_be_read(tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert main(["export", str(tmp_path / "empty"), "-o", str(tmp_path / "out")]) == 2
+    assert "holds no file of masks" in capsys.readouterr().err
+    assert main(["export", str(tmp_path / "none.tif"), "-o", str(tmp_path / "out")]) == 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_label_geotiff_becomes_vectors(tmp_path, labels):
+    rasterio = pytest.importorskip("rasterio")
+    pyogrio = pytest.importorskip("pyogrio")
+    path, out = tmp_path / "fields.tif", tmp_path / "out"
+    transform = rasterio.transform.from_origin(500_000, 5_400_000, 2.0, 2.0)
+    with rasterio.open(
+        path, "w", driver="GTiff", height=30, width=40, count=1, dtype="uint16", crs="EPSG:32633", transform=transform
+    ) as target:
+        target.write(labels, 1)
+    assert main(["export", str(path), "-o", str(out), "--to", "gpkg,csv"]) == 0
+    meta, _, geometry, fields = pyogrio.raw.read(out / "vectors/fields.gpkg")
+    columns = dict(zip(meta["fields"], fields, strict=True))
+    assert sorted(columns["id"].tolist()) == [3, 7, 9]
+    assert len(geometry) == 3
+
+
+def read_table_labels(path: Path) -> list[str]:
+    return [line.split(",")[0] for line in path.read_text().splitlines()[1:]]
