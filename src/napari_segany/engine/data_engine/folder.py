@@ -1,0 +1,181 @@
+"""A folder of images under annotation: its masks, which images are done, and what is written down. Knows no model.
+
+The records are one JSON file for each image, written whole after every change: nothing is lost by a crash.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_segany.engine.data_engine.masks import STAGES, EngineMask
+from napari_segany.formats.atomic import replacing
+from napari_segany.formats.image_file import read_image
+from napari_segany.formats.json_fields import objects, read_json_object, reading
+
+IMAGE_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp"})
+RECORDS = "records"
+
+
+@dataclass(frozen=True)
+class StageCounts:
+    """What one stage gave.
+
+    Attributes
+    ----------
+    masks : int
+        Masks.
+    seconds, clicks : float
+        Mean of a mask; NaN without masks.
+    """
+
+    masks: int
+    seconds: float
+    clicks: float
+
+
+class DataEngine:
+    """Images with their masks.
+
+    Parameters
+    ----------
+    images : pathlib.Path
+        The folder of the images.
+    work : pathlib.Path
+        Where the records are kept; it is made, or gone on with.
+
+    Raises
+    ------
+    FileNotFoundError
+        Where there is no such folder of images.
+    ValueError
+        Where it holds no images, two of one name, or a record is damaged.
+    OSError
+        Where `work` cannot be written.
+    """
+
+    def __init__(self, images: Path, work: Path) -> None:
+        if not images.is_dir():
+            raise FileNotFoundError(f"{images} is not a folder; give the one that holds the images")
+        paths = sorted(path for path in images.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+        if not paths:
+            raise ValueError(f"{images} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
+        self.images, self.work = images, work
+        self._paths = {path.stem: path for path in paths}
+        if len(self._paths) < len(paths):
+            raise ValueError(f"{images} holds images that differ in their ending only; their masks would be mixed up")
+        (work / RECORDS).mkdir(parents=True, exist_ok=True)
+        self._masks: dict[str, tuple[EngineMask, ...]] = dict.fromkeys(self._paths, ())
+        self._finished: set[str] = set()
+        for name in self._paths:
+            self._load(name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The images, by name without suffix."""
+        return tuple(self._paths)
+
+    @property
+    def finished(self) -> tuple[str, ...]:
+        """The images that a person called done."""
+        return tuple(name for name in self._paths if name in self._finished)
+
+    @property
+    def next_name(self) -> str | None:
+        """The first image that is not done."""
+        return next((name for name in self._paths if name not in self._finished), None)
+
+    def path(self, name: str) -> Path:
+        """Return the file of an image."""
+        return self._paths[self._known(name)]
+
+    def read_image(self, name: str) -> NDArray[np.generic]:
+        """Read an image; errors are those of `formats.image_file.read_image`."""
+        return read_image(self.path(name))
+
+    def masks(self, name: str) -> tuple[EngineMask, ...]:
+        """Return the masks of an image."""
+        return self._masks[self._known(name)]
+
+    def add(self, name: str, masks: Sequence[EngineMask]) -> None:
+        """Add masks to an image and write them down.
+
+        Raises
+        ------
+        ValueError
+            For an empty mask, or one of another size than those that are there.
+        OSError
+            Where the record cannot be written; nothing is added then.
+        """
+        sizes = {one.record.rle.size for one in (*self.masks(name), *masks)}
+        if len(sizes) > 1:
+            raise ValueError(
+                f"masks of {name} have the sizes {', '.join(map(str, sorted(sizes)))}; they must be equal"
+            )
+        if any(one.record.area == 0 for one in masks):
+            raise ValueError(f"a mask of {name} has no pixel")
+        self._write(name, (*self.masks(name), *masks), name in self._finished)
+
+    def remove(self, name: str, number: int) -> EngineMask:
+        """Take a mask out by its number from 0, and return it."""
+        masks = list(self.masks(name))
+        if not 0 <= number < len(masks):
+            raise ValueError(f"{name} has {len(masks)} masks; there is no mask {number}")
+        gone = masks.pop(number)
+        self._write(name, tuple(masks), name in self._finished)
+        return gone
+
+    def finish(self, name: str, *, done: bool = True) -> None:
+        """Call an image done, or not."""
+        self._write(name, self.masks(name), done)
+
+    def counts(self) -> dict[str, StageCounts]:
+        """Return what each stage gave."""
+        return {stage: _counts([one for one in self.all_masks() if one.origin.stage == stage]) for stage in STAGES}
+
+    def all_masks(self) -> Iterator[EngineMask]:
+        """Go through the masks of all images."""
+        for masks in self._masks.values():
+            yield from masks
+
+    def _known(self, name: str) -> str:
+        if name not in self._paths:
+            raise ValueError(f"there is no image {name!r} in {self.images}")
+        return name
+
+    def _record(self, name: str) -> Path:
+        return self.work / RECORDS / f"{name}.json"
+
+    def _load(self, name: str) -> None:
+        path = self._record(name)
+        if not path.is_file():
+            return
+        values = read_json_object(path, "record")
+        with reading(path.name):
+            self._masks[name] = tuple(EngineMask.from_dict(one) for one in objects(values, "masks"))
+        if values.get("finished") is True:
+            self._finished.add(name)
+
+    def _write(self, name: str, masks: tuple[EngineMask, ...], finished: bool) -> None:
+        values: dict[str, Any] = {"image": self.path(name).name, "finished": finished}
+        values["masks"] = [one.to_dict() for one in masks]
+        with replacing(self._record(name)) as temporary:
+            temporary.write_text(json.dumps(values), encoding="utf-8")
+        self._masks[name] = masks
+        (self._finished.add if finished else self._finished.discard)(name)
+
+
+def _counts(masks: Sequence[EngineMask]) -> StageCounts:
+    if not masks:
+        return StageCounts(0, float("nan"), float("nan"))
+    return StageCounts(
+        len(masks),
+        float(np.mean([one.origin.seconds for one in masks])),
+        float(np.mean([one.origin.clicks for one in masks])),
+    )

@@ -1,0 +1,168 @@
+"""The data engine: records that outlive a crash, stages kept apart, prominence, the clock, and the data set."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from napari_segany.engine.data_engine import stages
+from napari_segany.engine.data_engine.clock import HINT, ObjectClock
+from napari_segany.engine.data_engine.export import CardFacts, as_bytes, export_steps
+from napari_segany.engine.data_engine.folder import DataEngine
+from napari_segany.engine.data_engine.masks import EngineMask, Origin, by_prominence, mask_iou, new_masks
+from napari_segany.engine.progress import Progress, drain
+from napari_segany.formats.coco import read_coco
+from napari_segany.formats.record import MaskRecord
+from napari_segany.formats.sa1b import iterate_sa1b, read_sa1b
+from napari_segany.formats.yolo import read_yolo_labels
+
+SHAPE = (40, 60)
+
+
+def record(rows, cols, shape=SHAPE):
+    mask = np.zeros(shape, bool)
+    mask[rows, cols] = True
+    return MaskRecord.from_mask(mask, predicted_iou=0.9)
+
+
+FIRST, SECOND = record(slice(2, 12), slice(2, 12)), record(slice(20, 25), slice(30, 50))
+
+
+@pytest.fixture
+def engine(tmp_path):
+    (tmp_path / "images").mkdir()
+    for name in ("a", "b"):
+        Image.fromarray(np.full(SHAPE, 9, np.uint8)).save(tmp_path / "images" / f"{name}.png")
+    return DataEngine(tmp_path / "images", tmp_path / "work")
+
+
+def test_records_are_there_again(engine):
+    engine.add("a", [EngineMask(FIRST, Origin("assisted", 4.5, 3, "light", "abc"))])
+    engine.add("a", [EngineMask(SECOND, Origin("semi-automatic", model="light", weights="abc"))])
+    engine.finish("a")
+    again = DataEngine(engine.images, engine.work)
+    assert again.masks("a") == engine.masks("a")
+    assert again.finished == ("a",)
+    assert again.next_name == "b"
+    counts = again.counts()
+    assert (counts["assisted"].masks, counts["assisted"].seconds, counts["assisted"].clicks) == (1, 4.5, 3)
+    assert counts["semi-automatic"].masks == 1
+    assert again.remove("a", 0).record == FIRST
+    assert [one.record for one in DataEngine(engine.images, engine.work).masks("a")] == [SECOND]
+
+
+def test_what_is_wrong_is_told_and_nothing_is_lost(engine, tmp_path):
+    engine.add("a", [EngineMask(FIRST, Origin("assisted"))])
+    with pytest.raises(ValueError, match="sizes"):
+        engine.add("a", [EngineMask(record(0, 0, (9, 9)), Origin("assisted"))])
+    with pytest.raises(ValueError, match="no pixel"):
+        engine.add("a", [EngineMask(MaskRecord.from_mask(np.zeros(SHAPE, bool)), Origin("assisted"))])
+    with pytest.raises(ValueError, match="there is no image 'c'"):
+        engine.masks("c")
+    with pytest.raises(ValueError, match="the stage is 'by hand'"):
+        Origin("by hand")
+    assert len(engine.masks("a")) == 1
+    with pytest.raises(ValueError, match="holds no images"):
+        DataEngine(tmp_path / "work" / "records", tmp_path / "other")
+
+
+def test_prominent_objects_come_first():
+    image = np.full(SHAPE, 100.0)
+    image[20:25, 30:50] = 101
+    image[2:12, 2:12] = 200
+    pale = record(slice(30, 32), slice(0, 2))
+    assert by_prominence([pale, SECOND, FIRST], image) == [2, 1, 0]
+
+
+def test_masks_that_are_there_are_not_added_again():
+    nearly = record(slice(2, 12), slice(2, 11))
+    assert mask_iou(FIRST, nearly) == pytest.approx(0.9)
+    assert mask_iou(FIRST, SECOND) == 0
+    assert new_masks([nearly, SECOND], [FIRST]) == [SECOND]
+
+
+def test_the_clock_begins_with_the_first_click_and_hints_after_thirty_seconds():
+    now = 100.0
+    clock = ObjectClock(lambda: now)
+    now = 150.0
+    assert (clock.seconds, clock.hint) == (0, "")
+    clock.click()
+    now += 30
+    clock.click()
+    assert clock.hint == ""
+    now += 0.1
+    assert clock.hint == HINT
+    assert clock.finish() == (pytest.approx(30.1), 2)
+    assert (clock.seconds, clock.clicks) == (0, 0)
+
+
+class Generator:
+    def __init__(self, predictor, settings):
+        pass
+
+    def run(self, image):
+        yield Progress(0, 1, "Asking the points")
+        return [FIRST, SECOND]
+
+
+class Named:
+    name, sam = "light", None
+
+
+def test_the_models_stages_are_kept_apart_from_the_persons(engine, monkeypatch):
+    monkeypatch.setattr(stages, "AutomaticMaskGenerator", Generator)
+    monkeypatch.setattr(stages, "weights_checksum", lambda sam: "abc")
+    engine.add("a", [EngineMask(FIRST, Origin("assisted", 2, 1))])
+    assert drain(stages.model_masks(engine, "a", Named(), "semi-automatic", stages.CONFIDENT)) == 1
+    assert [one.origin.stage for one in engine.masks("a")] == ["assisted", "semi-automatic"]
+    assert drain(stages.automatic_stage(engine, ["b"], Named())) == (2, ())
+    assert {one.origin for one in engine.masks("b")} == {Origin("automatic", model="light", weights="abc")}
+    assert engine.finished == ("b",)
+
+
+def test_the_data_set_is_read_back_in_all_three_forms(engine, tmp_path):
+    engine.add(
+        "a", [EngineMask(FIRST, Origin("assisted", 5, 3, "light", "abc")), EngineMask(SECOND, Origin("automatic"))]
+    )
+    out = tmp_path / "out"
+    card = drain(export_steps(engine, ["a", "b"], out, CardFacts("Cells", "ours", "CC0")))
+    samples = list(iterate_sa1b(out / "sa_000000"))
+    assert [one.rle for one in samples[0].records()] == [FIRST.rle, SECOND.rle]
+    assert samples[0].image().shape[:2] == SHAPE
+    provenance = read_sa1b(samples[0].annotation_path).extra["provenance"]
+    assert provenance[0] == {
+        "id": 1,
+        "stage": "assisted",
+        "seconds": 5,
+        "clicks": 3,
+        "model": "light",
+        "weights": "abc",
+    }
+    coco = read_coco(out / "coco.json")
+    assert [one.record.rle for one in coco.images[0].objects] == [FIRST.rle, SECOND.rle]
+    assert (out / coco.images[0].file_name).is_file()
+    assert [one.record.rle for one in read_yolo_labels(out / "yolo/labels/sa_1.txt", SHAPE)] == [
+        FIRST.rle,
+        SECOND.rle,
+    ]
+    assert (out / "yolo/labels/sa_2.txt").read_text() == ""
+    text = card.read_text()
+    for part in (
+        "# Cells",
+        "| masks | 2 |",
+        "| licence | CC0 |",
+        "| assisted | 1 | 5.0 | 3.0 |",
+        "| light | abc | 1 |",
+    ):
+        assert part in text
+    assert json.loads((out / "sa_000000/sa_2.json").read_text())["annotations"] == []
+
+
+def test_images_of_more_than_eight_bits_are_mapped():
+    image = np.linspace(0, 4095, 2400).reshape(SHAPE).astype(np.uint16)
+    assert as_bytes(image).dtype == np.uint8
+    assert np.ptp(as_bytes(image)) == 255
+    assert as_bytes(np.full((4, 5, 4), 7, np.uint8)).shape == (4, 5, 3)
