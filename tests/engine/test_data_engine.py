@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from napari_segany.engine.automatic_settings import AutomaticSettings
 from napari_segany.engine.data_engine import stages
 from napari_segany.engine.data_engine.clock import HINT, ObjectClock
 from napari_segany.engine.data_engine.export import CardFacts, as_bytes, export_steps
@@ -115,8 +116,9 @@ class Named:
 def test_the_models_stages_are_kept_apart_from_the_persons(engine, monkeypatch):
     monkeypatch.setattr(stages, "AutomaticMaskGenerator", Generator)
     monkeypatch.setattr(stages, "weights_checksum", lambda sam: "abc")
+    monkeypatch.setattr(stages, "_usual", lambda predictor: AutomaticSettings())
     engine.add("a", [EngineMask(FIRST, Origin("assisted", 2, 1))])
-    assert drain(stages.model_masks(engine, "a", Named(), "semi-automatic", stages.CONFIDENT)) == 1
+    assert drain(stages.model_masks(engine, "a", Named(), "semi-automatic")) == 1
     assert [one.origin.stage for one in engine.masks("a")] == ["assisted", "semi-automatic"]
     assert drain(stages.automatic_stage(engine, ["b"], Named())) == (2, ())
     assert {one.origin for one in engine.masks("b")} == {Origin("automatic", model="light", weights="abc")}

@@ -91,6 +91,7 @@ def retrain_steps(
     init: str | os.PathLike[str],
     *,
     names: Sequence[str] | None = None,
+    steps: int = STEPS,
     config: TrainingConfig | None = None,
     device: str = "auto",
 ) -> Steps[Retrained]:
@@ -106,8 +107,10 @@ def retrain_steps(
         The weights to begin with.
     names : sequence of str, optional
         These images only.
+    steps : int
+        Of the training.
     config : TrainingConfig, optional
-        Those of `retraining_config` by default.
+        The knobs; those of `retraining_config` by default.
     device : str
         "auto", "cpu", "cuda" or "mps".
 
@@ -128,7 +131,7 @@ def retrain_steps(
             f"{len(usable)} images are done and have masks that you made; finish at least {LEAST_IMAGES}, so that "
             "one can be kept to measure on"
         )
-    config = config or retraining_config(init)
+    config = config or retraining_config(init, steps)
     images = [EngineImage(engine, name) for name in usable]
     result = yield from train(config, images, output, init=init, device=device)
     if result.before is None or result.validation is None:

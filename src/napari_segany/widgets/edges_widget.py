@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from napari.layers import Image, Layer
+from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QCheckBox, QFormLayout, QLabel, QProgressBar, QSpinBox, QVBoxLayout, QWidget
 
 from napari_segany.widgets.catalogue import Catalogue, catalogue_steps, predictor_loader
@@ -59,6 +60,7 @@ class EdgesWidget(QWidget):
         self.bar.setTextVisible(False)
         self.note = QLabel()
         self.note.setWordWrap(True)
+        self._closed = False
         self._lay_out()
         self._connect(viewer)
         self._farewell = Farewell(self, self.session.close)
@@ -91,6 +93,14 @@ class EdgesWidget(QWidget):
         self._runner.start(
             "Looking for models", catalogue_steps(None), done=self._list_models, failed=lambda error: None
         )
+
+    def event(self, event: QEvent) -> bool:
+        """Tear down when napari takes the widget out of its dock: that is all it does to close one."""
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None and not self._closed:
+            self._closed = True
+            self.image_combo.release()
+            self.session.close()
+        return bool(super().event(event))
 
     def _list_models(self, catalogue: Catalogue) -> None:
         self.model_picker.set_catalogue(catalogue)

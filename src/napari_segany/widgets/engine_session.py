@@ -1,0 +1,349 @@
+"""The data engine in napari: a folder is annotated image by image, with the model's help. Knows no Qt.
+
+Everything that the buttons do is a method. Prompting is that of `PromptSession`: what it accepts into the layer
+`objects` is the person's; what the model fills in is shown in the layer `filled in`, and kept apart in the records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image, Labels
+from psygnal import Signal
+
+from napari_segany.engine.data_engine.clock import ObjectClock
+from napari_segany.engine.data_engine.folder import DataEngine
+from napari_segany.engine.data_engine.masks import EngineMask, Origin
+from napari_segany.engine.progress import Progress, Steps
+from napari_segany.formats.record import MaskRecord
+from napari_segany.widgets.drafts import Prompts
+from napari_segany.widgets.embedder import LoadPredictor
+from napari_segany.widgets.layers import full_resolution, remove
+from napari_segany.widgets.objects import OWNER_KEY
+from napari_segany.widgets.progress_runner import Runner, Task
+from napari_segany.widgets.prompt_layers import OWNER_KEY as PROMPTS_OF
+from napari_segany.widgets.session import PromptSession
+
+FILLED = "filled in"
+
+
+class EngineSession:
+    """A folder under annotation.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Where the images are shown.
+    runner : Runner
+        Runs the work.
+    prompting : PromptSession
+        What the person clicks with.
+    load_predictor : callable
+        Makes the model of its name and a device.
+    clock : ObjectClock, optional
+        Measures the person's time.
+
+    Attributes
+    ----------
+    changed : Signal
+        Emitted after every change of what is shown.
+    engine : DataEngine or None
+        The folder; None before `open`.
+    name : str or None
+        The image that is shown.
+    progress : Progress or None
+        How far the work is; None while nothing runs.
+    message : str
+        One sentence for the user.
+    """
+
+    changed = Signal()
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        runner: Runner,
+        prompting: PromptSession,
+        load_predictor: LoadPredictor,
+        clock: ObjectClock | None = None,
+    ) -> None:
+        self.engine: DataEngine | None = None
+        self.name: str | None = None
+        self.progress: Progress | None = None
+        self.message = "Choose a folder of images."
+        self.clock = clock or ObjectClock()
+        self._viewer, self._runner, self._prompting, self._load = viewer, runner, prompting, load_predictor
+        self._image: Image | None = None
+        self._filled: Labels | None = None
+        self._took: dict[int, tuple[float, int]] = {}
+        self._is_left = False
+        self._prompts, self._last = 0, (0.0, 1)
+        self._task: Task | None = None
+        prompting.prompts_changed.connect(self._prompted)
+        prompting.accepted.connect(self._accepted)
+
+    # ------------------------------------------------------------------ images
+
+    def open(self, images: Path, work: Path | None = None) -> None:
+        """Work on a folder; its records are kept in `work`, by default the folder `segany` within it."""
+        if self._is_busy():
+            return
+        try:
+            self.engine = DataEngine(images, images / "segany" if work is None else work)
+        except (ValueError, OSError) as error:
+            self._say(str(error))
+            return
+        self.show(self.engine.next_name or self.engine.names[0])
+
+    def show(self, name: str) -> None:
+        """Show an image of the folder; what was accepted in the shown one is kept first."""
+        if self.engine is None or self._is_busy():
+            return
+        try:
+            pixels = self.engine.read_image(name)
+        except (ValueError, OSError) as error:
+            self._say(f"{name} cannot be shown: {error}")
+            return
+        if not self.keep():
+            return
+        # The new image comes before the old one goes: the prompts always have one to lie on.
+        image = Image(pixels, name=name)
+        self._viewer.layers.insert(0, image)
+        self._prompting.choose_image(image)
+        self._put_away()
+        self.name, self._image, self._is_left = name, image, False
+        self._viewer.reset_view()
+        self._prompting.choose_tool("points")
+        self._show_filled()
+        self._say(f"{name}: click on what stands out most, accept it with N, and go on with the next object.")
+
+    def keep(self) -> bool:
+        """Write the accepted objects of the shown image into its record, when it is left; tell whether it worked."""
+        if self.engine is None or self.name is None or self._is_left:
+            return True
+        try:
+            self.engine.add(self.name, self._persons_masks())
+        except (ValueError, OSError) as error:
+            self._say(f"The masks of {self.name} were not kept: {error}")
+            return False
+        self._is_left = True
+        return True
+
+    def finish(self) -> None:
+        """Keep the masks, call the image done, and show the next one."""
+        if self.engine is None or self.name is None or self._is_busy() or not self.keep():
+            return
+        self.engine.finish(self.name)
+        following = self.engine.next_name
+        if following is None:
+            self._say("All images are done. Export makes a data set of them.")
+        else:
+            self.show(following)
+
+    def remove(self, label: int | None = None) -> None:
+        """Take a mask out of the layer `filled in`: that of a label, by default of the layer's selected one."""
+        if self.engine is None or self.name is None or self._filled is None:
+            return
+        number = int(self._filled.selected_label if label is None else label)
+        try:
+            self.engine.remove(self.name, number - 1)
+        except (ValueError, OSError) as error:
+            self._say(str(error))
+            return
+        self._show_filled()
+        self._say(f"Mask {number} is gone.")
+
+    # -------------------------------------------------------------- the model's part
+
+    def fill_in(self) -> None:
+        """Semi-automatic: fill in the masks of which the model is sure; the person adds the rest."""
+        if self.engine is None or self.name is None or self._is_busy():
+            return
+        theirs = [mask.record for mask in self._persons_masks()]
+        self._start("Filling in masks", self._fill_steps(self.engine, self.name, theirs), self._filled_in)
+
+    def annotate_rest(self) -> None:
+        """Fully automatic: annotate all other images that are not done, without a person."""
+        if self.engine is None or self._is_busy():
+            return
+        left = [name for name in self.engine.names if name not in (*self.engine.finished, self.name)]
+        self._start("Annotating images", self._rest_steps(self.engine, left), self._annotated)
+
+    def retrain(self, steps: int = 150) -> None:
+        """Teach the model the images that are done; the next ones use it, if it is the better one."""
+        if self.engine is None or self._is_busy():
+            return
+        self._start("Retraining", self._retrain_steps(self.engine, steps), self._retrained)
+
+    def export(self, folder: Path, name: str = "", source: str = "", licence: str = "") -> None:
+        """Write the images that are done as a data set: SA-1B's layout, COCO and YOLO, with a card."""
+        if self.engine is None or self._is_busy():
+            return
+        from napari_segany.engine.data_engine.export import CardFacts, export_steps
+
+        given = {"source": source.strip(), "licence": licence.strip()}
+        facts = CardFacts(name.strip() or self.engine.images.name, **{key: one for key, one in given.items() if one})
+        steps = export_steps(self.engine, self.engine.finished, folder, facts)
+        self._start("Writing the data set", steps, lambda card: self._end(f"The data set is in {card.parent}."))
+
+    def cancel(self) -> None:
+        """Stop what runs; masks that are written down stay."""
+        if self._task is not None and self.progress is not None:
+            self._task.cancel()
+            self._end("Cancelled.")
+
+    def hint(self) -> str:
+        """Return what to tell the person now; "" for nothing."""
+        return self.clock.hint
+
+    def tell_counts(self) -> str:
+        """Return what the stages gave so far, in words."""
+        if self.engine is None:
+            return ""
+        words = []
+        for stage, counts in self.engine.counts().items():
+            time = f", {counts.seconds:.1f} s and {counts.clicks:.1f} clicks each" if stage == "assisted" else ""
+            words += [f"{counts.masks} {stage}{time}"] if counts.masks else []
+        done = f"{len(self.engine.finished)} of {len(self.engine.names)} images done"
+        return "; ".join([done, *words])
+
+    def close(self, *, keep_layers: bool = False) -> None:
+        """Keep what was accepted, and let go of the viewer."""
+        self.cancel()
+        self.keep()
+        if not keep_layers:
+            remove(self._viewer, self._filled)
+        self._runner.close()
+
+    # ------------------------------------------------------------------- inside
+
+    def _is_busy(self) -> bool:
+        if self.progress is not None:
+            self._say("Wait until the work is done, or cancel it.")
+        return self.progress is not None
+
+    def _fill_steps(self, engine: DataEngine, name: str, theirs: list[MaskRecord]) -> Steps[int]:
+        from napari_segany.engine.data_engine.stages import model_masks
+
+        predictor = self._load(self._prompting.model, self._prompting.device)
+        return (yield from model_masks(engine, name, predictor, "semi-automatic", there=theirs))  # type: ignore[arg-type]
+
+    def _rest_steps(self, engine: DataEngine, names: list[str]) -> Steps[tuple[int, tuple[str, ...]]]:
+        from napari_segany.engine.data_engine.stages import automatic_stage
+
+        predictor = self._load(self._prompting.model, self._prompting.device)
+        return (yield from automatic_stage(engine, names, predictor))  # type: ignore[arg-type]
+
+    def _retrain_steps(self, engine: DataEngine, steps: int) -> Steps[Any]:
+        from napari_segany.training.engine_rounds import retrain_steps
+
+        yield Progress(0, 0, "Reading the model")
+        folder = engine.work / f"round_{len(list(engine.work.glob('round_*')))}"
+        model, device = self._prompting.model, self._prompting.device
+        return (yield from retrain_steps(engine, folder, model, steps=steps, device=device))
+
+    def _filled_in(self, added: int) -> None:
+        self._show_filled()
+        self._end(f"{added} masks are filled in. Remove wrong ones, add what is missing.")
+
+    def _annotated(self, result: tuple[int, tuple[str, ...]]) -> None:
+        added, skipped = result
+        self._show_filled()
+        first = f" {len(skipped)} images were skipped, the first: {skipped[0]}" if skipped else ""
+        self._end(f"{added} masks were made.{first}")
+
+    def _retrained(self, result: Any) -> None:
+        numbers = (
+            f"IoU after one click on images kept aside: {result.before.click:.3f} before, {result.after.click:.3f}"
+        )
+        if result.weights is None:
+            self._end(f"{numbers} after. The present model is as good, and stays.")
+            return
+        self._prompting.choose_model(str(result.weights))
+        self._end(f"{numbers} after. The next images use the new model.")
+
+    def _start(self, title: str, steps: Steps[Any], done: Callable[[Any], None]) -> None:
+        self.progress = Progress(0, 0, title)
+        self.changed.emit()
+        failed = lambda error: self._end(f"It did not work: {error}")  # noqa: E731
+        task = self._runner.start(title, steps, done=done, failed=failed, report=self._report)
+        self._task = task if self.progress is not None else None
+
+    def _report(self, progress: Progress) -> None:
+        self.progress = progress
+        self.changed.emit()
+
+    def _end(self, message: str) -> None:
+        self.progress, self._task = None, None
+        self._say(message)
+
+    def _say(self, message: str) -> None:
+        self.message = message
+        self.changed.emit()
+
+    def _prompted(self, prompts: Prompts) -> None:
+        count = len(prompts.points) + (prompts.box is not None)
+        for _ in range(count - self._prompts):
+            self.clock.click()
+        if count == 0 and self.clock.clicks:
+            self._last = self.clock.finish()  # accepted, which is told next, or dropped
+        self._prompts = count
+
+    def _accepted(self, label: int) -> None:
+        self._took[label] = self.clock.finish() if self.clock.clicks else self._last
+        self._prompts = 0
+        self.changed.emit()
+
+    def _persons_masks(self) -> list[EngineMask]:
+        """Return the objects of the layer `objects`, those accepted first first; painted ones count as one stroke."""
+        objects = self._prompting.objects
+        layer = None if objects is None else objects.find()
+        if layer is None or self._image is None:
+            return []
+        data = np.asarray(full_resolution(layer))
+        masks = []
+        for label in sorted(set(np.unique(data[data != 0]).tolist()), key=partial(_rank, list(self._took))):
+            seconds, clicks = self._took.get(label, (0.0, 1))
+            origin = Origin("assisted", round(seconds, 2), clicks, self._prompting.model)
+            masks.append(EngineMask(MaskRecord.from_mask(data == label), origin))
+        return masks
+
+    def _show_filled(self) -> None:
+        """Show the masks of the record; a mask's label is its number from 1."""
+        remove(self._viewer, self._filled)
+        self._filled = None
+        if self.engine is None or self.name is None or self._image not in self._viewer.layers:
+            return
+        masks = self.engine.masks(self.name)
+        if not masks:
+            return
+        data = np.zeros(masks[0].record.rle.size, np.int32)
+        for number, mask in sorted(enumerate(masks, 1), key=lambda pair: -pair[1].record.area):
+            data[mask.record.mask] = number
+        self._filled = Labels(data, name=FILLED, opacity=0.4)
+        active = self._viewer.layers.selection.active
+        self._viewer.layers.insert(self._viewer.layers.index(self._image) + 1, self._filled)
+        self._viewer.layers.selection.active = active
+
+    def _put_away(self) -> None:
+        """Remove the image that was left, with its objects and prompts: they are in the record."""
+        layer, self._image = self._image, None
+        remove(self._viewer, self._filled)
+        self._filled = None
+        self._took.clear()
+        self.clock.reset()
+        if layer is None:
+            return
+        keys = (OWNER_KEY, PROMPTS_OF)
+        theirs = [one for one in self._viewer.layers if layer.unique_id in (one.metadata.get(key) for key in keys)]
+        for one in (*theirs, layer):
+            remove(self._viewer, one)
+
+
+def _rank(order: list[int], label: int) -> tuple[int, int]:
+    return (order.index(label) if label in order else len(order), label)

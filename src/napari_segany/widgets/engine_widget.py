@@ -1,0 +1,171 @@
+"""The dock widget "Data engine": shows a session's state, calls its methods and decides nothing itself."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import QEvent, QTimer
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QGridLayout,
+    QLabel,
+    QLineEdit,
+    QProgressBar,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_segany.widgets.catalogue import predictor_loader
+from napari_segany.widgets.embedder import LoadPredictor
+from napari_segany.widgets.engine_session import EngineSession
+from napari_segany.widgets.farewell import Farewell
+from napari_segany.widgets.layers import unwrap
+from napari_segany.widgets.progress_runner import Runner
+from napari_segany.widgets.prompt_widget import PromptWidget
+from napari_segany.widgets.section import Section
+from napari_segany.widgets.settings import Settings, read_settings
+from napari_segany.widgets.small_parts import button
+from napari_segany.widgets.workers import BackgroundRunner
+
+_LOOK_MS = 1000
+
+
+class EngineWidget(QWidget):
+    """Annotates a folder of images with the model's help, and teaches it.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        The viewer.
+    runner, load_predictor, settings : optional
+        For tests: how work runs, what answers, and the preferences.
+    """
+
+    def __init__(
+        self,
+        napari_viewer: Any,
+        *,
+        runner: Runner | None = None,
+        load_predictor: LoadPredictor | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        super().__init__()
+        viewer = unwrap(napari_viewer)
+        settings = settings or read_settings()
+        load = load_predictor or predictor_loader(settings.weights_folder)
+        self.prompts = PromptWidget(viewer, load_predictor=load_predictor, settings=settings)
+        self.session = EngineSession(viewer, runner or BackgroundRunner(), self.prompts.session, load)
+        self.folder_button = button("Folder of images ...", "What is annotated", self._ask)
+        self.images = QComboBox()
+        self.images.setToolTip("The image that is shown; those with a tick are done")
+        self.images.activated.connect(lambda _: self.session.show(str(self.images.currentData())))
+        self.note = QLabel()
+        self.counts = QLabel()
+        for label in (self.note, self.counts):
+            label.setWordWrap(True)
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.cancel_button = button("Cancel", "Stop what runs; masks that are written down stay", self.session.cancel)
+        self._closed = False
+        self._lay_out()
+        self.session.changed.connect(self._refresh)
+        self._looks = QTimer(self)
+        self._looks.timeout.connect(self._show_hint)
+        self._looks.start(_LOOK_MS)
+        self._farewell = Farewell(self, partial(self.session.close, keep_layers=True))
+        self._refresh()
+
+    def _lay_out(self) -> None:
+        session = self.session
+        self.done_button = button("Image done", "Keep the masks and show the next image", session.finish)
+        self.fill_button = button("Fill in", "Masks of which the model is sure; you add the rest", session.fill_in)
+        self.remove_button = button("Remove filled", "The selected mask of the layer filled in", session.remove)
+        self.rest_button = button("Annotate the rest", "All other images, without you", session.annotate_rest)
+        self.retrain_button = button("Retrain", "Teach the model what is done; the better one stays", session.retrain)
+        self.export_button = button("Export ...", "SA-1B's layout, COCO and YOLO, with a card", self._ask_export)
+        grid = QGridLayout()
+        buttons = (
+            self.done_button,
+            self.fill_button,
+            self.rest_button,
+            self.remove_button,
+            self.retrain_button,
+            self.cancel_button,
+        )
+        for number, one in enumerate(buttons):
+            grid.addWidget(one, number // 2, number % 2)
+        column = QVBoxLayout(self)
+        column.addWidget(self.folder_button)
+        column.addWidget(self.images)
+        column.addWidget(self.note)
+        column.addLayout(grid)
+        column.addWidget(self.bar)
+        column.addWidget(self.counts)
+        column.addWidget(Section("Data set", self._data_set()))
+        column.addWidget(self.prompts, stretch=1)
+
+    def _data_set(self) -> QWidget:
+        self.title, self.source, self.licence = QLineEdit(), QLineEdit(), QLineEdit()
+        body = QWidget()
+        form = QFormLayout(body)
+        form.addRow("Name", self.title)
+        form.addRow("Source", self.source)
+        form.addRow("Licence", self.licence)
+        form.addRow(self.export_button)
+        return body
+
+    def event(self, event: QEvent) -> bool:
+        """Tear down when napari takes the widget out of its dock: that is all it does to close one."""
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None and not self._closed:
+            self._closed = True
+            self._looks.stop()
+            self.session.close()
+            self.prompts.setParent(None)  # which closes it in its turn
+        return bool(super().event(event))
+
+    def _ask(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Folder of images")
+        if folder:
+            self.session.open(Path(folder))
+
+    def _ask_export(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Where the data set is written")
+        if folder:
+            self.session.export(Path(folder), self.title.text(), self.source.text(), self.licence.text())
+
+    def _show_hint(self) -> None:
+        self.note.setText(self.session.hint() or self.session.message)
+
+    def _refresh(self) -> None:
+        session, engine, progress = self.session, self.session.engine, self.session.progress
+        working = progress is not None
+        if progress is not None:
+            # Thousandths: a range of 0 to 0 is Qt's "busy".
+            self.bar.setRange(0, 1000 if progress.total else 0)
+            self.bar.setValue(round(1000 * progress.done / progress.total) if progress.total else 0)
+            self.note.setText(progress.note)
+        else:
+            self.bar.setRange(0, 1000)
+            self.bar.setValue(0)
+            self._show_hint()
+        self.counts.setText(session.tell_counts())
+        for one in (
+            self.done_button,
+            self.fill_button,
+            self.remove_button,
+            self.rest_button,
+            self.retrain_button,
+            self.export_button,
+        ):
+            one.setEnabled(engine is not None and not working)
+        self.images.setEnabled(engine is not None and not working)
+        self.folder_button.setEnabled(not working)
+        self.cancel_button.setEnabled(working)
+        self.images.clear()
+        for name in () if engine is None else engine.names:
+            self.images.addItem(f"{'✓ ' if engine is not None and name in engine.finished else ''}{name}", name)
+        self.images.setCurrentIndex(self.images.findData(session.name))
