@@ -74,14 +74,16 @@ def run(args: argparse.Namespace) -> int:
     """Do the batch, print one line, and one for each image that failed."""
     automatic = automatic_settings(args)
 
+    # What is wrong with the inputs is told before torch is loaded, which takes seconds.
     from napari_segany.engine.batch.folder import BatchFolder
     from napari_segany.engine.batch.inputs import find_images
-    from napari_segany.engine.batch.model_source import NamedModel
-    from napari_segany.engine.batch.run import batch_steps
     from napari_segany.engine.batch.settings import BatchSettings
 
     outputs = args.outputs or (DEFAULT_OUTPUTS if args.boxes is None else _BOX_OUTPUTS)
     settings = BatchSettings(outputs, automatic, args.contrast_limits, args.painting)
+    _check_workers(args)
+    if args.output.is_file():
+        raise ValueError(f"{args.output} is a file; --output is the folder to write into")
     inputs, zarrs = split_zarr(args.inputs)
     images: Sequence[BatchImage] = ()
     if inputs or not zarrs:
@@ -89,11 +91,14 @@ def run(args: argparse.Namespace) -> int:
     classes, status = None, 0
     if args.boxes is None:
         images, large = split_large(images, zarrs, args.tiles)
-        status = run_large(args, large, automatic, _workers(args))
+        status = run_large(args, large, automatic, _workers(args)) if large else 0
         if not images:
             return status
-    if args.boxes is not None:
+    else:
         images, classes = _with_boxes(args, images)
+    from napari_segany.engine.batch.model_source import NamedModel
+    from napari_segany.engine.batch.run import batch_steps
+
     model = NamedModel(args.model, args.device)
     steps = batch_steps(images, args.output, model, settings, classes=classes, workers=_workers(args))
     result = _watched(steps, len(images))
@@ -129,10 +134,19 @@ def _add_cluster_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--workers", metavar="N", type=int, help="processes of --dask local (default: one per core)")
 
 
+def _check_workers(args: argparse.Namespace) -> None:
+    if args.workers is None:
+        return
+    if args.dask is None:
+        raise ValueError("--workers is given without --dask local; give both")
+    if args.dask != "local":
+        raise ValueError("--workers is for --dask local; a cluster at an address has the workers that it has")
+    if args.workers < 1:
+        raise ValueError(f"the number of workers is {args.workers}; give at least 1")
+
+
 def _workers(args: argparse.Namespace) -> Workers | None:
     if args.dask is None:
-        if args.workers is not None:
-            raise ValueError("--workers is given without --dask local; give both")
         return None
     try:
         from napari_segany.engine.batch.cluster import Cluster
@@ -140,11 +154,7 @@ def _workers(args: argparse.Namespace) -> Workers | None:
         raise ValueError(
             'dask.distributed is not installed; install it with: pip install "napari-segany[distributed]"'
         ) from None
-    if args.dask == "local":
-        return Cluster(workers=args.workers)
-    if args.workers is not None:
-        raise ValueError("--workers is for --dask local; a cluster at an address has the workers that it has")
-    return Cluster(args.dask)
+    return Cluster(workers=args.workers) if args.dask == "local" else Cluster(args.dask)
 
 
 def _with_boxes(

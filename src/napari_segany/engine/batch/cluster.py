@@ -24,7 +24,7 @@ from napari_segany.engine.batch.settings import BatchJob
 from napari_segany.engine.batch.sources import BatchImage
 from napari_segany.engine.progress import Progress, Steps, drain
 
-_CONNECT_SECONDS = 15
+_CONNECT_SECONDS = 5
 _LOOK_SECONDS = 0.25  # how long closing may have to wait
 
 
