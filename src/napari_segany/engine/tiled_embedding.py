@@ -112,6 +112,8 @@ class TiledEmbedding:
     ----------
     contrast_limits : tuple of float
         The one intensity mapping.
+    answered : Window or None
+        Where the last answer came from.
     """
 
     def __init__(
@@ -127,6 +129,7 @@ class TiledEmbedding:
         self.nbytes = memory
         self._kept: MemoryCache[Window, Any] = MemoryCache(memory)
         self._order: list[Window] = []
+        self.answered: Window | None = None
 
     @property
     def image_shape(self) -> tuple[int, int]:
@@ -219,6 +222,30 @@ class TiledEmbedding:
                 return window
         return self.plan.centred(level, extent)
 
+    def neighbours(self, window: Window, view: Extent | None = None) -> list[Window]:
+        """Return the windows of the grid around a window that are not there yet, those in view first, then near ones.
+
+        Parameters
+        ----------
+        window : Window
+            Where the user is at work.
+        view : (float, float, float, float), optional
+            What is seen, (row_min, col_min, row_max, col_max) in pixels of the image.
+        """
+        top, left, bottom, right = window.image_box
+        middle = ((top + bottom) / 2, (left + right) / 2)
+        found = []
+        for _, _, other in self._grid_around((*middle, *middle), window.level):
+            box = other.image_box
+            away = max(abs((box[axis] + box[axis + 2]) / 2 - middle[axis]) for axis in range(2))
+            if other == window or other in self._kept or away < self.plan.overlap * window.factor / 2:
+                continue  # what is nearly the window itself shows nothing new
+            seen = view is not None and all(
+                box[axis] < view[axis + 2] and view[axis] < box[axis + 2] for axis in range(2)
+            )
+            found.append((not seen, away, other))
+        return [other for _, _, other in sorted(found)]
+
     def _grid_around(self, extent: Extent, level: int) -> list[tuple[int, int, Window]]:
         step = self.plan.side - self.plan.overlap
         rows, cols = self.plan.grid_shape(level)
@@ -250,6 +277,7 @@ class TiledEmbedding:
         logits: NDArray[np.float32] | None,
     ) -> Steps[TiledPrediction]:
         embedding = yield from self.embedding_steps(predictor, window)
+        self.answered = window
         yield Progress(0, 1, "Predicting masks")
         prediction = predictor.predict(embedding, **_arguments(prompt, mask, window, logits))
         masks = tuple(

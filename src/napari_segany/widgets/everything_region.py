@@ -83,7 +83,7 @@ def region_reader(viewer: ViewerModel, image: Image, plane: Plane, region: Regio
     if region.kind == "image":
         return lambda _: None
     if region.kind == "view":
-        corners = plane.to_plane(_view_corners(viewer, image))
+        corners = plane.to_plane(view_corners(viewer, image))
         return _PolygonReader(((None, corners),), shape)
     layer = region.layer
     if layer is None or layer not in viewer.layers:
@@ -125,7 +125,7 @@ class _LabelsReader:
         return sample_plane(self.labels, self.labels_from_image, plane, self.shape) != 0
 
 
-def _view_corners(viewer: ViewerModel, image: Image) -> Floats:
+def view_corners(viewer: ViewerModel, image: Image) -> Floats:
     """Return (4, ndim) data positions of the image at the corners of what the canvas shows, in order around it."""
     half = np.asarray(viewer.canvas.size) / 2 / viewer.scene.camera.zoom
     center = np.asarray(viewer.scene.camera.center)[-2:]

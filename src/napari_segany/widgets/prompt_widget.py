@@ -45,6 +45,7 @@ from napari_segany.widgets.tool_row import ToolRow
 from napari_segany.widgets.vertical_scroll import VerticalScroll
 from napari_segany.widgets.view_row import ViewRow
 from napari_segany.widgets.viewer_events import EventLinks
+from napari_segany.widgets.windows_panel import WindowsPanel
 from napari_segany.widgets.workers import BackgroundRunner
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ class PromptWidget(QWidget):
         if isinstance(active, Image):
             self.image_combo.choose(active)
         self._choose_image(self.image_combo.layer())
-        self.session.stack.ahead.enabled = self._settings.compute_ahead
+        self.session.stack.ahead.enabled = self.session.windows.enabled = self._settings.compute_ahead
         self._list_models()
 
     # -------------------------------------------------------------------- layout
@@ -171,6 +172,7 @@ class PromptWidget(QWidget):
         self.similar_panel = SimilarPanel(session.similar)
         self.stack_section = StackSection(session.stack)
         each, self.one_each_panel = one_each_section(session.viewer, session.one_each)
+        self.windows_panel = WindowsPanel(session.windows, self._settings.places)
         self.choosing_row = ChoosingRow(session, self._remember)
         return [
             Section("Preview and first mask", self.choosing_row),
@@ -178,6 +180,7 @@ class PromptWidget(QWidget):
             self.stack_section,
             Section("Classes and table", self.classes_panel, unfolded=True),
             Section("Find similar", self.similar_panel),
+            Section("Large image", self.windows_panel),
             Section("Folder of images", SeriesPanel(session.series)),
             Section("Session", SessionRow(session, self._runner)),
             Section("Keys", key_list()),

@@ -84,8 +84,8 @@ class PromptSession:
         Saves the session, opens it again, and writes it as a script.
     status : str
         What is the matter, and what to do next, in one sentence.
-    stack, one_each, series : StackWork, OneEach, ImageSeries
-        Objects through the slices of a stack; one for each of many points or boxes; a folder worked through.
+    stack, one_each, series, windows : StackWork, OneEach, ImageSeries, WindowsAhead
+        Objects through a stack; one for each of many prompts; a folder worked through; windows of a large image.
     """
 
     image_changed = Signal(object)
@@ -127,6 +127,7 @@ class PromptSession:
         parts = (self._embedder, *asked, self._work)
         self.preview = HoverPreview(self.viewer, runner, self._embedder, *asked, self._say)
         self._chosen = SessionImage(self.viewer, runner, *parts, self._say)
+        self.windows = self._chosen.windows
         rule: Callable[[], OverlapRule] = lambda: self.overlap  # noqa: E731
         self.stack = StackWork(self.viewer, runner, *parts, self._say, overlap=rule)
         self.one_each = OneEach(self.viewer, runner, *parts, self._say, rule)

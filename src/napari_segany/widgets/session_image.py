@@ -17,6 +17,7 @@ from napari_segany.widgets.progress_runner import Runner
 from napari_segany.widgets.prompt_layers import PromptLayers
 from napari_segany.widgets.session_objects import SessionObjects
 from napari_segany.widgets.viewer_events import EventLinks, image_links, viewer_links
+from napari_segany.widgets.windows_ahead import WindowsAhead
 
 
 class SessionImage:
@@ -37,6 +38,8 @@ class SessionImage:
     ----------
     image : Image or None
         The image.
+    windows : WindowsAhead
+        Of a large image, the parts that are ready.
     """
 
     changed = Signal(object)
@@ -57,6 +60,7 @@ class SessionImage:
         self._embedder, self._conversation = embedder, conversation
         self._prompt_layers, self._work = prompt_layers, work
         self._say = say
+        self.windows = WindowsAhead(viewer, runner, embedder, conversation, prompt_layers)
         self._viewer_links = viewer_links(viewer, self._view_moved, self._layer_removed)
         self._image_links = EventLinks()
 
@@ -108,6 +112,7 @@ class SessionImage:
         """Stop listening to the viewer and, unless the layers are to be left alone, leave the image."""
         self._viewer_links.clear()
         self._image_links.clear()
+        self.windows.close(keep_layers=keep_layers)
         if not keep_layers:
             self.leave()
 
@@ -141,6 +146,7 @@ class SessionImage:
 
     def _layer_removed(self, event: Any) -> None:
         layer = event.value
+        self.windows.forget(layer)
         if self.image is not None and layer is self.image:
             self.stop_work()
             self._embedder.cache.forget_image(self.image.unique_id)

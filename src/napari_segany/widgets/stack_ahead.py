@@ -7,7 +7,7 @@ afterwards. Knows neither napari nor Qt.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -229,7 +229,7 @@ class HalfDone:
 
     Parameters
     ----------
-    key : EmbeddingKey
+    key : hashable
         What it is of.
     begin : callable
         Begins the work.
@@ -242,7 +242,7 @@ class HalfDone:
         What the embedding holds; 0 before it is there.
     """
 
-    def __init__(self, key: EmbeddingKey, begin: Callable[[], Steps[Any]], keep: Callable[[Any], None]) -> None:
+    def __init__(self, key: Hashable, begin: Callable[[], Steps[Any]], keep: Callable[[Any], None]) -> None:
         self.key = key
         self.nbytes = 0
         self._begin, self._keep = begin, keep

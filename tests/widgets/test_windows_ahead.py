@@ -1,0 +1,130 @@
+"""Windows of a large plane are encoded ahead around the last click, and outlined."""
+
+import numpy as np
+import pytest
+
+from napari_segany.engine import tiling
+from napari_segany.widgets.progress_runner import SynchronousRunner
+from napari_segany.widgets.session import PromptSession
+
+SIDE = 1100
+WINDOW = 128
+
+
+@pytest.fixture(autouse=True)
+def _small_ones_count_as_large(monkeypatch):
+    monkeypatch.setattr(tiling, "LARGE_SIDE", 1000)
+
+
+@pytest.fixture
+def predictor(tiles):
+    return tiles.ComponentPredictor(side=WINDOW)
+
+
+@pytest.fixture
+def image(viewer):
+    layer = viewer.add_image(np.zeros((SIDE, SIDE), np.uint8), contrast_limits=(0, 255), scale=(2, 2))
+    layer.data[500:512, 500:512] = 200
+    layer.data[547:553, 622:628] = 200  # in another window
+    return layer
+
+
+def test_windows_around_a_click_become_ready_and_are_outlined(viewer, image, predictor):
+    session = PromptSession(viewer, SynchronousRunner(), lambda model, device: predictor)
+    windows = session.windows
+    session.choose_image(image)
+    windows.enabled = True
+    assert windows.of_large_plane
+    assert windows.ready == ()
+    session.add_point((505, 505))
+    assert len(session.candidates) == 1
+    clicked = windows.ready[0]
+    assert len(windows.ready) == len(set(windows.ready)) == len(predictor.encoded) > 4
+    for window in windows.ready[1:]:
+        assert window.level == clicked.level
+        reach = np.abs(np.subtract(window.image_box, clicked.image_box)).max()
+        assert WINDOW / 8 <= reach <= 1.5 * WINDOW
+    outlines = viewer.layers["ready windows"]
+    assert not outlines.editable
+    found = {(*data.min(axis=0), *data.max(axis=0)) for data in outlines.data}
+    assert found == {tuple(np.array(window.image_box) - 0.5) for window in windows.ready}
+    np.testing.assert_array_equal(outlines.scale, image.scale)
+    count = len(predictor.encoded)
+    windows.enabled = False
+    session.clear_prompts()
+    session.add_point((550, 625))
+    assert len(session.candidates) == 1
+    assert len(predictor.encoded) == count, "the click is answered without encoding"
+
+
+def test_windows_in_view_come_first(viewer, image, predictor, by_hand):
+    session = PromptSession(viewer, by_hand, lambda model, device: predictor)
+    session.choose_image(image)
+    session.windows.enabled = True
+    by_hand.finish_all()
+    viewer.canvas.size = (400, 400)
+    viewer.scene.camera.zoom = 1.2
+    viewer.scene.camera.center = (1000, 1400)  # to the right of the click
+    session.add_point((505, 505))
+    while len(session.windows.ready) < 2:
+        by_hand.run_waiting()
+        for task in by_hand.running:
+            task.step()
+    first, second = session.windows.ready[:2]
+    assert second.box[1] > first.box[1]
+
+
+def test_a_prompt_has_the_processor_for_itself(viewer, image, predictor, by_hand):
+    session = PromptSession(viewer, by_hand, lambda model, device: predictor)
+    session.choose_image(image)
+    session.windows.enabled = True
+    by_hand.finish_all()
+    session.add_point((505, 505))
+    while not session.windows.is_working:
+        by_hand.run_waiting()
+        for task in by_hand.running:
+            task.step()
+    session.add_point((507, 505))
+    assert not session.windows.is_working
+    by_hand.finish_all()
+    assert len(session.windows.ready) > 4
+
+
+def test_small_images_have_no_windows_and_closing_leaves_no_outlines(viewer, image, predictor):
+    session = PromptSession(viewer, SynchronousRunner(), lambda model, device: predictor)
+    session.windows.enabled = True
+    session.choose_image(image)
+    session.add_point((505, 505))
+    assert "ready windows" in viewer.layers
+    small = viewer.add_image(np.zeros((64, 64), np.uint8))
+    session.choose_image(small)
+    assert not session.windows.of_large_plane
+    assert not viewer.layers["ready windows"].visible
+    session.choose_image(image)
+    assert viewer.layers["ready windows"].visible
+    viewer.layers.remove("ready windows")  # the user wants none
+    assert not session.windows.outlined
+    session.add_point((507, 505))
+    assert "ready windows" not in viewer.layers
+    session.windows.outlined = True
+    assert "ready windows" in viewer.layers
+    session.close()
+    assert "ready windows" not in viewer.layers
+
+
+def test_a_window_that_cannot_be_read_ends_it_with_a_sentence(viewer, image, predictor, monkeypatch):
+    session = PromptSession(viewer, SynchronousRunner(), lambda model, device: predictor)
+    session.choose_image(image)
+    session.add_point((505, 505))
+    count = len(predictor.encoded)
+    encode = predictor.encode_steps
+
+    def broken(pixels, *, contrast_limits=None):
+        if len(predictor.encoded) > count:
+            raise OSError("the disk is gone")
+        return (yield from encode(pixels, contrast_limits=contrast_limits))
+
+    monkeypatch.setattr(predictor, "encode_steps", broken)
+    session.windows.enabled = True
+    assert session.windows.failure == "the disk is gone"
+    assert len(session.candidates) == 1
