@@ -1,5 +1,7 @@
 """How long it takes from a mouse position to its drawn preview, with `light`, and where the time goes.
 
+Where other programs run at the same time, the time of all processors says more than that of the clock.
+
 The window is a real one: run it under X, or `xvfb-run -a -s "-screen 0 1600x1000x24"`. Under Xvfb a processor draws
 the window as well, which a graphics card does otherwise.
 
@@ -9,6 +11,7 @@ the window as well, which a graphics card does otherwise.
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -45,18 +48,22 @@ def measure(viewer: Viewer, session, moves: int) -> None:
     wait_until(lambda: session.embedding_state.phase == "ready", 300)
     canvas = viewer.window._qt_viewer.canvas.native
     preview, questions = session.preview, []
-    asked, arrived, drawn = [], [], []
+    asked, arrived, drawn, used = [], [], [], []
+    frames, frame_at_change = [0], [0]
+    canvas.frameSwapped.connect(lambda: frames.__setitem__(0, frames[0] + 1))
+    preview.changed.connect(lambda shown: frame_at_change.__setitem__(0, frames[0]))
     preview._asker.ask, ask = (lambda question: (questions.append(question), ask(question))), preview._asker.ask
     angles = np.linspace(0, 2 * np.pi, moves, endpoint=False)
     for angle in [0.0, 0.0, 0.0, *angles]:  # the first ones make the layer and load what is loaded late
         place = CENTRE[0] + REACH * np.sin(angle), CENTRE[1] + REACH * np.cos(angle)
-        start = time.perf_counter()
+        start, busy = time.perf_counter(), time.process_time()
         preview.at(place)
         asked.append(time.perf_counter() - start)
         wait_until(lambda start=start: preview.shown is not None and preview.asked_at >= start, 30)
         arrived.append(time.perf_counter() - start)
-        canvas.repaint()
+        wait_until(lambda: frames[0] > frame_at_change[0], 30)
         drawn.append(time.perf_counter() - start)
+        used.append(time.process_time() - busy)
     models = [seconds(question) for question in questions[-moves:]]
     part = slice(3, None)
     print(f"light, {torch.get_num_threads()} threads, {moves} positions on immunohistochemistry (512 x 512), medians")
@@ -65,9 +72,12 @@ def measure(viewer: Viewer, session, moves: int) -> None:
         ("  of it in the GUI thread, before the question leaves", asked[part]),
         ("  of it decoder and outline (measured alone)", models),
         ("  of it drawing the window", np.subtract(drawn, arrived)[part]),
+        ("time of all processors together", used[part]),
     ):
         print(f"{name:55s} {1e3 * statistics.median(values):6.1f} ms")
     print(f"{'  90 % are below':55s} {1e3 * float(np.quantile(drawn[part], 0.9)):6.1f} ms")
+    if hasattr(os, "getloadavg"):
+        print(f"load of the computer: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
 
 
 def seconds(question: PreviewQuestion) -> float:

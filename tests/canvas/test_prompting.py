@@ -224,7 +224,7 @@ def test_the_mask_under_the_mouse_is_outlined_before_the_click_and_h_switches_it
     move((50, 80))
     person.qtbot.waitUntil(lambda: session.preview.shown is not None, timeout=20_000)
     assert viewer.layers["preview"].data.any()
-    assert "under the mouse: predicted IoU 0." in viewer.canvas.overlays.text.text
+    person.qtbot.waitUntil(lambda: "under the mouse: predicted IoU 0." in viewer.canvas.overlays.text.text)
     assert session.prompts.points == (), "a preview is no click"
     person.press(Qt.Key_H)
     assert not viewer.layers["preview"].data.any()

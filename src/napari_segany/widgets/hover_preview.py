@@ -109,6 +109,11 @@ class HoverPreview:
         self._conversation.layers.colours = masks
         self.layer.colour = preview
 
+    @property
+    def is_asking(self) -> bool:
+        """Whether an answer is on its way: the mouse has moved on."""
+        return self._asker.is_busy
+
     def toggle(self) -> None:
         """Switch previews on or off (key H)."""
         self.switch(not self._enabled)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from napari.components import ViewerModel
 
+from napari_segany.widgets.progress_runner import Runner
 from napari_segany.widgets.session import PromptSession
+
+_REST_MS = 150
 
 
 class NumbersOverlay:
@@ -18,22 +22,35 @@ class NumbersOverlay:
         Whose overlay.
     session : PromptSession
         Has the candidates and the preview.
+    runner : Runner
+        Tells when the mouse has come to rest.
     """
 
-    def __init__(self, viewer: ViewerModel, session: PromptSession) -> None:
+    def __init__(self, viewer: ViewerModel, session: PromptSession, runner: Runner) -> None:
         self._overlay: Any = viewer.canvas.overlays.text
         self._session = session
         self._written = ""
+        self._runner, self._moves = runner, 0
         session.candidates_changed.connect(self._show)
         session.selected_changed.connect(self._show)
-        session.preview.changed.connect(self._show)
+        session.preview.changed.connect(self._preview_moved)
 
     def close(self) -> None:
         """Leave the overlay as it was."""
         self._session.candidates_changed.disconnect(self._show)
         self._session.selected_changed.disconnect(self._show)
-        self._session.preview.changed.disconnect(self._show)
+        self._session.preview.changed.disconnect(self._preview_moved)
+        self._moves += 1
         self._write("")
+
+    def _preview_moved(self, preview: object) -> None:
+        """Write when the mouse rests: new text takes as long to draw as the outline under a moving mouse."""
+        self._moves += 1
+        self._runner.later(partial(self._show_at_rest, self._moves), _REST_MS)
+
+    def _show_at_rest(self, move: int) -> None:
+        if move == self._moves and not self._session.preview.is_asking:
+            self._show()
 
     def _show(self, value: object = None) -> None:
         self._write("\n".join(part for part in (self._of_candidate(), self._of_preview()) if part))

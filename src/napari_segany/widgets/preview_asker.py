@@ -101,6 +101,11 @@ class PreviewAsker:
         else:
             self._begin(question)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a question is in flight."""
+        return self._busy
+
     def invalidate(self) -> None:
         """Drop the answer that is under way and the question that waits."""
         self._generation += 1

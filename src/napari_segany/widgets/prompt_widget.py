@@ -102,7 +102,7 @@ class PromptWidget(QWidget):
         self.session.preview.paint(self._settings.mask_colours, self._settings.preview_colour)
         self.session.preview.switch(self._settings.preview)
         self._keys = KeyBindings(viewer, self.session)
-        self._numbers = NumbersOverlay(viewer, self.session)
+        self._numbers = NumbersOverlay(viewer, self.session, self._runner)
         self._links = EventLinks()
         self._closed = False
         self._build(viewer)

@@ -1,0 +1,225 @@
+"""Where the window stands still: gaps of the event loop during scripted use with `light`, by what was done.
+
+A timer of the GUI thread ticks every few milliseconds; where it ticks late, the window stood still. Beside the time
+of the clock stands the GUI thread's own processor time within the gap: where other programs run at the same time, or
+a processor draws the window in a graphics card's place, the two differ.
+
+    xvfb-run -a -s "-screen 0 1600x1000x24" python benchmarks/gui_probe.py [--seconds 300] [--threads 1]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from napari import Viewer
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt, QTimer
+from qtpy.QtGui import QMouseEvent
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
+from skimage import data
+
+TICK_MS = 4
+LIMIT_MS = 50.0
+PLACES = ((285, 335), (361, 344), (300, 370), (255, 330), (240, 306), (271, 335), (291, 356), (322, 379))
+
+
+class Probe:
+    """Notes every gap between two ticks, with what was being done."""
+
+    def __init__(self) -> None:
+        self.doing = "start"
+        self.gaps: dict[str, list[tuple[float, float]]] = defaultdict(list)
+        self._timer = QTimer()
+        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
+        self._timer.setInterval(TICK_MS)
+        self._timer.timeout.connect(self._tick)
+        self._wall, self._own = time.perf_counter(), time.thread_time()
+        self._timer.start()
+
+    def _tick(self) -> None:
+        wall, own = time.perf_counter(), time.thread_time()
+        gap = 1e3 * (wall - self._wall) - TICK_MS
+        self.gaps[self.doing].append((gap, 1e3 * (own - self._own)))
+        self._wall, self._own = wall, own
+
+    def report(self) -> None:
+        """Print percentiles, and what was done in gaps above the limit."""
+        everything = np.array([gap for gaps in self.gaps.values() for gap in gaps])
+        print(
+            f"{len(everything):,} ticks; gaps in ms     50 %   90 %   99 %  99.9 %    max   above {LIMIT_MS:.0f} ms"
+        )
+        for name, column in (("clock", 0), ("own processor time", 1)):
+            values = everything[:, column]
+            cuts = " ".join(f"{cut:6.1f}" for cut in np.quantile(values, [0.5, 0.9, 0.99, 0.999, 1.0]))
+            print(f"{name:24s}           {cuts}  {int((values > LIMIT_MS).sum()):6d}")
+        print(f"\n{'during':28s}{'above, clock':>14s}{'above, own':>12s}{'longest, clock':>16s}{'longest, own':>14s}")
+        for doing, gaps in sorted(self.gaps.items(), key=lambda item: -max(own for _, own in item[1])):
+            clock, own = np.array(gaps).T
+            over, own_over = int((clock > LIMIT_MS).sum()), int((own > LIMIT_MS).sum())
+            print(f"{doing:28s}{over:14d}{own_over:12d}{clock.max():13.0f} ms{own.max():11.0f} ms")
+
+
+class Person:
+    """Somebody who clicks, draws, chooses and accepts, with real events."""
+
+    def __init__(self, viewer: Viewer, widget, probe: Probe, folder: Path) -> None:
+        self.viewer, self.widget, self.session, self.probe = viewer, widget, widget.session, probe
+        self.canvas = viewer.window._qt_viewer.canvas
+        self.folder = folder
+
+    def rounds(self) -> Iterator[None]:
+        """Do everything again and again; yields between two things."""
+        while True:
+            for number, place in enumerate(PLACES):
+                yield from self.one_object(place, number)
+            yield from self.tidy_up()
+
+    def one_object(self, place: tuple[int, int], number: int) -> Iterator[None]:
+        """Point at an object, click or draw a box, choose a mask, accept it."""
+        self.do("hovering", lambda: self.hover(place))
+        yield
+        if number % 3 == 2:
+            self.do("choosing the box tool", self.widget.tool_row.boxes.click)
+            self.do("drawing a box", lambda: self.drag(place))
+        else:
+            self.do("choosing the click tool", self.widget.tool_row.points.click)
+            self.do("clicking", lambda: QTest.mouseClick(self.native, Qt.LeftButton, Qt.NoModifier, self.at(place)))
+        self.wait(lambda: bool(self.session.candidates), "waiting for masks")
+        yield
+        self.do("next mask", lambda: self.key(Qt.Key_W))
+        yield
+        self.do("accepting", lambda: self.key(Qt.Key_N))
+        self.wait_for(0.3, "after accepting")
+        yield
+
+    def tidy_up(self) -> Iterator[None]:
+        """Undo, redo, merge, many boxes, save, table, delete, another image."""
+        session = self.session
+        for _ in range(3):
+            self.do("undo", session.undo)
+            yield
+        for _ in range(3):
+            self.do("redo", session.redo)
+            yield
+        labels = session.editor.labels[-4:]
+        self.do("selecting", lambda: session.editor.select(labels[:2]))
+        yield
+        self.do("merging", lambda: session.attempt("editor.merge"))
+        yield
+        boxes = [(row - 9, col - 9, row + 9, col + 9) for row, col in np.mgrid[30:480:90, 30:480:90].reshape(2, -1).T]
+        self.do("25 boxes at once", lambda: session.one_each.from_boxes(boxes))
+        self.wait(lambda: session.one_each.progress is None, "25 boxes at once")
+        yield
+        self.do("undo of 25", session.undo)
+        yield
+        self.do("saving the session", lambda: session.files.save(self.folder / "probe.session.json"))
+        self.wait_for(0.5, "saving the session")
+        yield
+        self.do("opening the table", self.widget.table_dock.open)
+        self.wait_for(0.5, "opening the table")
+        yield
+        self.do("deleting", lambda: session.editor.delete(session.editor.labels[-2:]))
+        yield
+        other = next(
+            layer for layer in self.viewer.layers if layer.name != session.image.name and "image" in layer.name
+        )
+        self.do("another image", lambda: session.choose_image(other))
+        self.wait(lambda: session.embedding_state.phase == "ready", "another image")
+        session.choose_tool("points")
+        yield
+
+    # ------------------------------------------------------------------------ hands
+
+    @property
+    def native(self):
+        """The canvas as Qt knows it."""
+        return self.canvas.native
+
+    def at(self, place: tuple[float, float]) -> QPoint:
+        """Return where a pixel of the image is drawn."""
+        transform = self.canvas.view.transform * self.canvas.view.scene.transform
+        point = transform.map([place[1], place[0], 0, 1])
+        return QPoint(*(round(value) for value in point[:2] / point[3]))
+
+    def key(self, key) -> None:
+        """Press a key over the canvas."""
+        self.native.setFocus()
+        QTest.keyClick(self.native, key)
+
+    def hover(self, place: tuple[int, int]) -> None:
+        """Move the mouse to a place without pressing it."""
+        for step in range(20):
+            here = QPointF(self.at((place[0] - 20 + step, place[1] - 20 + step)))
+            above = QPointF(self.native.mapToGlobal(here.toPoint()))
+            nothing = Qt.MouseButton.NoButton
+            moved = QMouseEvent(QEvent.Type.MouseMove, here, above, nothing, nothing, Qt.NoModifier)
+            QApplication.sendEvent(self.native, moved)
+            self.wait_for(0.025, self.probe.doing)
+
+    def drag(self, place: tuple[int, int]) -> None:
+        """Draw a box around a place."""
+        first, last = self.at((place[0] - 12, place[1] - 12)), self.at((place[0] + 12, place[1] + 12))
+        QTest.mousePress(self.native, Qt.LeftButton, Qt.NoModifier, first)
+        for part in np.linspace(0.1, 1, 10):
+            QTest.mouseMove(self.native, first + (last - first) * float(part))
+            self.wait_for(0.025, self.probe.doing)
+        QTest.mouseRelease(self.native, Qt.LeftButton, Qt.NoModifier, last)
+
+    def do(self, name: str, action: Callable[[], object]) -> None:
+        """Do something under a name."""
+        self.probe.doing = name
+        action()
+        self.wait_for(0.1, name)
+
+    def wait_for(self, seconds: float, name: str) -> None:
+        """Let the window live for a while."""
+        end = time.monotonic() + seconds
+        self.wait(lambda: time.monotonic() > end, name)
+
+    def wait(self, ready: Callable[[], bool], name: str, timeout_s: float = 60.0) -> None:
+        """Let the window live until something is so."""
+        self.probe.doing = name
+        end = time.monotonic() + timeout_s
+        while not ready() and time.monotonic() < end:
+            QApplication.processEvents()
+            time.sleep(0.0005)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=300.0)
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    viewer = Viewer(show=True, show_welcome_screen=False)
+    viewer.window.resize(1280, 800)
+    with TemporaryDirectory() as folder:
+        viewer.add_image(data.immunohistochemistry()[::-1, ::-1], rgb=True, name="image 2")
+        viewer.add_image(data.immunohistochemistry(), rgb=True, name="image 1")
+        _, widget = viewer.window.add_plugin_dock_widget("napari-segany", "Prompt segmentation")
+        probe = Probe()
+        person = Person(viewer, widget, probe, Path(folder))
+        person.wait(lambda: widget.session.embedding_state.phase == "ready", "opening", 300)
+        probe.gaps.clear()
+        end, things = time.monotonic() + arguments.seconds, 0
+        for _ in person.rounds():
+            things += 1
+            if time.monotonic() > end:
+                break
+        print(f"light, {arguments.seconds:.0f} s, {things} things done, {widget.session.status!r} at the end")
+        probe.report()
+        if hasattr(os, "getloadavg"):
+            print(f"\nload of the computer: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
+        viewer.close()
+
+
+if __name__ == "__main__":
+    main()
