@@ -13,6 +13,7 @@ NAME = "dataset"
 HELP = "Look at data sets of masks: what they are like, and which of them a model finds alike."
 _STATS = "how many masks, how large, how concave, and where in the image (figures 5 and 6 of the SAM paper)"
 _NEAREST = "a picture of masks and of those in other images that a model finds most alike (figure 17)"
+_RATINGS = "what people's ratings of masks say: means, and how two models compare"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     nearest.add_argument("--seed", type=int, default=0, help="of all that is drawn at random (default: 0)")
     nearest.add_argument("--output", metavar="DIR", type=Path, required=True, help="nearest.png is written here")
     nearest.set_defaults(action=_nearest)
+    ratings = actions.add_parser("ratings", help=_RATINGS, description=_RATINGS)
+    ratings.add_argument("table", metavar="CSV", type=Path, help="the ratings that the dock Review masks wrote")
+    ratings.add_argument("--output", metavar="DIR", type=Path, help="write the table and the histogram here")
+    ratings.set_defaults(action=_ratings)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -107,4 +112,25 @@ def _nearest(args: argparse.Namespace) -> int:
         raise ValueError(str(error)) from None
     (args.output / "summary.md").write_text(text + "\n", encoding="utf-8")
     record_command(args, args.output, "Masks that are near in latent space")
+    return 0
+
+
+def _ratings(args: argparse.Namespace) -> int:
+    from napari_segany.evaluation import review
+    from napari_segany.evaluation.plots import MatplotlibMissingError
+
+    rows = review.read_ratings(args.table)
+    if not rows:
+        raise ValueError(f"{args.table} has no ratings yet")
+    text = review.review_text(rows)
+    print(text)
+    if args.output is None:
+        return 0
+    args.output.mkdir(parents=True, exist_ok=True)
+    (args.output / "summary.md").write_text(text + "\n", encoding="utf-8")
+    record_command(args, args.output, "Quality review")
+    try:
+        review.plot_ratings(rows, args.output / "ratings.png")
+    except MatplotlibMissingError as error:
+        print(error, file=sys.stderr)
     return 0

@@ -1,0 +1,161 @@
+"""Rating masks in napari: one after the other in random order, in several views, by keys. Knows no Qt.
+
+Whose a mask is is not shown anywhere before it is rated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image, Labels, Layer, Points
+from psygnal import Signal
+
+from napari_segany.evaluation.review import HIGHEST, Review, ReviewItem, review_items, review_text
+from napari_segany.formats.image_file import read_image
+from napari_segany.widgets.layers import remove
+
+VIEWS = ("whole", "zoomed", "contour", "mask only", "side by side")
+KEYS: Mapping[str, int] = {**{str(number): number for number in range(1, HIGHEST)}, "0": HIGHEST}
+_ZOOM_SHARE = 0.5  # of the canvas that the mask takes when it is zoomed in on
+
+
+class ReviewSession:
+    """A review in a viewer.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Where masks are shown.
+
+    Attributes
+    ----------
+    changed : Signal
+        Emitted after every change of what is shown.
+    review : Review or None
+        The masks and their ratings; None before `open`.
+    view : str
+        One of `VIEWS`.
+    message : str
+        One sentence for the user.
+    """
+
+    changed = Signal()
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self.review: Review | None = None
+        self.view = VIEWS[0]
+        self.message = "Choose a folder of masks in SA-1B's layout, or two to compare two models."
+        self._viewer = viewer
+        self._layers: list[Layer] = []
+
+    def open(self, folders: Mapping[str, Path], ratings: Path, count: int | None = None, seed: int = 0) -> None:
+        """Rate the masks of one folder, or of two blind; `ratings` is gone on with."""
+        try:
+            self.review = Review(review_items(folders, count, seed), ratings, seed)
+        except (ValueError, OSError) as error:
+            self._say(str(error))
+            return
+        self._show()
+
+    def rate(self, rating: int) -> None:
+        """Rate the shown mask from 1 to 10 (keys 1 to 9, and 0 for 10), and show the next one."""
+        if self.review is None:
+            return
+        try:
+            self.review.rate(rating)
+        except (ValueError, OSError) as error:
+            self._say(str(error))
+            return
+        self._show()
+
+    def back(self) -> None:
+        """Show the mask before again (Backspace)."""
+        if self.review is not None:
+            self.review.back()
+            self._show()
+
+    def next_view(self) -> None:
+        """Show the mask in the next view (key V)."""
+        self.choose_view(VIEWS[(VIEWS.index(self.view) + 1) % len(VIEWS)])
+
+    def choose_view(self, view: str) -> None:
+        """Show the mask whole, zoomed, as a contour, alone, or beside the image."""
+        self.view = view
+        self._arrange()
+        self.changed.emit()
+
+    def result(self) -> str:
+        """Return what the ratings say; "" before the first."""
+        from napari_segany.evaluation.review import read_ratings
+
+        return review_text(read_ratings(self.review.path)) if self.review is not None and self.review.rated else ""
+
+    def close(self, *, keep_layers: bool = False) -> None:
+        """Take the layers away."""
+        if not keep_layers:
+            self._clear()
+
+    def _show(self) -> None:
+        review = self.review
+        item = None if review is None else review.current
+        if review is None or item is None:
+            self._clear()
+            self._say("All masks are rated.")
+            return
+        try:
+            image: Any = read_image(item.path)
+        except (ValueError, OSError) as error:
+            self._say(f"{item.image} cannot be shown: {error}")
+            return
+        before, self._layers = self._layers, self._made(item, image)
+        for layer in self._layers:
+            self._viewer.layers.append(layer)
+        for layer in before:
+            remove(self._viewer, layer)
+        # No layer is active: its own keys would come before those of the ratings.
+        self._viewer.layers.selection.clear()
+        self._arrange()
+        self._say(f"Mask {review.rated + 1} of {len(review.order)}: 1 to 9, or 0 for 10. V changes the view.")
+
+    def _made(self, item: ReviewItem, image: Any) -> list[Layer]:
+        points = np.array(item.record.prompt.get("points") or np.zeros((0, 2)), float).reshape(-1, 2)
+        size = max(3.0, max(item.record.rle.size) / 60)
+        return [
+            Image(image, name="image"),
+            Labels(item.record.mask.astype(np.uint8), name="mask", opacity=0.5),
+            Points(points, name="prompt", face_color="lime", size=size),
+        ]
+
+    def _arrange(self) -> None:
+        if self.review is None or self.review.current is None or len(self._layers) < 2:
+            return
+        image, mask, points = self._layers
+        image.visible = self.view != "mask only"
+        points.visible = self.view in ("whole", "zoomed")
+        mask.contour = 2 if self.view == "contour" else 0
+        self._viewer.grid.enabled = self.view == "side by side"
+        self._viewer.reset_view()
+        if self.view in ("zoomed", "contour"):
+            self._zoom(self.review.current)
+
+    def _zoom(self, item: ReviewItem) -> None:
+        top, left, bottom, right = item.record.bbox
+        rows, cols = item.record.rle.size
+        camera = self._viewer.scene.camera
+        camera.center = (0, (top + bottom) / 2 - 0.5, (left + right) / 2 - 0.5)
+        # Relative to what shows the whole image.
+        camera.zoom *= max(1.0, _ZOOM_SHARE * min(rows / max(bottom - top, 1), cols / max(right - left, 1)))
+
+    def _clear(self) -> None:
+        for layer in self._layers:
+            remove(self._viewer, layer)
+        self._layers = []
+        self._viewer.grid.enabled = False
+
+    def _say(self, message: str) -> None:
+        self.message = message
+        self.changed.emit()

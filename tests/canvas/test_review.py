@@ -1,0 +1,67 @@
+"""The dock "Review masks", driven by keys: ratings in random order, blind, in every view."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+
+from napari_segany.evaluation.review import read_ratings
+from napari_segany.formats.record import MaskRecord
+from napari_segany.formats.sa1b import write_sa1b
+from napari_segany.widgets.review_session import VIEWS
+from napari_segany.widgets.review_widget import ReviewWidget
+
+
+@pytest.fixture
+def folders(tmp_path):
+    for name, left in (("one", 10), ("two", 12)):
+        (tmp_path / name).mkdir()
+        mask = np.zeros((60, 80), bool)
+        mask[10:20, left : left + 15] = True
+        Image.fromarray(np.full((60, 80), 90, np.uint8)).save(tmp_path / name / "sa_1.jpg")
+        records = [MaskRecord.from_mask(mask, prompt={"points": [[15, 18]], "labels": [1]})]
+        write_sa1b(tmp_path / name / "sa_1.json", records, file_name="sa_1.jpg", size=(60, 80))
+    return {name: tmp_path / name for name in ("one", "two")}
+
+
+def test_two_models_are_rated_with_keys(folders, tmp_path, make_napari_viewer, qtbot):
+    viewer = make_napari_viewer(show=True)
+    widget = ReviewWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Review masks")
+    viewer.window.resize(1200, 900)
+    qtbot.wait(100)  # the canvas has its size only then
+    session, canvas = widget.session, viewer.window._qt_viewer.canvas.native
+    session.open(folders, tmp_path / "ratings.csv")
+    qtbot.wait(50)
+
+    def press(key):
+        canvas.setFocus()
+        QTest.keyClick(canvas, key)
+
+    first = session.review.current.source
+    shown = {text for layer in viewer.layers for text in (layer.name, str(layer.metadata))} | {widget.note.text()}
+    assert not any("one" in text or "two" in text for text in shown)
+    zooms = {}
+    for view in VIEWS:
+        assert session.view == view
+        zooms[view] = viewer.scene.camera.zoom
+        assert viewer.layers["image"].visible == (view != "mask only")
+        assert viewer.layers["mask"].contour == (2 if view == "contour" else 0)
+        assert viewer.grid.enabled == (view == "side by side")
+        press(Qt.Key_V)
+    assert zooms["zoomed"] > 1.5 * zooms["whole"]
+    press(Qt.Key_0)
+    assert session.review.current.source != first
+    press(Qt.Key_Backspace)
+    assert session.review.current.source == first
+    press(Qt.Key_9)
+    press(Qt.Key_4)
+    assert widget.note.text() == "All masks are rated."
+    ratings = {row["source"]: (row["rating"], row["object"]) for row in read_ratings(tmp_path / "ratings.csv")}
+    assert ratings[first][0] == "9"
+    assert len({name for _, name in ratings.values()}) == 1
+    assert f"| {first} | 1 | 9.00 |" in widget.result.text()
+    assert "mask" not in viewer.layers
