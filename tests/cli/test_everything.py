@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from PIL import Image
 
 from napari_segany.cli import everything as module
@@ -19,6 +21,7 @@ from napari_segany.engine.automatic_presets import preset
 from napari_segany.engine.automatic_settings import AutomaticSettings
 from napari_segany.engine.predictor import Predictor
 from napari_segany.formats.coco import read_coco
+from napari_segany.formats.labels import read_label_tiff
 
 LOOSE = (
     "--points-per-side", 2, "--pred-iou-thresh", 0, "--stability-score-thresh", 0, "--max-mask-area-fraction", "none",
@@ -176,3 +179,34 @@ def test_ctrl_c_stops_cleanly_and_the_next_run_goes_on(inputs, checkpoint, tmp_p
     assert everything(*arguments) == 0
     assert "1 of them complete before" in capsys.readouterr().out
     assert len(images) == 3
+
+
+def test_an_ome_zarr_is_done_in_tiles_and_gone_on_with(checkpoint, tmp_path, capsys):
+    path = tmp_path / "slide.ome.zarr"
+    pixels = np.random.default_rng(0).integers(0, 256, (150, 170)).astype(np.uint8)
+    group = zarr.open_group(path, mode="w")
+    group.create_array("0", data=pixels, chunks=(64, 64))
+    group.attrs["ome"] = {"multiscales": [{"axes": [{"name": "y"}, {"name": "x"}], "datasets": [{"path": "0"}]}]}
+    line = (path, "-o", tmp_path / "out", "--model", checkpoint, "--tile-size", 96, "--tile-tiff", *LOOSE)
+    assert everything(*line) == 0
+    text = capsys.readouterr().out
+    labels = zarr.open_group(tmp_path / "out" / "labels" / "slide.zarr", mode="r")["0"]
+    assert labels.shape == pixels.shape
+    assert labels.dtype == np.uint32
+    rows = list(csv.DictReader((tmp_path / "out" / "tables" / "slide.csv").open()))
+    assert f"{len(rows)} objects" in text
+    assert labels[:].max() <= len(rows)
+    np.testing.assert_array_equal(read_label_tiff(tmp_path / "out" / "labels" / "slide.tif"), labels[:])
+    assert everything(*line) == 0
+    again = capsys.readouterr().out
+    tiles = int(re.search(r"(\d+) tiles", again).group(1))
+    assert tiles > 4
+    assert f"{tiles} of them kept from before" in again
+
+
+def test_a_damaged_zarr_is_one_line(checkpoint, tmp_path, capsys):
+    (tmp_path / "cut.zarr").mkdir()
+    (tmp_path / "cut.zarr" / "zarr.json").write_text("{")
+    assert everything(tmp_path / "cut.zarr", "-o", tmp_path / "out", "--model", checkpoint, *LOOSE) == 2
+    (line,) = [text for text in capsys.readouterr().err.splitlines() if "error" in text]
+    assert "cut.zarr cannot be read in parts" in line

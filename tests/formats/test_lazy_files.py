@@ -1,0 +1,58 @@
+"""Files that are opened without being read: what lies elsewhere in them is never touched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+
+from napari_segany.formats.lazy_files import is_zarr, open_lazy, plane_shape
+
+CHUNK = 32
+
+
+def ome_zarr(path: Path, image: np.ndarray, version: int) -> Path:
+    """Write (1, 3, H, W) and a level of half the size, as OME-NGFF says: 0.5 in zarr v3, 0.4 in v2."""
+    group = zarr.open_group(path, mode="w", zarr_format=version)
+    for level in range(2):
+        data = image[None, :, :: 1 << level, :: 1 << level]
+        group.create_array(str(level), data=np.ascontiguousarray(data), chunks=(1, 3, CHUNK, CHUNK))
+    axes = [{"name": name} for name in "tcyx"]
+    multiscales = [{"axes": axes, "datasets": [{"path": "0"}, {"path": "1"}]}]
+    if version == 3:
+        group.attrs["ome"] = {"version": "0.5", "multiscales": multiscales}
+    else:
+        group.attrs["multiscales"] = multiscales
+    return path
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_of_an_ome_zarr_only_the_chunks_of_a_window_are_read(tmp_path, version):
+    image = np.random.default_rng(0).integers(0, 255, (3, 160, 192), dtype=np.uint8)
+    path = ome_zarr(tmp_path / "slide.ome.zarr", image, version)
+    chunks = [file for file in path.rglob("*") if file.is_file() and not file.name.startswith((".z", "zarr.json"))]
+    assert len(chunks) == 5 * 6 + 3 * 3
+    for file in chunks:  # whatever is read by mistake is noticed
+        keep = {("0", "2", "3"), ("1", "1", "0")}
+        level, row, col = (*file.relative_to(path).parts[:1], *file.as_posix().replace(".", "/").split("/")[-2:])
+        if (level, row, col) not in keep:
+            file.write_bytes(b"no chunk")
+    assert is_zarr(path)
+    assert plane_shape(path) == (160, 192)
+    lazy = open_lazy(path)
+    assert lazy.shape == (160, 192)
+    np.testing.assert_array_equal(lazy.read((64, 96, 96, 128)), np.moveaxis(image, 0, -1)[64:96, 96:128])
+    np.testing.assert_array_equal(lazy.read((32, 0, 64, 32), 2), np.moveaxis(image, 0, -1)[64:128:2, 0:64:2])
+    with pytest.raises(Exception, match=r"."):
+        lazy.read((0, 0, 160, 192))
+
+
+def test_a_stack_in_a_zarr_is_refused_with_its_axis(tmp_path):
+    group = zarr.open_group(tmp_path / "stack.zarr", mode="w")
+    group.create_array("0", data=np.zeros((5, 8, 8), np.uint8))
+    group.attrs["ome"] = {"multiscales": [{"axes": [{"name": one} for one in "zyx"], "datasets": [{"path": "0"}]}]}
+    with pytest.raises(ValueError, match=r"a stack along z \(5\)"):
+        open_lazy(tmp_path / "stack.zarr")
+    assert plane_shape(tmp_path / "stack.zarr") is None
