@@ -7,20 +7,28 @@ memory of the process rises above that when the large image comes, in the modes 
 
     python benchmarks/automatic_memory.py                             # 4096 x 4096, 32 x 32 points, light
     python benchmarks/automatic_memory.py --side 2048 --points 16 --model path/to/checkpoint.safetensors
+    python benchmarks/automatic_memory.py --model random:vit_t        # a model of 1024 pixels
+
+With random weights the decoder does its work, and then discs of three sizes around the point take the place of its
+masks, which would be noise.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import multiprocessing
 import resource
 import sys
 import time
+from typing import Any
 
 import numpy as np
+import torch
 
 from napari_segany import AutomaticMaskGenerator, Predictor
 from napari_segany.engine.progress import drain
+from napari_segany.model import ImageDecoder, build_sam
 
 MIB = 1 << 20
 
@@ -46,7 +54,8 @@ def main() -> None:
 
 def measured(mode: str, arguments: argparse.Namespace) -> tuple[int, float, float, float]:
     """Return the number of masks, what they hold and the rise of the peak in MiB, and seconds."""
-    predictor = Predictor(arguments.model, device=arguments.device)
+    predictor = random_predictor(arguments) if arguments.model.startswith("random:") else None
+    predictor = predictor or Predictor(arguments.model, device=arguments.device)
     drain(AutomaticMaskGenerator(predictor, points_per_side=8).candidate_steps(discs(512)))
     image = discs(arguments.side)
     generator = AutomaticMaskGenerator(
@@ -63,6 +72,27 @@ def measured(mode: str, arguments: argparse.Namespace) -> tuple[int, float, floa
         candidates = drain(generator.candidate_steps(image))
         count, held = len(candidates), candidates.nbytes / MIB
     return count, held, highest_resident() - before, time.perf_counter() - start
+
+
+def random_predictor(arguments: argparse.Namespace) -> Predictor:
+    """Return a model with random weights whose masks are discs of three sizes around the point."""
+    torch.manual_seed(0)
+    sam = build_sam(arguments.model.removeprefix("random:"))
+    answer = ImageDecoder.decode_likely
+
+    def with_discs(self: ImageDecoder, points: torch.Tensor, labels: torch.Tensor, **more: Any) -> Any:
+        logits, iou, good = answer(self, points, labels, **{**more, "least_iou": -math.inf})
+        side = logits.shape[-1]
+        cells = torch.arange(side) * 4 + 1.5
+        away = torch.hypot(cells[:, None] - points[:, 0, 1, None, None], cells - points[:, 0, 0, None, None])
+        radii = torch.tensor([12.0, 30.0, 80.0])[: iou.shape[1]]
+        drawn = (radii[None, :, None, None] - away[:, None]).clamp(-8, 8).flatten(0, 1)
+        iou = torch.tensor([0.7, 0.95, 0.9])[: iou.shape[1]].repeat(len(iou), 1)
+        good = iou > more["least_iou"]
+        return drawn[good.flatten()], iou, good
+
+    ImageDecoder.decode_likely = with_discs  # type: ignore[method-assign]
+    return Predictor(sam, device=arguments.device)
 
 
 def discs(side: int) -> np.ndarray:

@@ -46,6 +46,7 @@ def test_windows_around_a_click_become_ready_and_are_outlined(viewer, image, pre
         assert WINDOW / 8 <= reach <= 1.5 * WINDOW
     outlines = viewer.layers["ready windows"]
     assert not outlines.editable
+    assert viewer.layers.index(outlines) == viewer.layers.index(image) + 1, "under masks and prompts"
     found = {(*data.min(axis=0), *data.max(axis=0)) for data in outlines.data}
     assert found == {tuple(np.array(window.image_box) - 0.5) for window in windows.ready}
     np.testing.assert_array_equal(outlines.scale, image.scale)
