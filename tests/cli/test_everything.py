@@ -210,3 +210,36 @@ def test_a_damaged_zarr_is_one_line(checkpoint, tmp_path, capsys):
     assert everything(tmp_path / "cut.zarr", "-o", tmp_path / "out", "--model", checkpoint, *LOOSE) == 2
     (line,) = [text for text in capsys.readouterr().err.splitlines() if "error" in text]
     assert "cut.zarr cannot be read in parts" in line
+
+
+def test_words_choose_among_the_masks_and_a_missing_clip_is_told(checkpoint, image, tmp_path, monkeypatch, capsys):
+    from napari_segany.engine import text_ranking
+    from napari_segany.formats.sa1b import read_sa1b
+
+    class Half:
+        """Finds every second mask."""
+
+        temperature = 100.0
+
+        def words(self, texts):
+            return np.eye(2, dtype=np.float32)[[0 if text == "a thing" else 1 for text in texts]]
+
+        def pictures(self, pictures):
+            return np.eye(2, dtype=np.float32)[[number // 2 % 2 for number in range(len(pictures))]]
+
+    common = [str(image), "--model", str(checkpoint), "--outputs", "sa1b", "--points-per-side", "2"]
+    common += ["--pred-iou-thresh", "0", "--stability-score-thresh", "0", "--box-nms-thresh", "1"]
+    assert main(["everything", *common, "-o", str(tmp_path / "all")]) == 0
+    monkeypatch.setattr(text_ranking, "loaded_clip", lambda model: Half())
+    assert main(["everything", *common, "-o", str(tmp_path / "half"), "--text", "a thing"]) == 0
+    every, half = (read_sa1b(next((tmp_path / name / "sa1b").rglob("*.json"))).records for name in ("all", "half"))
+    assert len(half) == (len(every) + 1) // 2 > 0
+    monkeypatch.undo()
+    pytest.importorskip("transformers")
+    capsys.readouterr()
+    arguments = ["everything", *common, "-o", str(tmp_path / "none"), "--text", "a"]
+    arguments += ["--text-model", str(tmp_path / "missing")]
+    assert main(arguments) == 2
+    assert "is no folder with a CLIP, and could not be fetched" in capsys.readouterr().err
+    assert main([*arguments[:-4], "--text-threshold", "0.4"]) == 2
+    assert "go with --text" in capsys.readouterr().err

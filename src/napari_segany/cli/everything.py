@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from napari_segany.engine.batch.run import BatchResult, Workers
     from napari_segany.engine.batch.sources import BatchImage
     from napari_segany.engine.progress import Progress, Steps
+    from napari_segany.engine.text_query import TextQuery
 
 NAME = "everything"
 HELP = (
@@ -64,10 +65,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--painting", choices=PAINTING_RULES, default="smaller",
         help="which mask shows in the label image where several overlap (default: smaller)",
     )  # fmt: skip
+    _add_text_options(parser)
     _add_box_options(parser)
     add_tile_options(parser)
     _add_cluster_options(parser)
     add_automatic_options(parser)
+
+
+def _add_text_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what is looked for (needs the extra text)")
+    group.add_argument(
+        "--text", metavar="WORDS", action="append",
+        help="keep the masks that fit these words, as 'a nucleus'; several times for several descriptions of it",
+    )  # fmt: skip
+    group.add_argument("--not-text", metavar="WORDS", action="append", help="descriptions of everything else")
+    group.add_argument("--text-threshold", metavar="P", type=float, help="least probability, 0 to 1 (default: 0.5)")
+    group.add_argument("--text-model", metavar="FOLDER|NAME", help="a folder with a CLIP, or a public one's name")
+
+
+def _text(args: argparse.Namespace) -> TextQuery | None:
+    """Return what is looked for; whether there is a model for it is found out before the work begins."""
+    given = {
+        "background": None if args.not_text is None else tuple(args.not_text),
+        "threshold": args.text_threshold,
+        "model": args.text_model,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    if args.text is None:
+        if given:
+            raise ValueError("--not-text, --text-threshold and --text-model go with --text WORDS")
+        return None
+    if args.boxes is not None:
+        raise ValueError("--text chooses among everything in an image; leave it out with --boxes")
+    from napari_segany.engine.text_query import TextQuery
+    from napari_segany.engine.text_ranking import loaded_clip
+
+    query = TextQuery(tuple(args.text), **given)
+    loaded_clip(query.model)
+    return query
 
 
 def run(args: argparse.Namespace) -> int:
@@ -80,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
     from napari_segany.engine.batch.settings import BatchSettings
 
     outputs = args.outputs or (DEFAULT_OUTPUTS if args.boxes is None else _BOX_OUTPUTS)
-    settings = BatchSettings(outputs, automatic, args.contrast_limits, args.painting)
+    settings = BatchSettings(outputs, automatic, args.contrast_limits, args.painting, _text(args))
     _check_workers(args)
     if args.output.is_file():
         raise ValueError(f"{args.output} is a file; --output is the folder to write into")
@@ -91,6 +126,8 @@ def run(args: argparse.Namespace) -> int:
     classes, status = None, 0
     if args.boxes is None:
         images, large = split_large(images, zarrs, args.tiles)
+        if large and settings.text is not None:
+            raise ValueError("--text is not for images that go tile by tile; cut them into smaller ones first")
         status = run_large(args, large, automatic, _workers(args)) if large else 0
         if not images:
             return status

@@ -125,6 +125,12 @@ def _object_steps(
         )
     generator = AutomaticMaskGenerator(predictor, job.settings.automatic)
     records = yield from generator.run(pixels, contrast_limits=content.contrast_limits)
+    if job.settings.text is not None:
+        from napari_segany.engine.text_ranking import found_by_text, loaded_clip
+
+        clip = loaded_clip(job.settings.text.model)
+        limits = content.contrast_limits
+        records = yield from found_by_text(clip, pixels, records, job.settings.text, contrast_limits=limits)
     return [BatchObject(record) for record in records]
 
 

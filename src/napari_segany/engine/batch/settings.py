@@ -13,6 +13,7 @@ from napari_segany.engine.automatic_settings import AutomaticSettings
 from napari_segany.engine.batch.output_names import DEFAULT_OUTPUTS, OUTPUTS
 from napari_segany.engine.batch.sources import BatchImage, Limits
 from napari_segany.engine.image import checked_limits
+from napari_segany.engine.text_query import TextQuery
 from napari_segany.formats.painting import PAINTING_RULES, PaintingRule
 
 _RECIPE = 1  # to be raised by whoever changes what the same question is answered, or how it is written
@@ -33,6 +34,8 @@ class BatchSettings:
         Intensities that become black and white in every image; None for the default of each.
     painting : str
         Which mask shows in the label image where several overlap: one of `PAINTING_RULES`.
+    text : TextQuery or None
+        Of everything only what fits these words; None keeps all.
 
     Raises
     ------
@@ -44,6 +47,7 @@ class BatchSettings:
     automatic: AutomaticSettings = field(default_factory=AutomaticSettings)
     contrast_limits: Limits | None = None
     painting: PaintingRule = "smaller"
+    text: TextQuery | None = None
 
     def __post_init__(self) -> None:
         """Check the outputs and bring them into one order."""
@@ -90,6 +94,8 @@ class BatchJob:
         if image.detections is None:
             question = asdict(self.settings.automatic)
             del question["points_per_batch"]  # it changes the speed, not the masks
+            if self.settings.text is not None:
+                question["text"] = asdict(self.settings.text)
         else:
             question = {"boxes": [asdict(detection) for detection in image.detections]}
         return _key(input_digest, self.model_digest, self.settings.contrast_limits, question)

@@ -1,0 +1,42 @@
+"""What is looked for in words, as a frozen value. Knows no model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DEFAULT_CLIP = "openai/clip-vit-base-patch32"
+BACKGROUND = ("background", "texture", "a blurry image")
+
+
+@dataclass(frozen=True)
+class TextQuery:
+    """What is looked for.
+
+    Attributes
+    ----------
+    words : tuple of str
+        One or several descriptions of it.
+    threshold : float
+        Least probability of a mask that is kept, 0 to 1.
+    background : tuple of str
+        Descriptions of everything else, which compete with the words.
+    model : str
+        A folder with a CLIP, or the name of a public one.
+
+    Raises
+    ------
+    ValueError
+        For no words, or a threshold out of its range.
+    """
+
+    words: tuple[str, ...]
+    threshold: float = 0.5
+    background: tuple[str, ...] = BACKGROUND
+    model: str = DEFAULT_CLIP
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if not self.words or not all(word.strip() for word in self.words):
+            raise ValueError("there are no words to look for; give some, as in 'a nucleus'")
+        if not 0 <= self.threshold <= 1:
+            raise ValueError(f"the threshold is {self.threshold}; give a probability from 0 to 1")
