@@ -173,6 +173,53 @@ def _show_section(widget, title: str) -> None:
     settle(1.0)
 
 
+def click_choose_accept(path: Path) -> None:
+    """Show the main job as a short animation: point at a nucleus, click, choose among three masks, accept."""
+    viewer, session = open_demo()
+    frames: list[tuple[Image.Image, int]] = []
+
+    def take(milliseconds: int) -> None:
+        settle(0.4)
+        frames.append((Image.fromarray(viewer.screenshot(canvas_only=True, flash=False)[..., :3]), milliseconds))
+
+    try:
+        wait_for_masks(session)
+        session.clear_prompts()
+        point = (361.0, 344.0)
+        _zoom(viewer, point, 5.0)
+        take(900)
+        session.preview.at(point)
+        _wait_until(lambda: session.preview.shown is not None)
+        take(1200)
+        session.preview.hide()
+        session.add_point(point)
+        wait_for_masks(session)
+        for rank in (0, 1, 2, 0):
+            session.select_candidate(rank)
+            take(1000)
+        session.accept()
+        take(1800)
+    finally:
+        viewer.close()
+    pictures = [_small(frame) for frame, _ in frames]
+    pictures[0].save(
+        path,
+        save_all=True,
+        append_images=pictures[1:],
+        duration=[milliseconds for _, milliseconds in frames],
+        loop=0,
+        optimize=True,
+    )
+
+
+def _small(frame: Image.Image, side: int = 300) -> Image.Image:
+    """Return the middle of a frame in few colours, so that the file stays small; the text at the top stays."""
+    edge = min(frame.size)
+    left = (frame.width - edge) // 2
+    small = frame.crop((left, 0, left + edge, edge)).resize((side, side), Image.Resampling.LANCZOS)
+    return small.quantize(64, dither=Image.Dither.NONE)
+
+
 def everything(path: Path) -> None:
     """Show the window after segmenting everything, with one object selected."""
     from skimage import data
@@ -262,6 +309,7 @@ PICTURES: dict[str, Callable[[Path], None]] = {
     "accepted.png": accepted,
     "objects_table.png": objects_table,
     "series.png": series,
+    "click_choose_accept.gif": click_choose_accept,
     "everything_widget.png": everything,
     "batch_widget.png": batch,
     "edges_widget.png": edges,

@@ -119,3 +119,40 @@ def test_closing_takes_layers_and_callback_away(layers, viewer):
     layers.close()
     assert [layer.name for layer in viewer.layers] == ["image"]
     assert len(viewer.mouse_drag_callbacks) == before - 1
+
+
+def test_layers_without_prompts_are_taken_along_to_the_next_image_on_top_of_it(viewer, session):
+    """Napari takes up to a second to remove a layer: it collects all of Python's garbage each time."""
+    first = viewer.add_image(np.zeros((40, 50), np.uint8), contrast_limits=(0, 1), name="first")
+    session.choose_image(first)
+    session.add_point((10, 20))
+    session.accept()
+    points, boxes, mask = session.prompt_layers.points, session.prompt_layers.boxes, viewer.layers["mask 1"]
+    second = viewer.add_image(
+        np.zeros((400, 300), np.uint8), contrast_limits=(0, 1), name="second", scale=(2, 2), units=("um", "um")
+    )
+    removed = []
+    viewer.layers.events.removed.connect(lambda event: removed.append(event.value.name))
+    session.choose_image(second)
+    assert removed == []
+    assert (session.prompt_layers.points, session.prompt_layers.boxes) == (points, boxes)
+    assert points.current_size == pytest.approx(300 / 45)
+    assert [layer.name for layer in viewer.layers][-5:] == [
+        "mask 1",
+        "mask 2",
+        "mask 3",
+        "prompt boxes",
+        "prompt points",
+    ]
+    assert all(layer.units == second.units for layer in list(viewer.layers)[-5:])
+    session.add_point((100, 200))
+    assert mask.data.shape == (400, 300)
+    np.testing.assert_allclose(mask.data_to_world((5, 6)), second.data_to_world((5, 6)))
+    session.choose_image(first)
+    assert removed == [], "a layer with a click waits for its image"
+    assert session.prompts.points == ()
+    session.choose_image(second)
+    assert session.prompts.points == ((100, 200),)
+    stack = viewer.add_image(np.zeros((3, 40, 50), np.uint8), contrast_limits=(0, 1), name="stack")
+    session.choose_image(stack)
+    assert session.prompt_layers.points.ndim == 3

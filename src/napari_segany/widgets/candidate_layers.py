@@ -24,6 +24,7 @@ from napari_segany.widgets.layers import (
     line_width,
     lowest_of,
     placement,
+    raise_to_top,
     remove,
     set_visible,
     spatial_shape,
@@ -121,6 +122,16 @@ class CandidateLayers:
         for layer in self._layers.values():
             _empty(layer)
             set_visible(layer, False)
+
+    def turn_to(self, image: Image) -> None:
+        """Serve another image: layers of as many axes are taken along, on top, for removing them costs seconds."""
+        if any(layer.ndim != image.ndim for layer in self._layers.values()):
+            self.clear()
+        self._image = self._plane = None
+        for layer in self._layers.values():
+            layer.data = np.zeros((1,) * image.ndim, np.uint8)
+            follow(layer, image)
+        raise_to_top(self._viewer, tuple(self._layers.values()))
 
     def follow(self) -> None:
         """Move the layers to where the image lies now."""

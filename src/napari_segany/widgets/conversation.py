@@ -74,17 +74,19 @@ class Conversation:
 
     # ------------------------------------------------------------ what it is about
 
-    def turn_to(self, image: Image | None, plane: Plane | None) -> None:
+    def turn_to(self, image: Image | None, plane: Plane | None, *, keep_layers: bool = False) -> None:
         """Put the present draft aside and take up that of another plane; those of an image wait until it is back.
 
-        The embedding of the plane is begun once the view rests.
+        The embedding of the plane is begun once the view rests. With `keep_layers` the layers of candidates stay for
+        the next image.
         """
         self._asker.invalidate()
         if image is not self.image:
             if self.image is not None:
                 self._drafts_of[self.image.unique_id] = self._drafts
             self._drafts = {} if image is None else self._drafts_of.pop(image.unique_id, {})
-            self.layers.clear()
+            if self.image is not None and not keep_layers:
+                self.layers.clear()
         self.image, self.plane = image, plane
         self._show()
         self.turned.emit()

@@ -230,6 +230,15 @@ def remove(viewer: ViewerModel, layer: Layer | None) -> None:
         viewer.layers.remove(layer)
 
 
+def raise_to_top(viewer: ViewerModel, layers: Sequence[Layer]) -> None:
+    """Put layers above all others, in their present order, and leave the active layer active."""
+    places = [place for place, layer in enumerate(viewer.layers) if any(layer is one for one in layers)]
+    if places and places != list(range(len(viewer.layers) - len(places), len(viewer.layers))):
+        active = viewer.layers.selection.active
+        viewer.layers.move_multiple(places, len(viewer.layers))
+        viewer.layers.selection.active = active
+
+
 def lowest_of(viewer: ViewerModel, layers: Sequence[Layer | None]) -> Layer | None:
     """Return which of the layers lies undermost in the viewer; None if none of them is there."""
     there = [layer for layer in viewer.layers if any(layer is one for one in layers)]

@@ -19,11 +19,10 @@ MARKER_PIXELS = (6, 11)
 def new_points(image: Image) -> Points:
     """Return an empty layer for clicks that lies where the image lies; a point's colour tells its label."""
     names = pd.Categorical([], categories=[FOREGROUND, BACKGROUND])
-    height, width = spatial_shape(image)[-2:]
     points = Points(
         ndim=image.ndim,
         name="prompt points",
-        size=float(np.clip(min(height, width) / 45, 3, 40)),
+        size=_point_size(image),
         features=pd.DataFrame({"label": names}),
         face_color="label",
         face_color_cycle=[COLOURS[FOREGROUND], COLOURS[BACKGROUND]],
@@ -42,7 +41,24 @@ def new_boxes(image: Image) -> Shapes:
         ndim=image.ndim,
         name="prompt boxes",
         edge_color="yellow",
-        edge_width=max(1.0, min(spatial_shape(image)[-2:]) / 250),
+        edge_width=_edge_width(image),
         face_color="transparent",
         **placement(image),
     )
+
+
+def suited(layer: Points | Shapes, image: Image) -> Points | Shapes:
+    """Return an empty layer that served another image with the sizes for this one."""
+    if isinstance(layer, Points):
+        layer.current_size = _point_size(image)
+    else:
+        layer.current_edge_width = _edge_width(image)
+    return layer
+
+
+def _point_size(image: Image) -> float:
+    return float(np.clip(min(spatial_shape(image)[-2:]) / 45, 3, 40))
+
+
+def _edge_width(image: Image) -> float:
+    return max(1.0, min(spatial_shape(image)[-2:]) / 250)

@@ -19,8 +19,16 @@ from psygnal import Signal
 from napari_segany.widgets.drafts import Prompts
 from napari_segany.widgets.drafts_marks import Marks
 from napari_segany.widgets.geometry import Floats, Plane
-from napari_segany.widgets.layers import follow, lowest_of, remove, set_visible, spatial_shape, units_ratio
-from napari_segany.widgets.prompt_layer_looks import BACKGROUND, FOREGROUND, SYMBOLS, new_boxes, new_points
+from napari_segany.widgets.layers import (
+    follow,
+    lowest_of,
+    raise_to_top,
+    remove,
+    set_visible,
+    spatial_shape,
+    units_ratio,
+)
+from napari_segany.widgets.prompt_layer_looks import BACKGROUND, FOREGROUND, SYMBOLS, new_boxes, new_points, suited
 
 __all__ = ["BACKGROUND", "FOREGROUND", "PromptLayers"]
 
@@ -52,6 +60,7 @@ class PromptLayers:
         self._viewer = viewer
         self._later = later
         self._muted = False
+        self._spare: list[Points | Shapes] = []
         self._paused: dict[Layer, str] = {}
         self._on_made: list[Callable[[Points | Shapes], None]] = []
         self._on_left: list[Callable[[Points | Shapes], None]] = []
@@ -75,14 +84,19 @@ class PromptLayers:
         if image is not None:
             self.ensure()
             self.follow()  # the image may have moved since they were left
+        spare, self._spare = self._spare, []
+        for layer in spare:
+            remove(self._viewer, layer)
 
-    def detach(self, *, keep: bool = False) -> None:
+    def detach(self, *, keep: bool = False, spare: bool = False) -> None:
         """Forget the image and remove the layers.
 
         Parameters
         ----------
         keep : bool
             Leave a layer that has prompts in it, as an ordinary one that `attach` takes up again.
+        spare : bool
+            Leave those without prompts for the image that is attached next: napari takes long to remove a layer.
         """
         points, boxes, image = self.points, self.boxes, self.image
         self.points = self.boxes = self.image = None
@@ -94,6 +108,8 @@ class PromptLayers:
                     layer.mode = "pan_zoom"
                     for callback in self._on_left:
                         callback(layer)
+                elif spare and not len(layer.data):
+                    self._spare.append(layer)
                 else:
                     remove(self._viewer, layer)
 
@@ -102,15 +118,21 @@ class PromptLayers:
         if self.image is None:
             return
         if self.boxes is None:
-            self.boxes = self._added(self._left(Shapes) or new_boxes(self.image), self._boxes_edited)
+            self.boxes = self._added(self._found(Shapes, self.image) or new_boxes(self.image), self._boxes_edited)
         if self.points is None:
-            self.points = self._added(self._left(Points) or new_points(self.image), self._points_edited)
+            self.points = self._added(self._found(Points, self.image) or new_points(self.image), self._points_edited)
 
-    def _left(self, kind: type[Layer]) -> Any:
-        """Return the layer with prompts of this image that was left in the viewer; None if there is none."""
-        owner = None if self.image is None else self.image.unique_id
-        left = [layer for layer in self._viewer.layers if isinstance(layer, kind) and layer is not self.points]
-        return next((layer for layer in left if layer.metadata.get(OWNER_KEY) == owner), None)
+    def _found(self, kind: type[Layer], image: Image) -> Any:
+        """Return the layer that was left with prompts of this image, or one without prompts that fits; else None."""
+        there = [layer for layer in self._viewer.layers if isinstance(layer, kind)]
+        for layer in there:
+            if layer is not self.points and layer.metadata.get(OWNER_KEY) == image.unique_id:
+                return layer
+        for layer in [one for one in self._spare if one in there and one.ndim == image.ndim]:
+            self._spare.remove(layer)
+            raise_to_top(self._viewer, (layer,))
+            return suited(layer, image)
+        return None
 
     def _added(self, layer: Any, edited: Callable[[Any], None]) -> Any:
         if layer not in self._viewer.layers:

@@ -76,7 +76,7 @@ class SessionImage:
         if image is not None and not isinstance(image, Image):
             raise ValueError(f"got a {type(image).__name__} layer; prompts need an Image layer")
         if image is not self.image:
-            self.leave()
+            self.leave(for_another=image is not None)
             self._begin(image)
 
     def needed_plane(self) -> Plane:
@@ -91,14 +91,17 @@ class SessionImage:
             raise ValueError("no image is chosen; call choose_image with an Image layer")
         return self._conversation.plane or shown_plane(self._viewer, self.image)
 
-    def leave(self, *, for_good: bool = False) -> None:
-        """Let go of the image; unless `for_good`, prompts wait in their layers and the history waits too."""
+    def leave(self, *, for_good: bool = False, for_another: bool = False) -> None:
+        """Let go of the image; unless `for_good`, prompts wait in their layers and the history waits too.
+
+        With `for_another` image to come at once, layers without prompts stay for that.
+        """
         self.stop_work()
         self._work.save_now()
         self._image_links.clear()
         image, self.image = self.image, None
-        self._conversation.turn_to(None, None)
-        self._prompt_layers.detach(keep=not for_good)
+        self._conversation.turn_to(None, None, keep_layers=for_another)
+        self._prompt_layers.detach(keep=not for_good, spare=for_another)
         self._work.turn_to(None)
         if image is not None and for_good:
             self._forget(image)
@@ -120,6 +123,7 @@ class SessionImage:
         self.image = image
         if image is not None:
             self._image_links = image_links(image, self._image_moved, self._contrast_changed, self._data_replaced)
+            self._conversation.layers.turn_to(image)
             self._prompt_layers.attach(image)
             self._work.turn_to(image)
         self.changed.emit(image)
