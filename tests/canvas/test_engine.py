@@ -66,7 +66,4 @@ def test_two_images_become_a_data_set(folder, make_napari_viewer, qtbot, monkeyp
     values = json.loads((folder / "out/sa_000000/sa_1.json").read_text())
     assert [one["stage"] for one in values["image"]["provenance"]] == ["semi-automatic", "assisted"]
     assert "| licence | CC0 |" in (folder / "out/README.md").read_text()
-    # Opened again, the folder goes on with what is not done; a wrong mask is taken out.
-    session.show("a")
-    session.remove(1)
-    assert [one.origin.stage for one in session.engine.masks("a")] == ["assisted"]
+    assert (folder / "out/times.png").is_file()

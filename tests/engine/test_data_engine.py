@@ -51,7 +51,7 @@ def test_records_are_there_again(engine):
     counts = again.counts()
     assert (counts["assisted"].masks, counts["assisted"].seconds, counts["assisted"].clicks) == (1, 4.5, 3)
     assert counts["semi-automatic"].masks == 1
-    assert again.remove("a", 0).record == FIRST
+    assert again.remove("a", 1).record == FIRST
     assert [one.record for one in DataEngine(engine.images, engine.work).masks("a")] == [SECOND]
 
 

@@ -47,6 +47,8 @@ class EngineSession:
         Makes the model of its name and a device.
     clock : ObjectClock, optional
         Measures the person's time.
+    weights : callable
+        Returns the checksum of the weights that answer the clicks.
 
     Attributes
     ----------
@@ -71,12 +73,14 @@ class EngineSession:
         prompting: PromptSession,
         load_predictor: LoadPredictor,
         clock: ObjectClock | None = None,
+        weights: Callable[[], str] = str,
     ) -> None:
         self.engine: DataEngine | None = None
         self.name: str | None = None
         self.progress: Progress | None = None
         self.message = "Choose a folder of images."
         self.clock = clock or ObjectClock()
+        self._weights = weights
         self._viewer, self._runner, self._prompting, self._load = viewer, runner, prompting, load_predictor
         self._image: Image | None = None
         self._filled: Labels | None = None
@@ -94,11 +98,13 @@ class EngineSession:
         if self._is_busy():
             return
         try:
-            self.engine = DataEngine(images, images / "segany" if work is None else work)
+            engine = DataEngine(images, images / "segany" if work is None else work)
         except (ValueError, OSError) as error:
             self._say(str(error))
             return
-        self.show(self.engine.next_name or self.engine.names[0])
+        if self.keep():
+            self.engine, self.name = engine, None
+            self.show(engine.next_name or engine.names[0])
 
     def show(self, name: str) -> None:
         """Show an image of the folder; what was accepted in the shown one is kept first."""
@@ -151,7 +157,7 @@ class EngineSession:
             return
         number = int(self._filled.selected_label if label is None else label)
         try:
-            self.engine.remove(self.name, number - 1)
+            self.engine.remove(self.name, number)
         except (ValueError, OSError) as error:
             self._say(str(error))
             return
@@ -189,7 +195,7 @@ class EngineSession:
         given = {"source": source.strip(), "licence": licence.strip()}
         facts = CardFacts(name.strip() or self.engine.images.name, **{key: one for key, one in given.items() if one})
         steps = export_steps(self.engine, self.engine.finished, folder, facts)
-        self._start("Writing the data set", steps, lambda card: self._end(f"The data set is in {card.parent}."))
+        self._start("Writing the data set", steps, partial(self._exported, self.engine))
 
     def cancel(self) -> None:
         """Stop what runs; masks that are written down stay."""
@@ -267,6 +273,17 @@ class EngineSession:
         self._prompting.choose_model(str(result.weights))
         self._end(f"{numbers} after. The next images use the new model.")
 
+    def _exported(self, engine: DataEngine, card: Path) -> None:
+        from napari_segany.evaluation.engine_times import plot_times
+        from napari_segany.evaluation.plots import MatplotlibMissingError
+
+        try:
+            plot_times(engine, card.parent / "times.png")
+        except (MatplotlibMissingError, ValueError):
+            self._end(f"The data set is in {card.parent}.")
+            return
+        self._end(f"The data set is in {card.parent}, with the times in times.png.")
+
     def _start(self, title: str, steps: Steps[Any], done: Callable[[Any], None]) -> None:
         self.progress = Progress(0, 0, title)
         self.changed.emit()
@@ -306,10 +323,10 @@ class EngineSession:
         if layer is None or self._image is None:
             return []
         data = np.asarray(full_resolution(layer))
-        masks = []
+        masks, weights = [], self._weights()
         for label in sorted(set(np.unique(data[data != 0]).tolist()), key=partial(_rank, list(self._took))):
             seconds, clicks = self._took.get(label, (0.0, 1))
-            origin = Origin("assisted", round(seconds, 2), clicks, self._prompting.model)
+            origin = Origin("assisted", round(seconds, 2), clicks, self._prompting.model, weights)
             masks.append(EngineMask(MaskRecord.from_mask(data == label), origin))
         return masks
 

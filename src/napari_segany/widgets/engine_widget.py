@@ -26,6 +26,7 @@ from napari_segany.widgets.farewell import Farewell
 from napari_segany.widgets.layers import unwrap
 from napari_segany.widgets.progress_runner import Runner
 from napari_segany.widgets.prompt_widget import PromptWidget
+from napari_segany.widgets.remembering_loader import RememberingLoader
 from napari_segany.widgets.section import Section
 from napari_segany.widgets.settings import Settings, read_settings
 from napari_segany.widgets.small_parts import button
@@ -56,9 +57,10 @@ class EngineWidget(QWidget):
         super().__init__()
         viewer = unwrap(napari_viewer)
         settings = settings or read_settings()
-        load = load_predictor or predictor_loader(settings.weights_folder)
-        self.prompts = PromptWidget(viewer, load_predictor=load_predictor, settings=settings)
-        self.session = EngineSession(viewer, runner or BackgroundRunner(), self.prompts.session, load)
+        load = RememberingLoader(load_predictor or predictor_loader(settings.weights_folder, settings.places))
+        self.prompts = PromptWidget(viewer, load_predictor=load, settings=settings)
+        prompting, runner = self.prompts.session, runner or BackgroundRunner()
+        self.session = EngineSession(viewer, runner, prompting, load, weights=load.weights)
         self.folder_button = button("Folder of images ...", "What is annotated", self._ask)
         self.images = QComboBox()
         self.images.setToolTip("The image that is shown; those with a tick are done")

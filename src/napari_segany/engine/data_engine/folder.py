@@ -123,11 +123,11 @@ class DataEngine:
         self._write(name, (*self.masks(name), *masks), name in self._finished)
 
     def remove(self, name: str, number: int) -> EngineMask:
-        """Take a mask out by its number from 0, and return it."""
+        """Take a mask out by its number from 1, and return it."""
         masks = list(self.masks(name))
-        if not 0 <= number < len(masks):
+        if not 1 <= number <= len(masks):
             raise ValueError(f"{name} has {len(masks)} masks; there is no mask {number}")
-        gone = masks.pop(number)
+        gone = masks.pop(number - 1)
         self._write(name, tuple(masks), name in self._finished)
         return gone
 

@@ -1,0 +1,102 @@
+"""The data engine in a viewer without a canvas: what is kept, taken out, gone on with, and told."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from PIL import Image
+from tests.widgets.conftest import SquarePredictor
+
+from napari_segany.engine.data_engine.clock import HINT, ObjectClock
+from napari_segany.engine.data_engine.folder import DataEngine
+from napari_segany.engine.data_engine.masks import Origin
+from napari_segany.evaluation.engine_times import person_seconds
+from napari_segany.widgets.engine_session import EngineSession
+from napari_segany.widgets.progress_runner import SynchronousRunner
+from napari_segany.widgets.session import PromptSession
+
+
+class Now:
+    seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def folder(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 99, (40, 50)).astype(np.uint8)
+    for name in ("a", "b"):
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    return tmp_path
+
+
+@pytest.fixture
+def now():
+    return Now()
+
+
+@pytest.fixture
+def session(folder, now):
+    runner, viewer, predictor = SynchronousRunner(), ViewerModel(), SquarePredictor()
+    prompting = PromptSession(viewer, runner, lambda model, device: predictor)
+    made = EngineSession(viewer, runner, prompting, lambda model, device: predictor, ObjectClock(now), lambda: "abc")
+    made.prompting = prompting
+    made.open(folder)
+    yield made
+    made.close()
+    prompting.close()
+
+
+def test_objects_are_timed_kept_in_their_order_and_taken_out(session, folder, now):
+    prompting = session.prompting
+    assert session.name == "a"
+    prompting.add_point((20, 20))
+    now.seconds = 31
+    assert session.hint() == HINT
+    prompting.accept()
+    prompting.add_point((3, 3))
+    now.seconds = 35
+    prompting.accept()
+    assert session.hint() == ""
+    session.finish()
+    assert session.name == "b"
+    masks = DataEngine(folder, folder / "segany").masks("a")
+    assert [one.origin for one in masks] == [Origin("assisted", time, 1, "light", "abc") for time in (31, 4)]
+    assert masks[0].record.mask[20, 20]
+    assert person_seconds(session.engine).tolist() == [31, 4]
+    assert session.tell_counts() == "1 of 2 images done; 2 assisted, 17.5 s and 1.0 clicks each"
+    session.show("a")
+    session.remove(1)
+    assert len(session.engine.masks("a")) == 1
+    session.remove(7)
+    assert session.message == "a has 1 masks; there is no mask 7"
+    session.show("b")
+    session.show("a")
+    assert len(session.engine.masks("a")) == 1, "what was kept is not kept twice"
+
+
+def test_what_cannot_be_done_is_told(session, folder, tmp_path):
+    session.retrain()
+    assert session.message.startswith("It did not work: 0 images are done and have masks that you made")
+    session.export(tmp_path / "out")
+    assert session.message == "It did not work: there is nothing to export: no image is done"
+    (folder / "b.png").write_bytes(b"no image")
+    session.show("b")
+    assert session.message.startswith("b cannot be shown: ")
+    assert session.name == "a"
+    session.open(tmp_path / "nowhere")
+    assert "is not a folder" in session.message
+
+
+def test_another_folder_takes_the_place_of_the_first(session, folder, tmp_path):
+    session.prompting.add_point((20, 20))
+    session.prompting.accept()
+    other = tmp_path / "other"
+    other.mkdir()
+    Image.fromarray(np.zeros((30, 30), np.uint8)).save(other / "c.png")
+    session.open(other)
+    assert session.name == "c"
+    assert len(DataEngine(folder, folder / "segany").masks("a")) == 1
+    assert session.engine.masks("c") == ()
