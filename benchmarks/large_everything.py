@@ -3,13 +3,15 @@
 Three measurements, each of which goes on where it was interrupted (what is done is in the folder `--work`):
 
     python benchmarks/large_everything.py same --work OUT --images "bench/fluorescence_*/images/*.png" --count 6
+    python benchmarks/large_everything.py same --work OUT --images "bench/*/images/*.png" --bright --tile 128
     python benchmarks/large_everything.py memory --work OUT --side 20000
     python benchmarks/large_everything.py growth --work OUT --sides 1024 2048 4096 8192 --plot growth.png
 
 `same` compares label images untiled and by tiles. The model sees an untiled image smaller, which alone changes what
 it finds; so the tiles are also compared with a part of a tile's size from the middle, which it sees as it sees a tile
 but which lies across their edges: objects that are whole in it are to be found the same. What a model can do at best
-tells the same part moved by 12 pixels, with no tiles at all.
+tells the same part moved by up to 12 pixels, with no tiles at all; with `--bright` regions of brightness stand for
+masks, which do not depend on what is around them.
 
 `memory` and `growth` draw images of discs into a zarr, chunk by chunk, and print the highest resident memory of a
 process that does nothing else. In `memory` the model does the first tile and bright regions stand for its masks in
@@ -31,6 +33,7 @@ import numpy as np
 import zarr
 from automatic_memory import highest_resident
 from scipy import ndimage
+from skimage import filters
 
 from napari_segany import AutomaticMaskGenerator, Predictor
 from napari_segany.engine.automatic_presets import preset
@@ -62,6 +65,7 @@ def main() -> None:
     parser.add_argument("--overlap", type=float, default=0.25)
     parser.add_argument("--images", help="pattern of files, for same")
     parser.add_argument("--count", type=int, default=6, help="how many of them")
+    parser.add_argument("--bright", action="store_true", help="same: bright regions in place of the model's masks")
     parser.add_argument("--side", type=int, default=20_000)
     parser.add_argument("--sides", type=int, nargs="+", default=[1024, 2048, 4096, 8192])
     parser.add_argument("--plot", type=Path, help="picture of the growth")
@@ -75,6 +79,13 @@ def main() -> None:
 
 def same(arguments: argparse.Namespace) -> None:
     """Compare untiled and tiled label images of files, and print a line for each and one for all."""
+    if arguments.bright:
+        paths = sorted(glob.glob(arguments.images))[: arguments.count]
+        rows = [_bright(read_image(path), Path(path), arguments) for path in paths]
+        counts = {key: sum(row[key] for row in rows) for key in list(rows[0])[2:]}
+        share = f"{counts['untiled_090'] / counts['untiled']:.1%} matched at 0.9"
+        print(f"{len(rows)} images, bright regions, tiles of {arguments.tile} px: {counts}; {share}")
+        return
     predictor = Predictor(arguments.model)
     settings = preset("light").settings.replaced(points_per_side=arguments.points)
     done = _read(arguments.work / "same.csv")
@@ -93,6 +104,29 @@ def same(arguments: argparse.Namespace) -> None:
     for of in ("untiled", "middle", "moved"):
         shares = ", ".join(f"{counts[f'{of}_{at}'] / max(1, counts[of]):.1%}" for at in ("090", "075"))
         print(f"{of}: matched at 0.9 and 0.75: {shares}")
+
+
+def _bright(image: np.ndarray, path: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Compare bright regions of the whole image and of its tiles, which do not depend on what is around them."""
+    find = BrightRegions(None, float(filters.threshold_otsu(image)))
+    settings, tiling = AutomaticSettings(), TilingSettings(arguments.tile, arguments.overlap)
+    steps = large_steps(
+        ImageAtHand(lazy_image(image)), f"{path.stem}_bright_{arguments.tile}", arguments.work / "same",
+        NamedModel("light"), settings, tiling=tiling, contrast_limits=(0, 255), workers=ThisProcess(find),
+    )  # fmt: skip
+    tiled = zarr.open_group(drain(steps).labels, mode="r")["0"][:]
+    untiled = to_labels(drain(find.steps(image, settings, (0, 255))), image.shape[:2])
+    best = _best_overlaps(untiled, tiled)
+    return {
+        "name": f"{path.stem} {arguments.tile}",
+        "size": f"{image.shape[0]} x {image.shape[1]}",
+        "tiled": int(np.count_nonzero(np.bincount(tiled.ravel())[1:] >= LEAST_AREA)),
+        "cut": _cut(tiled, tile_plan(image.shape[:2], arguments.tile, tiling)),
+        "cut_by_chance": _cut(untiled, tile_plan(image.shape[:2], arguments.tile, tiling)),
+        "untiled": len(best),
+        "untiled_090": sum(overlap >= 0.9 for overlap in best),
+        "untiled_075": sum(overlap >= 0.75 for overlap in best),
+    }
 
 
 def _compared(
@@ -158,7 +192,10 @@ def _best_overlaps(truth: np.ndarray, found: np.ndarray) -> list[float]:
 
 
 def _cut(labels: np.ndarray, plan: Any) -> int:
-    """Count labels that end along an inner edge of a tile for more than half of their width there."""
+    """Count labels that end along an inner edge of a tile for more than half of their width there.
+
+    Some do by chance, in an untiled image too.
+    """
     cut = set()
     for level in plan.levels[:1]:
         for _, _, window in plan.windows(level):
@@ -245,7 +282,8 @@ def measured(image: Path, side: int, arguments: argparse.Namespace, stand_in: bo
 class BrightRegions:
     """Asks the model about the first tile, and takes bright connected pixels of the others."""
 
-    model: Everything
+    model: Everything | None
+    threshold: float = 128
     seen: list[int] = field(default_factory=list)
 
     def steps(
@@ -253,10 +291,10 @@ class BrightRegions:
     ) -> Steps[list[MaskRecord]]:
         """Return records of the size of the tile."""
         self.seen.append(1)
-        if len(self.seen) == 1:
+        if len(self.seen) == 1 and self.model is not None:
             yield from self.model.steps(pixels, settings, limits)
         yield Progress(0, 1)
-        labels, _ = ndimage.label(pixels > 128)
+        labels, _ = ndimage.label(pixels > self.threshold)
         records = []
         for number, place in enumerate(ndimage.find_objects(labels), 1):
             box = (place[0].start, place[1].start, place[0].stop, place[1].stop)
