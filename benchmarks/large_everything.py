@@ -340,10 +340,10 @@ def _draw(rows: list[dict[str, Any]], path: Path) -> None:
         axes.set_xticks(sides, [f"{side:,}" for side in sides])
         axes.set_xlabel("side of the image, px")
         axes.set_title(title, fontsize=10)
-        axes.set_ylim(bottom=0)
-    if len(sides) > 1:
-        figure.axes[0].set_yscale("log")
-        figure.axes[0].set_ylim(bottom=None)
+        if key == "peak_mib":
+            axes.set_ylim(bottom=0)
+        else:
+            axes.set_yscale("log")
     figure.savefig(path, dpi=110)
 
 
