@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 from qtpy.QtCore import Qt
 
@@ -18,6 +20,7 @@ def test_run_and_cancel(make_napari_viewer, qtbot, monkeypatch):
         done = 0
         while slow:
             done = min(done + 1, 9)
+            time.sleep(0.02)  # as a model does between its steps
             yield Progress(done, 10, f"Asking the points, {settings.points_per_side}")
         return np.asarray(image, np.float32)
 
