@@ -50,7 +50,7 @@ def test_two_models_are_rated_with_keys(folders, tmp_path, make_napari_viewer, q
         zooms[view] = viewer.scene.camera.zoom
         assert viewer.layers["image"].visible == (view != "mask only")
         assert viewer.layers["mask"].contour == (2 if view == "contour" else 0)
-        assert viewer.grid.enabled == (view == "side by side")
+        assert viewer.canvas.grid.enabled == (view == "side by side")
         press(Qt.Key_V)
     assert zooms["zoomed"] > 1.5 * zooms["whole"]
     press(Qt.Key_0)

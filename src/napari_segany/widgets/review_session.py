@@ -137,7 +137,7 @@ class ReviewSession:
         image.visible = self.view != "mask only"
         points.visible = self.view in ("whole", "zoomed")
         mask.contour = 2 if self.view == "contour" else 0
-        self._viewer.grid.enabled = self.view == "side by side"
+        self._viewer.canvas.grid.enabled = self.view == "side by side"
         self._viewer.reset_view()
         if self.view in ("zoomed", "contour"):
             self._zoom(self.review.current)
@@ -154,7 +154,7 @@ class ReviewSession:
         for layer in self._layers:
             remove(self._viewer, layer)
         self._layers = []
-        self._viewer.grid.enabled = False
+        self._viewer.canvas.grid.enabled = False
 
     def _say(self, message: str) -> None:
         self.message = message
