@@ -67,7 +67,7 @@ class Clip:
     @property
     def temperature(self) -> float:
         """The factor of similarities before they become probabilities."""
-        return float(self._clip.logit_scale.exp())
+        return float(self._clip.logit_scale.detach().exp())
 
     @torch.inference_mode()
     def words(self, texts: Sequence[str]) -> Vectors:
