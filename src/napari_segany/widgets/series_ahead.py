@@ -5,7 +5,6 @@ It makes way for the shown image: what it has begun waits, half done, and is gon
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,9 @@ from napari_segany.widgets.embedder import AnyPredictor, Embedder, EmbeddingStat
 from napari_segany.widgets.embedding_cache import EmbeddingKey
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.layers import intensity_limits, spatial_shape
-from napari_segany.widgets.progress_runner import Runner, Task
+from napari_segany.widgets.progress_runner import Runner
 from napari_segany.widgets.session_files import FILE_KEY
-from napari_segany.widgets.stack_ahead import HalfDone
+from napari_segany.widgets.work_ahead import Piece, WorkAhead
 
 _FLAT = Plane((0, 1), ())
 
@@ -40,13 +39,11 @@ class ImagesAhead:
     """
 
     def __init__(self, runner: Runner, embedder: Embedder) -> None:
-        self._runner, self._embedder = runner, embedder
+        self._embedder = embedder
         self._paths: tuple[Path, ...] = ()
         self._layers: dict[Path, Image] = {}
         self._failed: set[Path] = set()
-        self._task: Task | None = None
-        self._half_done: HalfDone | None = None
-        self._is_starting = False
+        self._work = WorkAhead(runner, self._may_work, self._next)
         embedder.state_changed.connect(self._embedder_moved)
 
     def want(self, paths: tuple[Path, ...]) -> None:
@@ -55,7 +52,7 @@ class ImagesAhead:
         self._failed.clear()
         for path in [one for one in self._layers if one not in paths]:
             self._embedder.cache.forget_image(self._layers.pop(path).unique_id)
-        self._look_again()
+        self._work.look_again()
 
     def take(self, path: Path) -> Image | None:
         """Return the layer of an image, which is the caller's from now on; None where it is not ready."""
@@ -71,69 +68,39 @@ class ImagesAhead:
     def close(self) -> None:
         """Stop for good."""
         self._embedder.state_changed.disconnect(self._embedder_moved)
-        self._paths, self._layers, self._half_done = (), {}, None
-        self._pause()
+        self._paths, self._layers = (), {}
+        self._work.close()
 
     def _embedder_moved(self, state: EmbeddingState) -> None:
         if state.phase in ("working", "ready"):
-            self._look_again()
+            self._work.look_again()
 
-    def _look_again(self) -> None:
-        if self._embedder.state.phase != "ready" or self._embedder.predictor is None:
-            self._pause()
-            return
-        if self._is_starting:
-            return
-        self._is_starting = True
-        try:
-            while self._task is None and (work := self._next()) is not None:
-                title, steps, done, failed = work
-                ended: list[bool] = []
-                task = self._runner.start(
-                    title,
-                    steps,
-                    done=partial(self._ended, ended, done),
-                    failed=partial(self._ended, ended, failed),
-                )
-                self._task = None if ended else task
-        finally:
-            self._is_starting = False
+    def _may_work(self) -> bool:
+        return self._embedder.state.phase == "ready" and self._embedder.predictor is not None
 
-    def _next(self) -> tuple[str, Steps[Any], Callable[[Any], None], Callable[[Any], None]] | None:
+    def _next(self) -> Piece | None:
         for path in self._paths:
             if path in self._failed:
                 continue
             give_up = partial(self._give_up, path)
             layer = self._layers.get(path)
             if layer is None:
-                return "Reading the next images", reading_steps(path), partial(self._read, path), give_up
+                return Piece("Reading the next images", reading_steps(path), partial(self._read, path), give_up)
             key, predictor = self._key(layer), self._embedder.predictor
             if key is None or predictor is None or key in self._embedder.cache:
                 continue
-            if self._half_done is None or self._half_done.key != key:
-                begin = partial(_encoding_steps, predictor, layer, key)
-                self._half_done = HalfDone(key, begin, partial(self._embedder.cache.put, key))
-            return "Computing embeddings ahead", self._half_done.steps(), lambda result: None, give_up
+            begin = partial(_encoding_steps, predictor, layer, key)
+            work = self._work.half_done(key, begin, partial(self._embedder.cache.put, key))
+            return Piece("Computing embeddings ahead", work.steps(), failed=give_up)
         return None
-
-    def _ended(self, ended: list[bool], then: Callable[[Any], None], result: Any) -> None:
-        ended.append(True)
-        self._task = None
-        then(result)
-        self._look_again()
 
     def _read(self, path: Path, pixels: NDArray[np.generic]) -> None:
         if path in self._paths:
             self._layers[path] = layer_of(path, pixels)
 
-    def _give_up(self, path: Path, error: Any) -> None:
+    def _give_up(self, path: Path, error: Exception) -> None:
         """Leave an image alone that cannot be read: it is told when it is opened."""
         self._failed.add(path)
-
-    def _pause(self) -> None:
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
 
     def _key(self, layer: Image) -> EmbeddingKey | None:
         """Return the key of a flat image's embedding; of a stack nobody knows yet which slice is wanted."""

@@ -18,18 +18,16 @@ from napari_segany.engine.tiling import Window
 from napari_segany.widgets.conversation import Conversation
 from napari_segany.widgets.embedder import Embedder
 from napari_segany.widgets.everything_region import view_corners
-from napari_segany.widgets.progress_runner import Runner, Task
+from napari_segany.widgets.progress_runner import Runner
 from napari_segany.widgets.prompt_layers import PromptLayers
-from napari_segany.widgets.stack_ahead import HalfDone
 from napari_segany.widgets.windows_layer import WindowsLayer
+from napari_segany.widgets.work_ahead import Piece, WorkAhead
 
 if TYPE_CHECKING:
     from napari_segany.engine.tiled_embedding import TiledEmbedding
 
 _SHARE = 0.8
 """Part of the memory for windows that those encoded ahead may fill."""
-
-_REST_MS = 300
 
 
 class WindowsAhead:
@@ -64,18 +62,15 @@ class WindowsAhead:
     ) -> None:
         self.layer = WindowsLayer(viewer)
         self.failure = ""
-        self._viewer, self._runner = viewer, runner
+        self._viewer = viewer
         self._embedder, self._conversation = embedder, conversation
         self._enabled, self._outlined = False, True
-        self._task: Task | None = None
-        self._half_done: HalfDone | None = None
-        self._is_starting = False
-        self._nbytes = 0
+        self._work = WorkAhead(runner, self._may_work, self._next, self._show)
         self._links: list[tuple[Any, Callable[..., None]]] = [
             (conversation.turned, self._look_again),
             (conversation.settled, self._look_again),
             (embedder.state_changed, self._look_again),
-            (prompt_layers.changed, self._make_way),
+            (prompt_layers.changed, self._work.make_way),
         ]
         for signal, callback in self._links:
             signal.connect(callback)
@@ -106,7 +101,7 @@ class WindowsAhead:
     @property
     def is_working(self) -> bool:
         """Whether a window is being encoded ahead right now."""
-        return self._task is not None
+        return self._work.is_working
 
     @property
     def of_large_plane(self) -> bool:
@@ -131,8 +126,7 @@ class WindowsAhead:
             signal.disconnect(callback)
         self._links = []
         self._enabled = False
-        self._pause()
-        self._half_done = None
+        self._work.close()
         self.layer.close(keep=keep_layers)
 
     # -------------------------------------------------------------------- internal
@@ -144,57 +138,24 @@ class WindowsAhead:
         return found if hasattr(found, "answered") else None  # that of a small plane has no windows
 
     def _look_again(self, event: Any = None) -> None:
-        if self._may_work():
-            self._go_on()
-        else:
-            self._pause()
-        self._show()
+        self._work.look_again()
 
     def _may_work(self) -> bool:
         asked, answered = self._conversation.prompts, self._conversation.answered
         idle = self._embedder.state.phase == "ready" and asked == answered
         return self._enabled and not self.failure and idle and self._embedder.predictor is not None
 
-    def _make_way(self) -> None:
-        """Rest at once, for a prompt has come: it goes on when that is answered."""
-        self._pause()
-        self._runner.later(self._look_again, _REST_MS)
-
-    def _pause(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
-
-    def _go_on(self) -> None:
-        if self._is_starting:
-            return
-        self._is_starting = True
-        try:
-            while self._task is None and self._may_work() and (work := self._next()) is not None:
-                ended: list[bool] = []
-                task = self._runner.start(
-                    "Encoding windows ahead",
-                    work.steps(),
-                    done=partial(self._window_done, ended),
-                    failed=partial(self._window_failed, ended),
-                )
-                self._task = None if ended else task
-        finally:
-            self._is_starting = False
-
-    def _next(self) -> HalfDone | None:
+    def _next(self) -> Piece | None:
         """Return the work on the next window around the last answer, as far as there is room."""
         embedding, predictor = self._embedding, self._embedder.predictor
         if embedding is None or embedding.answered is None or predictor is None:
             return None
-        if self._nbytes * (len(embedding.ready) + 1) > _SHARE * embedding.nbytes:
+        if self._work.nbytes * (len(embedding.ready) + 1) > _SHARE * embedding.nbytes:
             return None
         for window in embedding.neighbours(embedding.answered, self._view()):
-            key = (id(embedding), window)
-            if self._half_done is None or self._half_done.key != key:
-                begin = partial(embedding.embedding_steps, predictor, window)
-                self._half_done = HalfDone(key, begin, lambda found: None)  # which keeps itself
-            return self._half_done
+            begin = partial(embedding.embedding_steps, predictor, window)
+            work = self._work.half_done((id(embedding), window), begin, lambda found: None)  # which keeps itself
+            return Piece("Encoding windows ahead", work.steps(), failed=self._failed)
         return None
 
     def _view(self) -> tuple[float, float, float, float] | None:
@@ -205,19 +166,8 @@ class WindowsAhead:
         (top, left), (bottom, right) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
         return top, left, bottom, right
 
-    def _window_done(self, ended: list[bool], result: object) -> None:
-        ended.append(True)
-        self._task = None
-        if self._half_done is not None:
-            self._nbytes = max(self._nbytes, self._half_done.nbytes)
-        self._half_done = None
-        self._look_again()
-
-    def _window_failed(self, ended: list[bool], error: Exception) -> None:
-        ended.append(True)
-        self._task = self._half_done = None
+    def _failed(self, error: Exception) -> None:
         self.failure = str(error) or type(error).__name__
-        self.changed.emit()
 
     def _show(self) -> None:
         image, plane = self._conversation.image, self._conversation.plane
