@@ -86,7 +86,10 @@ def test_classes_and_the_table_from_the_first_name_to_the_file(person, qtbot, tm
     middle = QPoint(header.sectionViewportPosition(0) + header.sectionSize(0) // 2, header.height() // 2)
     QTest.mouseClick(header.viewport(), Qt.LeftButton, Qt.NoModifier, middle)
     assert view.model.rows["label"].tolist() == [3, 2]
-    view.save_to(str(tmp_path / "objects.csv"))
+    view.save_button.click()
+    assert not view.dialog.isModal()
+    view.dialog.fileSelected.emit(str(tmp_path / "objects.csv"))
+    view.dialog.close()
     assert len((tmp_path / "objects.csv").read_text().splitlines()) == 3
     view.save_to(str(tmp_path / "nowhere" / "objects.csv"))
     assert "could not be saved" in view.note.text()

@@ -24,6 +24,9 @@ from napari_segany.formats.rle import RunLengths
 
 Form = Literal["rle", "polygons", "only polygons"]
 
+OBJECT = "object"
+"""Category of objects that nobody named."""
+
 _IMAGE_FIELDS = ("id", "file_name", "height", "width")
 
 
@@ -215,7 +218,7 @@ def writing_coco(
     if not tolerance >= 0:
         raise ValueError(f"the tolerance is {tolerance} pixels; give 0 or more")
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        writer = CocoWriter(file, {1: "object"} if categories is None else dict(categories), form, tolerance)
+        writer = CocoWriter(file, {1: OBJECT} if categories is None else dict(categories), form, tolerance)
         writer.begin()
         yield writer
         writer.end()

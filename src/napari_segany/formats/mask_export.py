@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_segany.formats.coco import CocoObject, CocoWriter, Form, writing_coco
+from napari_segany.formats.coco import OBJECT, CocoObject, CocoWriter, Form, writing_coco
 from napari_segany.formats.export_names import FORMATS, VECTORS
 from napari_segany.formats.geo_grid import GeoGrid
 from napari_segany.formats.labels import write_label_tiff
@@ -19,9 +19,6 @@ from napari_segany.formats.painting import paint
 from napari_segany.formats.sa1b import write_sa1b
 from napari_segany.formats.table import property_table, write_table
 from napari_segany.formats.yolo import YoloData, YoloObject, write_data_yaml, write_yolo_labels
-
-OBJECT = "object"
-"""Category of objects that nobody named."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -27,6 +27,7 @@ from napari_segany.widgets.batch_run_row import BatchRunRow
 from napari_segany.widgets.batch_session import BatchSession
 from napari_segany.widgets.batch_work import named_model
 from napari_segany.widgets.catalogue import BUNDLED, Catalogue, catalogue_steps, weights_steps
+from napari_segany.widgets.dock_body import DockBody
 from napari_segany.widgets.everything_parameters import CHOICE_TITLES
 from napari_segany.widgets.farewell import Farewell
 from napari_segany.widgets.layers import unwrap
@@ -52,7 +53,7 @@ _OUTPUT_TITLES = {
 }
 
 
-class BatchWidget(QWidget):
+class BatchWidget(DockBody):
     """Masks for everything in many images: files, a folder, or the open layers.
 
     Parameters
@@ -91,7 +92,6 @@ class BatchWidget(QWidget):
             model=self._settings.model,
             device=self._settings.device,
         )
-        self._closed = False
         self._build()
         self._connect()
         self._farewell = Farewell(self, self.session.close)
@@ -270,16 +270,8 @@ class BatchWidget(QWidget):
 
     # ------------------------------------------------------------------- the end
 
-    def event(self, event: QEvent) -> bool:
-        """Tear down when napari takes the widget out of its dock: that is all it does to close one."""
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self._tear_down()
-        return bool(super().event(event))
-
-    def _tear_down(self) -> None:
-        if not self._closed:
-            self._closed = True
-            self.session.close()
+    def _end(self) -> None:
+        self.session.close()
 
 
 def _combo(items: dict[str, str], tip: str) -> QComboBox:

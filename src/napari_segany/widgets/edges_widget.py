@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from napari.layers import Image, Layer
-from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QCheckBox, QFormLayout, QLabel, QProgressBar, QSpinBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QFormLayout, QLabel, QProgressBar, QSpinBox, QVBoxLayout
 
 from napari_segany.widgets.catalogue import Catalogue, catalogue_steps, predictor_loader
+from napari_segany.widgets.dock_body import DockBody
 from napari_segany.widgets.edges_session import EdgesSession, LoadPredictor
 from napari_segany.widgets.farewell import Farewell
 from napari_segany.widgets.layer_combo import LayerCombo
@@ -20,7 +20,7 @@ from napari_segany.widgets.small_parts import button
 from napari_segany.widgets.workers import BackgroundRunner
 
 
-class EdgesWidget(QWidget):
+class EdgesWidget(DockBody):
     """Draws an edge map of an image as a layer.
 
     Parameters
@@ -60,7 +60,6 @@ class EdgesWidget(QWidget):
         self.bar.setTextVisible(False)
         self.note = QLabel()
         self.note.setWordWrap(True)
-        self._closed = False
         self._lay_out()
         self._connect(viewer)
         self._farewell = Farewell(self, self.session.close)
@@ -94,13 +93,9 @@ class EdgesWidget(QWidget):
             "Looking for models", catalogue_steps(None), done=self._list_models, failed=lambda error: None
         )
 
-    def event(self, event: QEvent) -> bool:
-        """Tear down when napari takes the widget out of its dock: that is all it does to close one."""
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None and not self._closed:
-            self._closed = True
-            self.image_combo.release()
-            self.session.close()
-        return bool(super().event(event))
+    def _end(self) -> None:
+        self.image_combo.release()
+        self.session.close()
 
     def _list_models(self, catalogue: Catalogue) -> None:
         self.model_picker.set_catalogue(catalogue)

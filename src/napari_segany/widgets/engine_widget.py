@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QEvent, QTimer
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -20,6 +21,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_segany.widgets.catalogue import predictor_loader
+from napari_segany.widgets.dock_body import DockBody
 from napari_segany.widgets.embedder import LoadPredictor
 from napari_segany.widgets.engine_session import EngineSession
 from napari_segany.widgets.farewell import Farewell
@@ -29,13 +31,13 @@ from napari_segany.widgets.prompt_widget import PromptWidget
 from napari_segany.widgets.remembering_loader import RememberingLoader
 from napari_segany.widgets.section import Section
 from napari_segany.widgets.settings import Settings, read_settings
-from napari_segany.widgets.small_parts import button
+from napari_segany.widgets.small_parts import button, open_folder_dialog
 from napari_segany.widgets.workers import BackgroundRunner
 
 _LOOK_MS = 1000
 
 
-class EngineWidget(QWidget):
+class EngineWidget(DockBody):
     """Annotates a folder of images with the model's help, and teaches it.
 
     Parameters
@@ -72,7 +74,7 @@ class EngineWidget(QWidget):
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.cancel_button = button("Cancel", "Stop what runs; masks that are written down stay", self.session.cancel)
-        self._closed = False
+        self.dialog: QFileDialog | None = None
         self._lay_out()
         self.session.changed.connect(self._refresh)
         self._looks = QTimer(self)
@@ -120,24 +122,24 @@ class EngineWidget(QWidget):
         form.addRow(self.export_button)
         return body
 
-    def event(self, event: QEvent) -> bool:
-        """Tear down when napari takes the widget out of its dock: that is all it does to close one."""
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None and not self._closed:
-            self._closed = True
-            self._looks.stop()
-            self.session.close()
-            self.prompts.setParent(None)  # which closes it in its turn
-        return bool(super().event(event))
+    def _end(self) -> None:
+        self._looks.stop()
+        self.session.close()
+        self.prompts.setParent(None)  # which closes it in its turn
 
     def _ask(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, "Folder of images")
-        if folder:
-            self.session.open(Path(folder))
+        self._show_dialog("Folder of images", lambda folder: self.session.open(Path(folder)))
 
     def _ask_export(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, "Where the data set is written")
-        if folder:
-            self.session.export(Path(folder), self.title.text(), self.source.text(), self.licence.text())
+        self._show_dialog("Where the data set is written", self._export)
+
+    def _export(self, folder: str) -> None:
+        self.session.export(Path(folder), self.title.text(), self.source.text(), self.licence.text())
+
+    def _show_dialog(self, title: str, chosen: Callable[[str], None]) -> None:
+        if self.dialog is not None:
+            self.dialog.close()
+        self.dialog = open_folder_dialog(self, title, "", chosen)
 
     def _show_hint(self) -> None:
         self.note.setText(self.session.hint() or self.session.message)

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels, Layer, Points, Shapes
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
@@ -23,6 +23,7 @@ from napari_segany.engine.automatic_presets import PRESETS
 from napari_segany.formats.painting import PAINTING_RULES
 from napari_segany.widgets.candidate_layers import PREVIEW_KEY
 from napari_segany.widgets.catalogue import BUNDLED, Catalogue, catalogue_steps, predictor_loader, weights_steps
+from napari_segany.widgets.dock_body import DockBody
 from napari_segany.widgets.everything_form import SettingsForm
 from napari_segany.widgets.everything_keys import EVERYTHING_KEYS
 from napari_segany.widgets.everything_layers import EVERYTHING_NAME
@@ -47,7 +48,7 @@ _POINTS = {"grid": "Regular grid", "layer": "Points layer"}
 _REGIONS = {"image": "Whole image", "view": "Current view", "layer": "Shapes or mask layer"}
 
 
-class EverythingWidget(QWidget):
+class EverythingWidget(DockBody):
     """Masks for everything in an image, a part of it, or all its slices.
 
     Parameters
@@ -87,7 +88,6 @@ class EverythingWidget(QWidget):
             device=self._settings.device,
             cache_bytes=self._settings.cache_bytes,
         )
-        self._closed = False
         self._build(viewer)
         self._connect()
         self._farewell = Farewell(self, partial(self.session.close, keep_layers=True))
@@ -319,16 +319,7 @@ class EverythingWidget(QWidget):
 
     # ------------------------------------------------------------------- the end
 
-    def event(self, event: QEvent) -> bool:
-        """Tear down when napari takes the widget out of its dock: that is all it does to close one."""
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self._tear_down()
-        return bool(super().event(event))
-
-    def _tear_down(self) -> None:
-        if self._closed:
-            return
-        self._closed = True
+    def _end(self) -> None:
         self.image_combo.release()
         self.region_layer.release()
         self.points_layer.release()

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from napari_segany.formats.coco import CocoDataset, CocoImage, read_coco
+from napari_segany.formats.coco import OBJECT, CocoDataset, CocoImage, read_coco
 from napari_segany.formats.image_file import read_image
 from napari_segany.formats.json_fields import reading
 from napari_segany.formats.labels import read_label_tiff
@@ -22,7 +22,6 @@ from napari_segany.formats.pixel_size import read_pixel_size
 from napari_segany.formats.record import read_records
 from napari_segany.formats.sa1b import read_sa1b
 from napari_segany.formats.yolo import read_yolo_labels
-from napari_segany.widgets.file_writers import OBJECT
 from napari_segany.widgets.kept_masks import MASKS_KEY, KeptMask, KeptMasks, PlaneIndex, painted
 from napari_segany.widgets.label_features import features_of
 from napari_segany.widgets.placement_fields import Placement, read_placement

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_segany.formats.coco import CocoObject, CocoWriter, writing_coco
+from napari_segany.formats.coco import OBJECT, CocoObject, CocoWriter, writing_coco
 from napari_segany.formats.labels import write_label_tiff
 from napari_segany.formats.pixel_size import PixelSize, known_unit
 from napari_segany.formats.sa1b import write_sa1b as write_sa1b_file
@@ -28,9 +28,6 @@ COCO_ENDINGS = (".coco.json", ".json")
 SA1B_ENDINGS = (".sa1b.json", ".json")
 YOLO_ENDINGS = (".txt",)
 TIFF_ENDINGS = (".labels.tif", ".labels.tiff", ".tif", ".tiff")
-
-OBJECT = "object"
-"""Category of objects that nobody named."""
 
 Writer = Callable[[str, Sequence[LayerTuple]], list[str]]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
-from qtpy.QtCore import QAbstractTableModel, QEvent, QItemSelection, QItemSelectionModel, QModelIndex, Qt
+from qtpy.QtCore import QAbstractTableModel, QItemSelection, QItemSelectionModel, QModelIndex, Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QCheckBox,
@@ -17,12 +17,12 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QTableView,
     QVBoxLayout,
-    QWidget,
 )
 
+from napari_segany.widgets.dock_body import DockBody
 from napari_segany.widgets.object_browser import ObjectBrowser
 from napari_segany.widgets.object_editor import ObjectEditor
-from napari_segany.widgets.small_parts import button
+from napari_segany.widgets.small_parts import button, open_save_dialog
 
 _DISPLAY = Qt.ItemDataRole.DisplayRole
 _ALIGN = Qt.ItemDataRole.TextAlignmentRole
@@ -71,7 +71,7 @@ class ObjectTableModel(QAbstractTableModel):
             self._browser.sort(self.columns[column], ascending=order == Qt.SortOrder.AscendingOrder)
 
 
-class ObjectTableView(QWidget):
+class ObjectTableView(DockBody):
     """The table with its filter.
 
     Parameters
@@ -87,7 +87,8 @@ class ObjectTableView(QWidget):
     def __init__(self, browser: ObjectBrowser, editor: ObjectEditor, remove: Callable[[], None]) -> None:
         super().__init__()
         self._browser, self._editor, self._remove = browser, editor, remove
-        self._closed = self._is_marking = False
+        self._is_marking = False
+        self.dialog: QFileDialog | None = None
         self.filter = QLineEdit()
         self.filter.setPlaceholderText("show only, for example: area > 100, class = nucleus")
         self.filter.setToolTip("Conditions on the columns, with commas between; other rows are hidden, not deleted")
@@ -162,9 +163,10 @@ class ObjectTableView(QWidget):
         self._browser.go_to(int(self.model.rows["label"].iloc[index.row()]), zoom=self.zoom_box.isChecked())
 
     def _save(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Save the table of objects", "objects.csv", "CSV (*.csv)")
-        if path:
-            self.save_to(path)
+        if self.dialog is not None:
+            self.dialog.close()
+        title, filters = "Save the table of objects", "CSV (*.csv)"
+        self.dialog = open_save_dialog(self, title, "objects.csv", filters, self.save_to)
 
     def save_to(self, path: str) -> None:
         """Save the shown rows; what speaks against it is said under the filter."""
@@ -173,28 +175,14 @@ class ObjectTableView(QWidget):
         except OSError as error:
             self.note.setText(f"The table could not be saved: {error.strerror or error}")
 
-    def event(self, event: QEvent) -> bool:
-        """Stop watching when napari takes the widget out of its dock."""
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self._leave()
-        return bool(super().event(event))
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether it has been taken out of its dock."""
-        return self._closed
-
-    def _leave(self) -> None:
-        if self._closed:
-            return
-        self._closed = True
+    def _end(self) -> None:
         self._browser.changed.disconnect(self._refresh)
         self._browser.closed.disconnect(self._close)
         self._editor.selection_changed.disconnect(self._mark_selected)
         self._browser.watch(begin=False)
 
     def _close(self) -> None:
-        self._leave()
+        self._tear_down()
         self._remove()
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
@@ -21,6 +21,7 @@ from napari_segany.widgets.candidate_list import CandidateList
 from napari_segany.widgets.catalogue import BUNDLED, Catalogue, catalogue_steps, predictor_loader, weights_steps
 from napari_segany.widgets.choosing_row import ChoosingRow
 from napari_segany.widgets.classes_panel import ClassesPanel
+from napari_segany.widgets.dock_body import DockBody
 from napari_segany.widgets.farewell import Farewell
 from napari_segany.widgets.keys import KeyBindings
 from napari_segany.widgets.layer_combo import LayerCombo
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
     from napari_segany.widgets.progress_runner import Runner
 
 
-class PromptWidget(QWidget):
+class PromptWidget(DockBody):
     """Click, box or take over an object, and get its mask.
 
     Parameters
@@ -104,7 +105,6 @@ class PromptWidget(QWidget):
         self._keys = KeyBindings(viewer, self.session)
         self._numbers = NumbersOverlay(viewer, self.session, self._runner)
         self._links = EventLinks()
-        self._closed = False
         self._build(viewer)
         self._connect(viewer)
         self._farewell = Farewell(self, partial(self.session.close, keep_layers=True))
@@ -321,16 +321,7 @@ class PromptWidget(QWidget):
 
     # ------------------------------------------------------------------- the end
 
-    def event(self, event: QEvent) -> bool:
-        """Tear down when napari takes the widget out of its dock: that is all it does to close one."""
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self._tear_down()
-        return bool(super().event(event))
-
-    def _tear_down(self) -> None:
-        if self._closed:
-            return
-        self._closed = True
+    def _end(self) -> None:
         self._links.clear()
         self._keys.clear()
         self._numbers.close()

@@ -7,19 +7,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QComboBox, QFileDialog, QGridLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QFileDialog, QGridLayout, QLabel, QVBoxLayout
 
 from napari_segany.evaluation.review import CRITERIA
+from napari_segany.widgets.dock_body import DockBody
 from napari_segany.widgets.farewell import Farewell
 from napari_segany.widgets.layers import unwrap
 from napari_segany.widgets.review_session import KEYS, VIEWS, ReviewSession
-from napari_segany.widgets.small_parts import button
+from napari_segany.widgets.small_parts import button, open_folder_dialog, open_save_dialog
 
 RATINGS_FILE = "ratings.csv"
 
 
-class ReviewWidget(QWidget):
+class ReviewWidget(DockBody):
     """Rates masks from 1 to 10 with keys.
 
     Parameters
@@ -32,6 +32,7 @@ class ReviewWidget(QWidget):
         super().__init__()
         self._viewer = unwrap(napari_viewer)
         self.session = ReviewSession(self._viewer)
+        self.dialog: QFileDialog | None = None
         self.one = button("Masks of one folder ...", "Rate a data set in SA-1B's layout", partial(self._ask, 1))
         self.two = button("Compare two folders ...", "Masks of two models, mixed and blind", partial(self._ask, 2))
         self.note, self.result, self.criteria = QLabel(), QLabel(), QLabel(CRITERIA)
@@ -58,32 +59,34 @@ class ReviewWidget(QWidget):
         self._keys |= {"V": partial(self.session.next_view), "Backspace": partial(self.session.back)}
         for key, action in self._keys.items():
             self._viewer.bind_key(key, _of_viewer(action), overwrite=True)
-        self._closed = False
         self.session.changed.connect(self._refresh)
         self._farewell = Farewell(self, partial(self.session.close, keep_layers=True))
         self._refresh()
 
-    def event(self, event: QEvent) -> bool:
-        """Tear down when napari takes the widget out of its dock: that is all it does to close one."""
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None and not self._closed:
-            self._closed = True
-            for key in self._keys:
-                self._viewer.bind_key(key, None)
-            self.session.close()
-        return bool(super().event(event))
+    def _end(self) -> None:
+        for key in self._keys:
+            self._viewer.bind_key(key, None)
+        self.session.close()
 
-    def _ask(self, count: int) -> None:
-        folders = [
-            QFileDialog.getExistingDirectory(self, f"Folder {number + 1} of {count}") for number in range(count)
-        ]
-        if not all(folders):
+    def _ask(self, count: int, folders: tuple[Path, ...] = ()) -> None:
+        """Ask for the folders one after the other, then for the place of the ratings; all beside the viewer."""
+        if self.dialog is not None:
+            self.dialog.close()
+        if len(folders) < count:
+            title = f"Folder {len(folders) + 1} of {count}"
+            self.dialog = open_folder_dialog(self, title, "", lambda one: self._ask(count, (*folders, Path(one))))
             return
-        names = [Path(folder).name for folder in folders]
+        names = [folder.name for folder in folders]
         if count > 1:
             names = [f"{letter}: {name}" for letter, name in zip("AB", names, strict=True)]
-        place, _ = QFileDialog.getSaveFileName(self, "Where the ratings are kept", RATINGS_FILE, "Tables (*.csv)")
-        if place:
-            self.session.open({name: Path(folder) for name, folder in zip(names, folders, strict=True)}, Path(place))
+        named = dict(zip(names, folders, strict=True))
+        self.dialog = open_save_dialog(
+            self,
+            "Where the ratings are kept",
+            RATINGS_FILE,
+            "Tables (*.csv)",
+            lambda place: self.session.open(named, Path(place)),
+        )
 
     def _refresh(self) -> None:
         review = self.session.review

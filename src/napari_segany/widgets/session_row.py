@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QGridLayout, QWidget
 from napari_segany.widgets.progress_runner import Runner
 from napari_segany.widgets.session import PromptSession
 from napari_segany.widgets.session_files import FILE_ENDING
-from napari_segany.widgets.small_parts import button
+from napari_segany.widgets.small_parts import button, open_file_dialog, open_save_dialog
 
 _FILTER = f"Sessions (*{FILE_ENDING} *.json)"
 
@@ -66,23 +66,14 @@ class SessionRow(QWidget):
         if image is None:
             self._session.files.say("There is no image yet: open one and choose it first.")
             return
-        self._ask("Save session", QFileDialog.AcceptMode.AcceptSave, self._session.files.save)
-        if self.dialog is not None:
-            self.dialog.selectFile(f"{image.name}{FILE_ENDING}")
+        self._close_dialog()
+        name, save = f"{image.name}{FILE_ENDING}", self._session.files.save
+        self.dialog = open_save_dialog(self, "Save session", name, _FILTER, save)
 
     def _ask_what_to_open(self) -> None:
-        self._ask("Open session", QFileDialog.AcceptMode.AcceptOpen, self._session.files.open)
+        self._close_dialog()
+        self.dialog = open_file_dialog(self, "Open session", _FILTER, self._session.files.open)
 
-    def _ask(self, title: str, mode: QFileDialog.AcceptMode, chosen: Callable[[str], None]) -> None:
-        """Show a dialog beside the viewer, which goes on working."""
+    def _close_dialog(self) -> None:
         if self.dialog is not None:
             self.dialog.close()
-        dialog = QFileDialog(self, title, "", _FILTER)
-        dialog.setOption(QFileDialog.Option.DontUseNativeDialog)
-        dialog.setModal(False)
-        dialog.setAcceptMode(mode)
-        is_opening = mode == QFileDialog.AcceptMode.AcceptOpen
-        dialog.setFileMode(QFileDialog.FileMode.ExistingFile if is_opening else QFileDialog.FileMode.AnyFile)
-        dialog.fileSelected.connect(chosen)
-        self.dialog = dialog
-        dialog.show()

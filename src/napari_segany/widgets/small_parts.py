@@ -45,6 +45,17 @@ def open_file_dialog(parent: QWidget, title: str, filters: str, chosen: Callable
     return _shown(dialog, chosen)
 
 
+def open_save_dialog(
+    parent: QWidget, title: str, name: str, filters: str, chosen: Callable[[str], None]
+) -> QFileDialog:
+    """Show a dialog for a file to write, beside the viewer, which goes on working; return the dialog."""
+    dialog = QFileDialog(parent, title, "", filters)
+    dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+    dialog.setFileMode(QFileDialog.FileMode.AnyFile)
+    dialog.selectFile(name)
+    return _shown(dialog, chosen)
+
+
 def open_folder_dialog(parent: QWidget, title: str, folder: str, chosen: Callable[[str], None]) -> QFileDialog:
     """Show a dialog for a folder, beside the viewer, which goes on working; return the dialog."""
     dialog = QFileDialog(parent, title, folder)
