@@ -50,11 +50,12 @@ def explained(control, dock):
     return False
 
 
-@pytest.mark.parametrize("kind", [PromptWidget, EverythingWidget, BatchWidget])
-def test_every_control_has_a_tooltip(qtbot, kind):
-    widget = kind(ViewerModel(), runner=SynchronousRunner(), settings=Settings())
+@pytest.mark.parametrize("dock", [PromptWidget, EverythingWidget, BatchWidget])
+def test_every_control_has_a_tooltip(qtbot, dock):
+    widget = dock(ViewerModel(), runner=SynchronousRunner(), settings=Settings())
     qtbot.addWidget(widget)
-    controls = [control for control in widget.findChildren(CONTROLS) if not isinstance(control, QScrollBar)]
+    found = [control for kind in CONTROLS for control in widget.findChildren(kind)]
+    controls = [control for control in found if not isinstance(control, QScrollBar)]
     silent = [
         f"{type(one).__name__} {one.objectName()!r} {getattr(one, 'text', str)()!r}"
         for one in controls

@@ -408,6 +408,23 @@ def test_the_view_restricts_to_what_the_canvas_shows(flat, viewer, discs):
     assert list(flat.objects) == [label_of(flat, discs, 3)]
 
 
+def test_the_estimate_follows_the_view(flat, viewer):
+    viewer.canvas.size = (100, 100)
+    viewer.scene.camera.zoom = 0.1
+    flat.choose_region("view")
+    told = []
+    flat.estimate_changed.connect(lambda: told.append(flat.estimate().points))
+    viewer.scene.camera.zoom = 2.0
+    viewer.scene.camera.center = (20, 100)
+    viewer.canvas.size = (60, 60)
+    assert len(told) == 3
+    assert 64 >= told[0] > told[1] > told[2] > 0
+    flat.choose_region("image")
+    told.clear()
+    viewer.scene.camera.zoom = 3.0
+    assert told == []
+
+
 def test_regions_that_cannot_be_used_are_refused(flat, viewer):
     with pytest.raises(ValueError, match="'image', 'view'"):
         flat.choose_region("half")

@@ -28,6 +28,7 @@ from napari_segany.widgets.layers import intensity_limits
 from napari_segany.widgets.progress_runner import Runner
 from napari_segany.widgets.prompt_layers import PromptLayers
 from napari_segany.widgets.provenance import Answerer, Asked
+from napari_segany.widgets.rest import Rest
 
 _SETTLE_MS = 150
 """How long a plane must stay before its embedding is begun: a slider passes many."""
@@ -66,8 +67,7 @@ class Conversation:
         self.layers = CandidateLayers(viewer)
         self._drafts: dict[Plane, Draft] = {}
         self._drafts_of: dict[str, dict[Plane, Draft]] = {}
-        self._visits = 0
-        self._runner = runner
+        self._rest = Rest(runner, self.prepare, _SETTLE_MS)
         self._embedder = embedder
         self._prompt_layers = prompt_layers
         self._asker = Asker(runner, self._answered, self._could_not_answer)
@@ -91,12 +91,12 @@ class Conversation:
         self._show()
         self.turned.emit()
         self._embedder.leave_plane()
-        self._visits += 1
+        self._rest.forget()
         key = self.key
         if key is not None and key in self._embedder.cache:
             self.prepare()
         elif key is not None:
-            self._runner.later(partial(self._prepare_if_still_here, self._visits), _SETTLE_MS)
+            self._rest.stir()
 
     def forget_answers(self) -> None:
         """Drop all candidates and keep the prompts, because another model is to answer them."""
@@ -137,10 +137,6 @@ class Conversation:
         key = self.key
         if key is not None:
             self._embedder.want(key, self._reader(key.plane))
-
-    def _prepare_if_still_here(self, visit: int) -> None:
-        if visit == self._visits:
-            self.prepare()
 
     # ------------------------------------------------------------------- questions
 

@@ -98,7 +98,7 @@ class EverythingSession:
         self.image: Image | None = None
         self.settings: AutomaticSettings = default_preset(model).settings
         self.painting: PaintingRule = "smaller"
-        self.where = Where()
+        self.where = Where(self.viewer, runner)
         self.status = ""
         self.editor = EverythingEditor(self._say)
         self._cache_bytes = cache_bytes

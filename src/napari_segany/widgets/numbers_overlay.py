@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from napari.components import ViewerModel
 
 from napari_segany.widgets.progress_runner import Runner
+from napari_segany.widgets.rest import Rest
 from napari_segany.widgets.session import PromptSession
 
 _REST_MS = 150
@@ -30,26 +30,22 @@ class NumbersOverlay:
         self._overlay: Any = viewer.canvas.overlays.text
         self._session = session
         self._written = ""
-        self._runner, self._moves = runner, 0
+        self._rest = Rest(runner, self._show_at_rest, _REST_MS)
         session.candidates_changed.connect(self._show)
         session.selected_changed.connect(self._show)
-        session.preview.changed.connect(self._preview_moved)
+        session.preview.changed.connect(self._rest.stir)
 
     def close(self) -> None:
         """Leave the overlay as it was."""
         self._session.candidates_changed.disconnect(self._show)
         self._session.selected_changed.disconnect(self._show)
-        self._session.preview.changed.disconnect(self._preview_moved)
-        self._moves += 1
+        self._session.preview.changed.disconnect(self._rest.stir)
+        self._rest.forget()
         self._write("")
 
-    def _preview_moved(self, preview: object) -> None:
-        """Write when the mouse rests: new text takes as long to draw as the outline under a moving mouse."""
-        self._moves += 1
-        self._runner.later(partial(self._show_at_rest, self._moves), _REST_MS)
-
-    def _show_at_rest(self, move: int) -> None:
-        if move == self._moves and not self._session.preview.is_asking:
+    def _show_at_rest(self) -> None:
+        # Under a moving mouse new text would take as long to draw as the outline.
+        if not self._session.preview.is_asking:
             self._show()
 
     def _show(self, value: object = None) -> None:

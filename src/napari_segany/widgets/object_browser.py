@@ -36,6 +36,7 @@ from napari_segany.widgets.object_frame import BOX, object_frame, shown_columns
 from napari_segany.widgets.object_units import PixelGeometry, pixel_geometry
 from napari_segany.widgets.objects import ObjectsLayer
 from napari_segany.widgets.progress_runner import Runner, Task
+from napari_segany.widgets.rest import Rest
 
 _REST_MS = 300
 """How long objects must stay as they are before they are measured again."""
@@ -94,7 +95,8 @@ class ObjectBrowser:
         self._measures: Table | None = None
         self._geometry: PixelGeometry | None = None
         self._task: Task | None = None
-        self._watched, self._round = 0, 0
+        self._watched = 0
+        self._rest = Rest(runner, self._measure_if_watched, _REST_MS)
         classes.counted.connect(self._objects_changed)
 
     # ------------------------------------------------------------------- what it is about
@@ -280,11 +282,11 @@ class ObjectBrowser:
         self._rebuild()
         if self._watched and len(self.frame):
             self.is_measuring = True
-            self._runner.later(partial(self._measure_if_latest, self._round), _REST_MS)
+            self._rest.stir()
         self.changed.emit()
 
-    def _measure_if_latest(self, this_round: int) -> None:
-        if this_round == self._round and self._watched:
+    def _measure_if_watched(self) -> None:
+        if self._watched:
             self.measure()
 
     def _measured(self, geometry: PixelGeometry, measures: Table) -> None:
@@ -306,7 +308,7 @@ class ObjectBrowser:
         self.frame = object_frame(self._classes.of_objects, features, self._measures, self._geometry)
 
     def _stop(self) -> None:
-        self._round += 1
+        self._rest.forget()
         task, self._task, self.is_measuring = self._task, None, False
         if task is not None:
             task.cancel()

@@ -13,6 +13,7 @@ from typing import Any
 
 from napari_segany.engine.progress import Steps
 from napari_segany.widgets.progress_runner import Runner, Task
+from napari_segany.widgets.rest import Rest
 
 _REST_MS = 300
 """How long it rests after a prompt: the answer to the next click comes first."""
@@ -74,7 +75,7 @@ class WorkAhead:
         self._task: Task | None = None
         self._half_done: HalfDone | None = None
         self._is_starting = False
-        self._naps = 0
+        self._nap = Rest(runner, self.look_again, _REST_MS)
 
     @property
     def is_working(self) -> bool:
@@ -100,8 +101,7 @@ class WorkAhead:
         if self._task is None:
             return
         self.pause()
-        self._naps += 1
-        self._runner.later(partial(self._wake, self._naps), _REST_MS)
+        self._nap.stir()
 
     def pause(self) -> None:
         """Rest until it is told to look again; what was begun is kept."""
@@ -111,13 +111,9 @@ class WorkAhead:
 
     def close(self) -> None:
         """Stop, and drop what was begun."""
-        self._naps += 1
+        self._nap.forget()
         self.pause()
         self._half_done = None
-
-    def _wake(self, nap: int) -> None:
-        if nap == self._naps:
-            self.look_again()
 
     def _go_on(self) -> None:
         if self._is_starting:
