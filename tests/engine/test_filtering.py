@@ -133,16 +133,18 @@ def test_small_holes_are_filled_and_small_islands_dropped():
     mask[15:20, 20:30] = expected[15:20, 20:30] = False  # a hole of 50
     mask[35, 50:53] = True  # an island of 3
     (cleaned,) = without_small_regions([RunLengths.from_mask(mask)], 10)
-    np.testing.assert_array_equal(cleaned.decode(), expected)
+    np.testing.assert_array_equal(cleaned.mask.decode(), expected)
+    assert (cleaned.above, cleaned.up_to) == (4, 50), "any limit from 5 to 50 gives the same"
     assert [int(value[0]) for value in smallest_regions([RunLengths.from_mask(mask)])] == [4, 3]
-    assert [int(value[0]) for value in smallest_regions([cleaned])] == [50, NO_REGION]
+    assert [int(value[0]) for value in smallest_regions([cleaned.mask])] == [50, NO_REGION]
 
 
 def test_of_small_islands_only_the_largest_stays():
     mask = np.zeros((20, 20), bool)
     mask[2, 2:4] = mask[10, 5:10] = mask[15, 1] = True
     (cleaned,) = without_small_regions([RunLengths.from_mask(mask)], 50)
-    assert cleaned.bbox == (10, 5, 11, 10)
+    assert cleaned.mask.bbox == (10, 5, 11, 10)
+    assert cleaned.above == 2, "a limit of 2 leaves the island of two pixels"
 
 
 @settings(deadline=None)
@@ -170,7 +172,17 @@ def test_regions_of_many_masks_are_those_of_each_pixel_by_pixel(seed, least):
             if value and count and len(small) == count:
                 small.remove(1 + int(np.argmax(areas)))
             expected[np.isin(labels, small)] = not value
-        np.testing.assert_array_equal(cleaned.decode(), expected)
+        np.testing.assert_array_equal(cleaned.mask.decode(), expected)
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 10_000), share=st.floats(0.02, 0.98), least=st.integers(1, 40), other=st.integers(1, 40))
+def test_a_cleaned_mask_tells_for_which_limits_it_holds(seed, share, least, other):
+    mask = RunLengths.from_mask(np.random.default_rng(seed).random((9, 11)) < share)
+    (cleaned,), (again,) = (without_small_regions([mask], limit) for limit in (least, other))
+    assert cleaned.holds_for(least)
+    if cleaned.holds_for(other):
+        assert again.mask == cleaned.mask
 
 
 @settings(deadline=None)

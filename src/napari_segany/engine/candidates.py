@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from napari_segany.engine.automatic_settings import AutomaticSettings
 from napari_segany.engine.crops import Box, Crop
-from napari_segany.engine.mask_regions import smallest_regions, without_small_regions
+from napari_segany.engine.mask_regions import CleanedMask, smallest_regions, without_small_regions
 from napari_segany.engine.progress import Progress, Steps, drain, relabelled
 from napari_segany.engine.upsampling import LogitWindow, MaskStatistics, Upsampling
 from napari_segany.formats.record import MaskRecord
@@ -85,7 +85,7 @@ class RawCandidates:
     mask_threshold: float
     allowed: RunLengths | None = None
     _run_lengths: dict[int, RunLengths] = field(default_factory=dict, repr=False)
-    _cleaned: dict[int, tuple[int, RunLengths]] = field(default_factory=dict, repr=False)
+    _cleaned: dict[int, CleanedMask] = field(default_factory=dict, repr=False)
     _records: dict[int, tuple[RunLengths, MaskRecord]] = field(default_factory=dict, repr=False)
     _cleaned_records: dict[int, tuple[RunLengths, MaskRecord]] = field(default_factory=dict, repr=False)
 
@@ -124,7 +124,7 @@ class RawCandidates:
     def nbytes(self) -> int:
         """Memory held by logits and run lengths, in bytes."""
         kept = {id(one): one for one in self._run_lengths.values()}
-        kept |= {id(one): one for _, one in self._cleaned.values()}
+        kept |= {id(one.mask): one.mask for one in self._cleaned.values()}
         for records in (self._records, self._cleaned_records):
             kept |= {id(record.rle): record.rle for _, record in records.values()}
         lengths = sum(one.counts.nbytes for one in kept.values())
@@ -162,7 +162,7 @@ class RawCandidates:
     def cleaned_steps(self, indices: Sequence[int], least_area: int) -> Steps[list[RunLengths]]:
         """Return some masks without holes and islands of fewer pixels; a mask that has none is itself.
 
-        What was cleaned is kept for the last `least_area`, and how small its regions are for any.
+        What was cleaned is kept for all limits that give the same, and how small its regions are for any.
         """
         yield from self.write_steps(indices)
         yield from self._measure_steps(indices)
@@ -170,15 +170,15 @@ class RawCandidates:
         waiting = [
             index
             for index, has_small in zip(indices, small, strict=True)
-            if has_small and self._cleaned.get(index, (_UNKNOWN,))[0] != least_area
+            if has_small and not (index in self._cleaned and self._cleaned[index].holds_for(least_area))
         ]
         for start in range(0, len(waiting), _MASKS_AT_A_TIME):
             yield Progress(start, len(waiting), "Cleaning the masks")
             part = waiting[start : start + _MASKS_AT_A_TIME]
             cleaned = without_small_regions([self._run_lengths[index] for index in part], least_area)
-            self._cleaned.update({index: (least_area, mask) for index, mask in zip(part, cleaned, strict=True)})
+            self._cleaned.update(zip(part, cleaned, strict=True))
         return [
-            self._cleaned[index][1] if has_small else self._run_lengths[index]
+            self._cleaned[index].mask if has_small else self._run_lengths[index]
             for index, has_small in zip(indices, small, strict=True)
         ]
 

@@ -153,7 +153,29 @@ def smallest_regions(masks: Sequence[RunLengths]) -> tuple[Index, Index]:
     return holes, islands
 
 
-def without_small_regions(masks: Sequence[RunLengths], least_area: int) -> list[RunLengths]:
+@dataclass(frozen=True, eq=False)
+class CleanedMask:
+    """A mask without its small regions, and for which limits it comes out like this.
+
+    Attributes
+    ----------
+    mask : RunLengths
+        What is left.
+    above, up_to : int
+        The largest region that was taken away and the smallest that stayed, in pixels: every limit that is larger
+        than the first and not larger than the second gives this mask.
+    """
+
+    mask: RunLengths
+    above: int
+    up_to: int
+
+    def holds_for(self, least_area: int) -> bool:
+        """Whether this limit gives this mask."""
+        return self.above < least_area <= self.up_to
+
+
+def without_small_regions(masks: Sequence[RunLengths], least_area: int) -> list[CleanedMask]:
     """Return masks with holes of fewer pixels than `least_area` filled, then islands of fewer dropped.
 
     A mask of small islands only keeps its largest.
@@ -165,17 +187,37 @@ def without_small_regions(masks: Sequence[RunLengths], least_area: int) -> list[
     least_area : int
         Pixels.
     """
-    result: list[RunLengths] = []
+    result: list[CleanedMask] = []
     for chosen in _portions(masks):
+        count = chosen.stop - chosen.start
+        limits = _Limits(count)
         pieces = _Pieces.of_masks(masks[chosen])
-        members, region, _, areas = _region_areas(pieces, False)
-        filled = _with(pieces, members[(areas < least_area)[region]], True)
-        pieces = _Pieces.of_runs(filled.size, *filled.runs())
+        members, region, of, areas = _region_areas(pieces, False)
+        filled = areas < least_area
+        limits.narrow(of, areas, filled)
+        whole = _with(pieces, members[filled[region]], True)
+        pieces = _Pieces.of_runs(whole.size, *whole.runs())
         members, region, of, areas = _region_areas(pieces, True)
         dropped = areas < least_area
-        dropped[_largest(pieces, members, region, of, areas)] = False
-        result += _with(pieces, members[dropped[region]], False).masks(chosen.stop - chosen.start)
+        largest = _largest(pieces, members, region, of, areas)
+        dropped[largest] = False
+        others = np.delete(np.arange(len(areas)), largest)  # the largest stays at any limit
+        limits.narrow(of[others], areas[others], dropped[others])
+        cleaned = _with(pieces, members[dropped[region]], False).masks(count)
+        result += map(CleanedMask, cleaned, limits.above.tolist(), limits.up_to.tolist())
     return result
+
+
+class _Limits:
+    """For each of N masks the largest region that was taken away and the smallest that stayed."""
+
+    def __init__(self, count: int) -> None:
+        self.above, self.up_to = np.zeros(count, np.int64), np.full(count, NO_REGION)
+
+    def narrow(self, of: Index, areas: Index, gone: NDArray[np.bool_]) -> None:
+        """Take note of regions: the mask of each, its pixels, and whether it was taken away."""
+        np.maximum.at(self.above, of[gone], areas[gone])
+        np.minimum.at(self.up_to, of[~gone], areas[~gone])
 
 
 def _region_areas(pieces: _Pieces, value: bool) -> tuple[Index, Index, Index, Index]:
