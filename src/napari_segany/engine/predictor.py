@@ -33,7 +33,7 @@ from napari_segany.engine.mask_prompt import mask_logits
 from napari_segany.engine.precision import FLOAT32, products_of
 from napari_segany.engine.prediction import LogitsPrediction, Prediction
 from napari_segany.engine.progress import Progress, Steps, drain, relabelled
-from napari_segany.engine.prompts import Prompt
+from napari_segany.engine.prompts import Prompt, check_words
 from napari_segany.model import ImageDecoder, ImageFeatures, Sam
 
 if TYPE_CHECKING:  # which brings zarr's neighbours, and is there only for those who want it
@@ -197,6 +197,7 @@ class Predictor:
         labels: ArrayLike | None = None,
         box: ArrayLike | None = None,
         mask: ArrayLike | None = None,
+        text: ArrayLike | None = None,
         multimask: bool | None = None,
     ) -> Prediction:
         """Answer a prompt, or a batch of B prompts, with masks ranked by predicted IoU.
@@ -213,6 +214,9 @@ class Predictor:
             (4,) or (B, 4): (row_min, col_min, row_max, col_max) in pixels of the image.
         mask : array_like, optional
             (H, W) bool, or (h, w) low-resolution logits of an earlier prediction; with a leading axis B for a batch.
+        text : array_like, optional
+            (D,) or (B, D) embedding of words, as `Clip.words` returns it, or of a picture, for a model that was
+            trained with words (docs/words.md); points, a box or a mask may be added.
         multimask : bool, optional
             Three masks (True) or one (False); by default three for a single point and one for anything else, as in
             the paper.
@@ -220,10 +224,16 @@ class Predictor:
         Raises
         ------
         ValueError
-            For an embedding of another model, or a prompt that does not fit the image.
+            For an embedding of another model, a prompt that does not fit the image, or words where it takes none.
         """
         prompt = Prompt.checked(
-            points, labels, box, mask, image_shape=embedding.image_shape, logits_shape=embedding.logits_shape
+            points,
+            labels,
+            box,
+            mask,
+            text=text,
+            image_shape=embedding.image_shape,
+            logits_shape=embedding.logits_shape,
         )
         return self.answer(embedding, prompt, multimask=multimask)
 
@@ -297,6 +307,8 @@ class Predictor:
                 f"the prompt is for an image of {prompt.image_shape} pixels and the embedding of one of "
                 f"{embedding.image_shape}; give the prompt for this image"
             )
+        if prompt.text is not None:
+            check_words(self.name, self.sam.config.text_embed_dim, prompt.text.shape[-1])
 
     def _decode(self, embedding: ImageEmbedding, prompt: Prompt, multimask: bool | None) -> tuple[Tensor, Tensor]:
         """Return low-resolution logits (B, C, h, w) and predicted IoU (B, C), B = 1 for a single prompt."""
@@ -305,6 +317,7 @@ class Predictor:
         points, boxes = prompt.model_points(embedding.input_shape), prompt.model_boxes(embedding.input_shape)
         labels = None if prompt.labels is None else prompt.labels.reshape(-1, prompt.labels.shape[-1])
         masks = mask_logits(prompt, embedding.input_shape, embedding.logits_shape)
+        text = None if prompt.text is None else prompt.text.reshape(-1, prompt.text.shape[-1])
         decoder = self.decoder(embedding)
         parts = [
             decoder.decode(
@@ -312,6 +325,7 @@ class Predictor:
                 labels=_tensor(labels, part, device),
                 boxes=_tensor(boxes, part, device),
                 masks=_tensor(masks, part, device),
+                text=_tensor(text, part, device),
                 multimask=multimask,
             )
             for part in _parts(prompt.batch_size or 1)

@@ -1,4 +1,4 @@
-"""What the user asks for, checked against one image: points, labels, a box, a mask, as a frozen value.
+"""What the user asks for, checked against one image: points, labels, a box, a mask, words, as a frozen value.
 
 Positions are (row, col) in pixels of the image, integers at pixel centres; only the two `model_*` methods speak the
 model's (x, y). Knows numpy, neither torch nor a model.
@@ -35,6 +35,8 @@ class Prompt:
         (4,) float64 (row_min, col_min, row_max, col_max).
     mask : numpy.ndarray or None
         (H, W) bool, or (h, w) float32 low-resolution logits of an earlier prediction.
+    text : numpy.ndarray or None
+        (D,) float32, the embedding of words (or of a picture) by a CLIP; length does not count.
     """
 
     image_shape: tuple[int, int]
@@ -42,6 +44,7 @@ class Prompt:
     labels: NDArray[np.int64] | None = None
     box: NDArray[np.float64] | None = None
     mask: NDArray[np.bool_] | NDArray[np.float32] | None = None
+    text: NDArray[np.float32] | None = None
 
     @classmethod
     def checked(
@@ -51,6 +54,7 @@ class Prompt:
         box: ArrayLike | None = None,
         mask: ArrayLike | None = None,
         *,
+        text: ArrayLike | None = None,
         image_shape: tuple[int, int],
         logits_shape: tuple[int, int] | None = None,
     ) -> Prompt:
@@ -66,6 +70,8 @@ class Prompt:
             (4,) or (B, 4): (row_min, col_min, row_max, col_max) in pixels, within the image.
         mask : array_like, optional
             (H, W) or (B, H, W) bool; or (h, w) or (B, h, w) low-resolution logits.
+        text : array_like, optional
+            (D,) or (B, D) embedding of words or of a picture, as `Clip.words` returns it.
         image_shape : (int, int)
             (H, W) of the image.
         logits_shape : (int, int), optional
@@ -80,15 +86,16 @@ class Prompt:
         labels_ = _checked_labels(labels, points_)
         box_ = None if box is None else _checked_box(box, image_shape)
         mask_ = None if mask is None else _checked_mask(mask, image_shape, logits_shape)
-        if points_ is None and box_ is None and mask_ is None:
+        text_ = None if text is None else _checked_text(text)
+        if points_ is None and box_ is None and mask_ is None and text_ is None:
             raise ValueError("the prompt is empty; give at least one point, a box or a mask")
-        _check_batch(points_, box_, mask_)
-        return cls(image_shape, points_, labels_, box_, mask_)
+        _check_batch(points_, box_, mask_, text_)
+        return cls(image_shape, points_, labels_, box_, mask_, text_)
 
     @property
     def batch_size(self) -> int | None:
         """Number of prompts B, or None for a single prompt without the axis B."""
-        for array, ndim in ((self.points, 3), (self.box, 2), (self.mask, 3)):
+        for array, ndim in ((self.points, 3), (self.box, 2), (self.mask, 3), (self.text, 2)):
             if array is not None and array.ndim == ndim:
                 return len(array)
         return None
@@ -96,11 +103,13 @@ class Prompt:
     @property
     def is_ambiguous(self) -> bool:
         """Whether the paper answers with several masks: a single point and nothing else (section 3)."""
-        return self.points is not None and self.points.shape[-2] == 1 and self.box is None and self.mask is None
+        if self.box is not None or self.mask is not None or self.text is not None:
+            return False
+        return self.points is not None and self.points.shape[-2] == 1
 
     def item(self, index: int) -> Prompt:
         """Return one prompt of a batch, without the axis B."""
-        parts = (self.points, self.labels, self.box, self.mask)
+        parts = (self.points, self.labels, self.box, self.mask, self.text)
         return Prompt(self.image_shape, *(None if part is None else part[index] for part in parts))
 
     def items(self) -> list[Prompt]:
@@ -128,7 +137,7 @@ class Prompt:
     def to_dict(self) -> dict[str, Any]:
         """Return a single prompt as plain values for JSON, the parts that were given.
 
-        A boolean mask becomes COCO run lengths; of logits only the fact that they were given is kept.
+        A boolean mask becomes COCO run lengths; of logits and words only the fact that they were given is kept.
         """
         values: dict[str, Any] = {}
         if self.points is not None and self.labels is not None:
@@ -139,6 +148,8 @@ class Prompt:
         if self.mask is not None:
             is_mask = self.mask.dtype == np.bool_
             values["mask"] = RunLengths.from_mask(self.mask).to_dict() if is_mask else "low-resolution logits"
+        if self.text is not None:
+            values["text"] = "an embedding"
         return values
 
     def _scale(self, input_shape: tuple[int, int]) -> NDArray[np.float64]:
@@ -255,9 +266,25 @@ def _checked_mask(
     return array.astype(np.float32)
 
 
+def _checked_text(text: ArrayLike) -> NDArray[np.float32]:
+    example = "text=clip.words(['a nucleus'])[0]"
+    if isinstance(text, str) or np.asarray(text).dtype.kind in "US":
+        raise ValueError(
+            f"text is the words {_short(text)}; give their embedding by the CLIP that the model was "
+            f"trained with, {example}"
+        )
+    array = _numbers(text, "text", example)
+    if array.ndim not in (1, 2) or not array.size or not array.any(axis=-1).all():
+        raise ValueError(
+            f"text has the shape {array.shape}; allowed are embeddings (D,) and (B, D), none of them "
+            f"zero: give {example}"
+        )
+    return array.astype(np.float32)
+
+
 def _check_batch(*parts: NDArray[Any] | None) -> None:
     """Refuse parts that are not all single, or not all batches of the same size."""
-    single_ndim = {"points": 2, "box": 1, "mask": 2}
+    single_ndim = {"points": 2, "box": 1, "mask": 2, "text": 1}
     sizes = {
         name: len(part) if part.ndim > single_ndim[name] else None
         for name, part in zip(single_ndim, parts, strict=True)
@@ -266,3 +293,32 @@ def _check_batch(*parts: NDArray[Any] | None) -> None:
     if len(set(sizes.values())) > 1:
         found = ", ".join(f"{name} {'none' if size is None else f'of {size}'}" for name, size in sizes.items())
         raise ValueError(f"the parts of the prompt have different batch axes ({found}); give all of them the same B")
+
+
+def check_words(model: str, width: int | None, given: int) -> None:
+    """Refuse an embedding of words that a model cannot take.
+
+    Parameters
+    ----------
+    model : str
+        Its name.
+    width : int or None
+        Of the embeddings that it was trained with; None for a model without words.
+    given : int
+        Width of the embedding.
+
+    Raises
+    ------
+    ValueError
+        Where they differ.
+    """
+    if width is None:
+        raise ValueError(
+            f"the prompt holds an embedding of words, and {model} takes points, boxes and masks alone; give a model "
+            "trained with text_share (docs/words.md), or choose among the masks of Segment everything by words"
+        )
+    if width != given:
+        raise ValueError(
+            f"the embedding of words has {given} numbers and {model} was trained with those of a CLIP that gives "
+            f"{width}; give the embedding by that CLIP"
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 
@@ -135,6 +135,9 @@ class SamConfig:
     max_enlargement : float or None
         Small images are enlarged at most by this factor, and fill less of the input then; None fills it always, as
         the published models want it.
+    text_embed_dim : int or None
+        Width of the embeddings of words or pictures (of a CLIP) that serve as prompts; None, as in the published
+        models, for none.
     """
 
     image_size: int = 1024
@@ -148,11 +151,16 @@ class SamConfig:
     iou_head_hidden_dim: int = 256
     mask_in_chans: int = 16
     max_enlargement: float | None = None
+    # Not in its text, of which keys of cached embeddings are made: those of models without words stay as they are.
+    text_embed_dim: int | None = field(default=None, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; `encoder_type` tells the encoders apart."""
         encoder_type = next(name for name, kind in ENCODERS.items() if isinstance(self.encoder, kind))
-        return {**asdict(self), "encoder_type": encoder_type}
+        values = {**asdict(self), "encoder_type": encoder_type}
+        if self.text_embed_dim is None:  # earlier versions go on reading models without words
+            del values["text_embed_dim"]
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> SamConfig:

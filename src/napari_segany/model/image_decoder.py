@@ -45,6 +45,7 @@ class ImageDecoder:
         labels: Tensor | None = None,
         boxes: Tensor | None = None,
         masks: Tensor | None = None,
+        text: Tensor | None = None,
         multimask: bool,
     ) -> tuple[Tensor, Tensor]:
         """Answer B prompts as `Sam.decode` does, with the same parameters and errors.
@@ -58,10 +59,10 @@ class ImageDecoder:
         """
         if self._shared is None or masks is not None:
             return self.sam.decode(
-                self.features, points=points, labels=labels, boxes=boxes, masks=masks, multimask=multimask
+                self.features, points=points, labels=labels, boxes=boxes, masks=masks, text=text, multimask=multimask
             )
         logits, scores, chosen = [], [], mask_choice(multimask=multimask)
-        for prompt in self._tokens(points, labels, boxes):
+        for prompt in self._tokens(points, labels, boxes, text):
             reading = read_prompt(self._shared, prompt)
             logits.append(draw_masks(self._shared, reading, chosen))
             scores.append(reading.iou[chosen])
@@ -121,12 +122,14 @@ class ImageDecoder:
         iou = torch.stack(scores)
         return torch.cat(drawn), iou, iou > least_iou
 
-    def _tokens(self, points: Tensor | None, labels: Tensor | None, boxes: Tensor | None) -> Tensor:
+    def _tokens(
+        self, points: Tensor | None, labels: Tensor | None, boxes: Tensor | None, text: Tensor | None = None
+    ) -> Tensor:
         """Return the tokens (B, tokens, 256) of prompts."""
-        check_prompts(points, labels, boxes, None)
+        check_prompts(points, labels, boxes, None, text)
         given = None if points is None or labels is None else (points, labels)
         grid = (self.features.embedding.shape[2], self.features.embedding.shape[3])
-        return self.sam.prompt_encoder.tokens(given, boxes, None, grid=grid)
+        return self.sam.prompt_encoder.tokens(given, boxes, None, text=text, grid=grid)
 
     def _logits_shape(self) -> tuple[int, int]:
         return _CELL_STRIDE * self.features.embedding.shape[2], _CELL_STRIDE * self.features.embedding.shape[3]

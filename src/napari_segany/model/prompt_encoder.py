@@ -1,4 +1,4 @@
-"""Prompt encoder of SAM: points, boxes and masks to tokens. Knows nothing of images and masks' decoding.
+"""Prompt encoder of SAM: points, boxes, masks and words to tokens. Knows nothing of images and masks' decoding.
 
 Kirillov et al. 2023, appendix A (doi:10.1109/ICCV51070.2023.00371); positions are random Fourier features
 (Tancik et al. 2020, arXiv:2006.10739). Parameter names are the published ones.
@@ -10,6 +10,7 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from napari_segany.model.layers import LayerNorm2d
 
@@ -47,9 +48,11 @@ class SparsePromptEncoder(nn.Module):
         Channels of tokens and map.
     image_size : int
         Side of the canvas, in pixels.
+    text_embed_dim : int, optional
+        Width of the embeddings of a CLIP that may be prompts too (section 7.5); none are without it.
     """
 
-    def __init__(self, embed_dim: int = 256, image_size: int = 1024) -> None:
+    def __init__(self, embed_dim: int = 256, image_size: int = 1024, text_embed_dim: int | None = None) -> None:
         super().__init__()
         self.embed_dim = embed_dim
         self.image_size = image_size
@@ -57,6 +60,11 @@ class SparsePromptEncoder(nn.Module):
         # In this order: background point, foreground point, top left and bottom right corner of a box.
         self.point_embeddings = nn.ModuleList(nn.Embedding(1, embed_dim) for _ in range(4))
         self.not_a_point_embed = nn.Embedding(1, embed_dim)
+        self.text_projection = None if text_embed_dim is None else nn.Linear(text_embed_dim, embed_dim)
+        if self.text_projection is not None:
+            # An embedding has length 1, whatever its width: its token begins as large as the others.
+            nn.init.normal_(self.text_projection.weight)
+            nn.init.zeros_(self.text_projection.bias)
 
     def tokens(
         self,
@@ -64,27 +72,30 @@ class SparsePromptEncoder(nn.Module):
         boxes: Tensor | None,
         masks: Tensor | None,
         *,
+        text: Tensor | None = None,
         grid: tuple[int, int] | None = None,
         origin: tuple[int, int] = (0, 0),
     ) -> Tensor:
-        """Return (B, tokens, 256): points (and one for padding where there is no box), then two corners of the box.
+        """Return (B, tokens, 256): points (and one for padding where there is no box), two corners of the box, words.
 
         Parameters are those of `PromptEncoder.forward`; of the masks only the number counts.
 
         Raises
         ------
         ValueError
-            For no prompt at all.
+            For no prompt at all, or for words of another width or where the model takes none.
         """
         canvas = self._canvas(grid or self._canvas_grid(), origin)
-        given = [prompt for prompt in (points[0] if points else None, boxes, masks) if prompt is not None]
+        given = [prompt for prompt in (points[0] if points else None, boxes, masks, text) if prompt is not None]
         if not given:
-            raise ValueError("there is no prompt: give points, boxes, masks or several of them")
+            raise ValueError("there is no prompt: give points, boxes, masks, words or several of them")
         tokens = [self.not_a_point_embed.weight.new_zeros(given[0].shape[0], 0, self.embed_dim)]
         if points is not None:
             tokens.append(self._encode_points(*points, origin, canvas, pad=boxes is None))
         if boxes is not None:
             tokens.append(self._encode_boxes(boxes, origin, canvas))
+        if text is not None:
+            tokens.append(self._encode_text(text))
         return torch.cat(tokens, dim=1)
 
     def get_dense_pe(self, grid: tuple[int, int] | None = None, origin: tuple[int, int] = (0, 0)) -> Tensor:
@@ -147,6 +158,16 @@ class SparsePromptEncoder(nn.Module):
         corners = self._positions(boxes.reshape(-1, 2, 2), origin, canvas)
         return corners + self._kinds()[2:]
 
+    def _encode_text(self, text: Tensor) -> Tensor:
+        """Return (B, 1, 256) of embeddings (B, D) of any length."""
+        if self.text_projection is None:
+            raise ValueError("this model takes no words: its prompt encoder has no text_projection")
+        width = self.text_projection.in_features
+        if text.ndim != 2 or text.shape[1] != width:
+            raise ValueError(f"the embedding of words has the shape {tuple(text.shape)}; expected (B, {width})")
+        projected: Tensor = self.text_projection(F.normalize(text, dim=1))
+        return projected[:, None]
+
 
 class PromptEncoder(SparsePromptEncoder):
     """Prompts to sparse tokens and a dense map.
@@ -159,10 +180,18 @@ class PromptEncoder(SparsePromptEncoder):
         Side of the canvas, in pixels.
     mask_in_chans : int
         Channels of the convolutions that read a mask prompt.
+    text_embed_dim : int, optional
+        As for `SparsePromptEncoder`.
     """
 
-    def __init__(self, embed_dim: int = 256, image_size: int = 1024, mask_in_chans: int = 16) -> None:
-        super().__init__(embed_dim, image_size)
+    def __init__(
+        self,
+        embed_dim: int = 256,
+        image_size: int = 1024,
+        mask_in_chans: int = 16,
+        text_embed_dim: int | None = None,
+    ) -> None:
+        super().__init__(embed_dim, image_size, text_embed_dim)
         self.mask_downscaling = nn.Sequential(
             nn.Conv2d(1, mask_in_chans // 4, kernel_size=2, stride=2),
             LayerNorm2d(mask_in_chans // 4),
@@ -180,6 +209,7 @@ class PromptEncoder(SparsePromptEncoder):
         boxes: Tensor | None,
         masks: Tensor | None,
         *,
+        text: Tensor | None = None,
         grid: tuple[int, int] | None = None,
         origin: tuple[int, int] = (0, 0),
     ) -> tuple[Tensor, Tensor]:
@@ -193,6 +223,8 @@ class PromptEncoder(SparsePromptEncoder):
             (B, 4), x0, y0, x1, y1 in pixels of the window.
         masks : Tensor, optional
             (B, 1, 4h, 4w) logits.
+        text : Tensor, optional
+            (B, D), embeddings of words or of a picture by the CLIP that the model was trained with, of any length.
         grid : tuple of int, optional
             (h, w) of the image embedding; that of the canvas when not given.
         origin : tuple of int
@@ -201,7 +233,8 @@ class PromptEncoder(SparsePromptEncoder):
         Returns
         -------
         sparse : Tensor
-            (B, tokens, 256): points (and one for padding where there is no box), then two corners of the box.
+            (B, tokens, 256): points (and one for padding where there is no box), then two corners of the box,
+            then the words.
         dense : Tensor
             (B, 256, h, w).
 
@@ -211,7 +244,7 @@ class PromptEncoder(SparsePromptEncoder):
             For no prompt at all, or for masks that do not fit the grid.
         """
         height, width = grid or self._canvas_grid()
-        sparse = self.tokens(points, boxes, masks, grid=grid, origin=origin)
+        sparse = self.tokens(points, boxes, masks, text=text, grid=grid, origin=origin)
         if masks is None:
             dense = self.no_mask_embed.weight.view(1, -1, 1, 1).expand(len(sparse), -1, height, width)
         else:

@@ -59,6 +59,7 @@ def _recognise(weights: Weights) -> SamConfig:
         image_size = 1024
     else:
         encoder, image_size = _vit(weights)
+    projection = "prompt_encoder.text_projection.weight"
     return SamConfig(
         image_size=image_size,
         encoder=encoder,
@@ -70,6 +71,7 @@ def _recognise(weights: Weights) -> SamConfig:
         iou_head_depth=_count(weights, f"{decoder}iou_prediction_head.layers."),
         iou_head_hidden_dim=_shape(weights, f"{decoder}iou_prediction_head.layers.0.weight", 2)[0],
         mask_in_chans=_shape(weights, "prompt_encoder.mask_downscaling.3.weight", 4)[0],
+        text_embed_dim=_shape(weights, projection, 2)[1] if projection in weights else None,
     )
 
 

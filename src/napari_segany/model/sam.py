@@ -56,14 +56,16 @@ class Sam(nn.Module):
         self.mask_decoder: MaskDecoder | PyramidDecoder
         if isinstance(config.encoder, PyramidConfig):
             self.image_encoder = PyramidEncoder(config.encoder, config.embed_dim)
-            self.prompt_encoder = SparsePromptEncoder(config.embed_dim, config.image_size)
+            self.prompt_encoder = SparsePromptEncoder(config.embed_dim, config.image_size, config.text_embed_dim)
             self.mask_decoder = PyramidDecoder(config, config.encoder)
         else:
             if isinstance(config.encoder, TinyViTConfig):
                 self.image_encoder = TinyViT(config.encoder, config.embed_dim)
             else:
                 self.image_encoder = ImageEncoderViT(config.encoder, config.image_size, config.embed_dim)
-            self.prompt_encoder = PromptEncoder(config.embed_dim, config.image_size, config.mask_in_chans)
+            self.prompt_encoder = PromptEncoder(
+                config.embed_dim, config.image_size, config.mask_in_chans, config.text_embed_dim
+            )
             self.mask_decoder = MaskDecoder(config)
         # On the CPU even when the model is built on the meta device, since no checkpoint holds them.
         for name, values in (("pixel_mean", PIXEL_MEAN), ("pixel_std", PIXEL_STD)):
@@ -148,6 +150,7 @@ class Sam(nn.Module):
         labels: Tensor | None = None,
         boxes: Tensor | None = None,
         masks: Tensor | None = None,
+        text: Tensor | None = None,
         multimask: bool,
         origin: tuple[int, int] = (0, 0),
     ) -> tuple[Tensor, Tensor]:
@@ -165,6 +168,8 @@ class Sam(nn.Module):
             (B, 4), x0, y0, x1, y1 in pixels of the model's input.
         masks : Tensor, optional
             (B, 1, 4h, 4w) logits.
+        text : Tensor, optional
+            (B, D), embeddings of words or of a picture by the CLIP that the model was trained with.
         multimask : bool
             Three masks for an ambiguous prompt instead of one.
         origin : tuple of int
@@ -181,9 +186,11 @@ class Sam(nn.Module):
         Raises
         ------
         ValueError
-            For no prompt, points without labels, or prompts of different number.
+            For no prompt, points without labels, prompts of different number, or words for a model that takes none.
         """
-        logits, iou = self.decode_all(features, points=points, labels=labels, boxes=boxes, masks=masks, origin=origin)
+        logits, iou = self.decode_all(
+            features, points=points, labels=labels, boxes=boxes, masks=masks, text=text, origin=origin
+        )
         return choose_masks(logits, iou, multimask=multimask)
 
     def decode_all(
@@ -194,6 +201,7 @@ class Sam(nn.Module):
         labels: Tensor | None = None,
         boxes: Tensor | None = None,
         masks: Tensor | None = None,
+        text: Tensor | None = None,
         origin: tuple[int, int] = (0, 0),
     ) -> tuple[Tensor, Tensor]:
         """Answer as `decode` does, with all mask tokens at once, for training.
@@ -205,17 +213,17 @@ class Sam(nn.Module):
         iou : Tensor
             (B, 4) predicted IoU.
         """
-        check_prompts(points, labels, boxes, masks)
+        check_prompts(points, labels, boxes, masks, text)
         grid = (features.embedding.shape[2], features.embedding.shape[3])
         given = None if points is None or labels is None else (points, labels)
         image_pe = self.prompt_encoder.get_dense_pe(grid, origin)
         if isinstance(self.mask_decoder, PyramidDecoder):
-            tokens = self.prompt_encoder.tokens(given, boxes, masks, grid=grid, origin=origin)
+            tokens = self.prompt_encoder.tokens(given, boxes, masks, text=text, grid=grid, origin=origin)
             answer: tuple[Tensor, Tensor] = self.mask_decoder(
                 features, image_pe, tokens, points=points, labels=labels, boxes=boxes, masks=masks
             )
             return answer
-        sparse, dense = self.prompt_encoder(given, boxes, masks, grid=grid, origin=origin)
+        sparse, dense = self.prompt_encoder(given, boxes, masks, text=text, grid=grid, origin=origin)
         return self.mask_decoder.predict_masks(features.embedding, image_pe, sparse, dense)
 
     def upscale(self, logits: Tensor, input_shape: tuple[int, int], image_shape: tuple[int, int]) -> Tensor:
@@ -241,7 +249,13 @@ class Sam(nn.Module):
         return F.interpolate(image, image_shape, mode="bilinear", align_corners=False)
 
 
-def check_prompts(points: Tensor | None, labels: Tensor | None, boxes: Tensor | None, masks: Tensor | None) -> None:
+def check_prompts(
+    points: Tensor | None,
+    labels: Tensor | None,
+    boxes: Tensor | None,
+    masks: Tensor | None,
+    text: Tensor | None = None,
+) -> None:
     """Raise a ValueError for points without labels, wrong shapes, or prompts of different number."""
     if (points is None) != (labels is None):
         raise ValueError("points and labels belong together: give both or neither")
@@ -252,6 +266,8 @@ def check_prompts(points: Tensor | None, labels: Tensor | None, boxes: Tensor | 
         )
     if boxes is not None and (boxes.ndim != 2 or boxes.shape[1] != 4):
         raise ValueError(f"boxes have the shape {tuple(boxes.shape)}; expected (B, 4)")
-    numbers = {len(prompt) for prompt in (points, boxes, masks) if prompt is not None}
+    numbers = {len(prompt) for prompt in (points, boxes, masks, text) if prompt is not None}
     if len(numbers) > 1:
-        raise ValueError(f"points, boxes and masks are of {sorted(numbers)} prompts; all must be of the same number")
+        raise ValueError(
+            f"points, boxes, masks and words are of {sorted(numbers)} prompts; all must be of the same number"
+        )
