@@ -213,7 +213,7 @@ def test_a_damaged_zarr_is_one_line(checkpoint, tmp_path, capsys):
 
 
 def test_words_choose_among_the_masks_and_a_missing_clip_is_told(checkpoint, image, tmp_path, monkeypatch, capsys):
-    from napari_segany.engine import text_ranking
+    from napari_segany.engine import clip
     from napari_segany.formats.sa1b import read_sa1b
 
     class Half:
@@ -230,7 +230,7 @@ def test_words_choose_among_the_masks_and_a_missing_clip_is_told(checkpoint, ima
     common = [str(image), "--model", str(checkpoint), "--outputs", "sa1b", "--points-per-side", "2"]
     common += ["--pred-iou-thresh", "0", "--stability-score-thresh", "0", "--box-nms-thresh", "1"]
     assert main(["everything", *common, "-o", str(tmp_path / "all")]) == 0
-    monkeypatch.setattr(text_ranking, "loaded_clip", lambda model: Half())
+    monkeypatch.setattr(clip, "loaded_clip", lambda model: Half())
     assert main(["everything", *common, "-o", str(tmp_path / "half"), "--text", "a thing"]) == 0
     every, half = (read_sa1b(next((tmp_path / name / "sa1b").rglob("*.json"))).records for name in ("all", "half"))
     assert len(half) == (len(every) + 1) // 2 > 0

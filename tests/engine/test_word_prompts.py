@@ -37,7 +37,9 @@ def test_words_are_a_prompt(worded, embedding):
 
 
 def test_what_cannot_be_is_refused_in_one_sentence(worded, embedding, predictor):
-    with pytest.raises(ValueError, match=r"text is the words 'a cell'; give their embedding .* clip.words"):
+    with pytest.raises(
+        ValueError, match=r"text is the words 'a cell'; give their embedding .* for example text=clip.words"
+    ):
         worded.predict(embedding, text="a cell")
     with pytest.raises(ValueError, match=r"has 5 numbers and .* was trained with those of a CLIP that gives 6"):
         worded.predict(embedding, text=np.ones(5))

@@ -97,8 +97,8 @@ def _text(args: argparse.Namespace) -> TextQuery | None:
         return None
     if args.boxes is not None:
         raise ValueError("--text chooses among everything in an image; leave it out with --boxes")
+    from napari_segany.engine.clip import loaded_clip
     from napari_segany.engine.text_query import TextQuery
-    from napari_segany.engine.text_ranking import loaded_clip
 
     query = TextQuery(tuple(args.text), **given)
     loaded_clip(query.model)

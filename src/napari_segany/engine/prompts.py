@@ -271,7 +271,7 @@ def _checked_text(text: ArrayLike) -> NDArray[np.float32]:
     if isinstance(text, str) or np.asarray(text).dtype.kind in "US":
         raise ValueError(
             f"text is the words {_short(text)}; give their embedding by the CLIP that the model was "
-            f"trained with, {example}"
+            f"trained with, for example {example}"
         )
     array = _numbers(text, "text", example)
     if array.ndim not in (1, 2) or not array.size or not array.any(axis=-1).all():

@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 DEFAULT_CLIP = "openai/clip-vit-base-patch32"
+"""The smallest of the published ones: 151 million weights, 0.6 GB."""
+
+LARGE_CLIP = "openai/clip-vit-large-patch14-336"
+"""The largest: 428 million weights, 1.7 GB; the one of the SAM paper."""
+
 BACKGROUND = ("background", "texture", "a blurry image")
 
 

@@ -64,7 +64,8 @@ def make_crop(
     masks = choose_masks(layers, config, choice or rng)
     if image.shape[2] == 1:
         image = np.repeat(image, 3, axis=2)
-    return Crop(change_light(image, rng) if changed else image, masks)
+    changes_light = changed and (config.light_share == 1 or rng.random() < config.light_share)
+    return Crop(change_light(image, rng) if changes_light else image, masks)
 
 
 def choose_masks(

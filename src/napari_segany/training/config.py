@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from napari_segany.engine.text_query import LARGE_CLIP
 from napari_segany.formats.atomic import replacing
 
 SCHEDULES = ("step", "cosine", "constant")
@@ -46,6 +47,11 @@ class TrainingConfig:
         Standard deviation of a box's noise over its side, and the largest shift in pixels.
     center_share : float
         Share of first points placed at the object's centre instead of uniformly (0 in the paper).
+    text_share : float
+        Share of images whose first prompt is how CLIP sees the objects, from which a model learns to follow words
+        (section 7.5); 0 trains without words. The others begin with a point or a box.
+    text_model : str
+        A folder with that CLIP, or the name of a public one, which is fetched once.
     loss_stride : int
         1, 2 or 4: step of the grid, in pixels, on which masks are compared.
     focal_weight, dice_weight, iou_weight : float
@@ -84,6 +90,8 @@ class TrainingConfig:
     memory_gb : float
         Memory for images that were read (of each worker), and as much again for embeddings of a frozen encoder, in
         GB (10^9 bytes). Images beyond it are read again, embeddings go to files in the run's folder.
+    light_share : float
+        Share of crops whose colours and light are changed; fewer where colours mean something, as in words.
     scale_jitter : tuple of float
         Smallest and largest factor on the scale that inference would choose (large-scale jitter).
     min_object_area : int
@@ -126,6 +134,8 @@ class TrainingConfig:
     box_noise: float = 0.1
     box_noise_limit: float = 20.0
     center_share: float = 0.0
+    text_share: float = 0.0
+    text_model: str = LARGE_CLIP
     loss_stride: int = 2
     focal_weight: float = 20.0
     dice_weight: float = 1.0
@@ -148,6 +158,7 @@ class TrainingConfig:
     lora_alpha: float = 8.0
     variants: int = 0
     memory_gb: float = 2.0
+    light_share: float = 1.0
     scale_jitter: tuple[float, float] = (0.1, 2.0)
     min_object_area: int = 16
     max_object_share: float = 0.9
@@ -170,7 +181,7 @@ class TrainingConfig:
             self._require(name, getattr(self, name) >= 1, "1 or more")
         for name in ("validate_every", "checkpoint_every", "log_every", "validation_images", "validation_objects"):
             self._require(name, getattr(self, name) >= 1, "1 or more")
-        for name in ("box_share", "center_share", "procedural_share", "final_rate"):
+        for name in ("box_share", "center_share", "text_share", "light_share", "procedural_share", "final_rate"):
             self._require(name, 0 <= getattr(self, name) <= 1, "between 0 and 1")
         for name in ("validation_share", "ema_decay", "drop_path"):
             self._require(name, 0 <= getattr(self, name) < 1, "at least 0 and less than 1")

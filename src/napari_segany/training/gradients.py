@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from napari_segany.engine.clip import ObjectEncoder
 from napari_segany.model import ImageFeatures, Sam
 from napari_segany.training.config import TrainingConfig
 from napari_segany.training.distributed import World
@@ -17,6 +18,7 @@ from napari_segany.training.embeddings import EmbeddingStore
 from napari_segany.training.optimizer import learning_rate, set_learning_rate
 from napari_segany.training.rounds import LessonResult, teach
 from napari_segany.training.scene import Crop
+from napari_segany.training.words import describe_objects
 
 STRIDE = 16
 
@@ -29,6 +31,7 @@ def train_step(
     step: int,
     world: World | None = None,
     store: EmbeddingStore | None = None,
+    clip: ObjectEncoder | None = None,
 ) -> list[LessonResult]:
     """Do one optimiser step on a batch of crops; return what happened to each image that had objects."""
     world = world or World()
@@ -38,7 +41,7 @@ def train_step(
     optimizer.zero_grad(set_to_none=True)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # of stochastic depth
-        results = accumulate_gradients(sam, crops, config, generator, store)
+        results = accumulate_gradients(sam, crops, config, generator, store, clip)
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     world.average_gradients(parameters)
     if config.clip_norm:
@@ -53,6 +56,7 @@ def accumulate_gradients(
     config: TrainingConfig,
     generator: torch.Generator,
     store: EmbeddingStore | None = None,
+    clip: ObjectEncoder | None = None,
 ) -> list[LessonResult]:
     """Add the gradients of the mean loss over a batch of crops to the model's parameters.
 
@@ -71,6 +75,8 @@ def accumulate_gradients(
         Source of all chance but that of stochastic depth, on the CPU.
     store : EmbeddingStore, optional
         Where features of crops that come again are kept; for a frozen encoder only.
+    clip : ObjectEncoder, optional
+        What gives prompts that words lie beside, for a model that takes them.
     """
     sam.train()
     if config.trainable != "all":
@@ -97,6 +103,7 @@ def accumulate_gradients(
                         generator,
                         origin=_origin(sam.config.image_size - config.crop_size, generator),
                         backward=lambda loss: (loss / len(crops)).backward(),
+                        describe=_description(clip, crop, generator),
                     )
                 )
                 for leaf, mine in zip(leaves, own, strict=True):
@@ -133,6 +140,10 @@ def _encode_once(sam: Sam, crops: Sequence[Crop], store: EmbeddingStore) -> tupl
 def _features(sam: Sam, crop: Crop) -> ImageFeatures:
     embedding, *high_resolution = _encode(sam, [crop])
     return ImageFeatures(embedding, tuple(high_resolution))
+
+
+def _description(clip: ObjectEncoder | None, crop: Crop, generator: torch.Generator) -> Callable[[], Tensor] | None:
+    return None if clip is None else lambda: describe_objects(clip, crop.image, crop.masks, generator)
 
 
 def _origin(room: int, generator: torch.Generator) -> tuple[int, int]:

@@ -7,7 +7,7 @@ features, so that memory holds one round at a time; the caller passes them on to
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -60,13 +60,19 @@ class _Prompt:
     labels: Tensor | None
     boxes: Tensor | None
     masks: Tensor | None
+    text: Tensor | None = None  # (N, D)
+
+    @property
+    def is_clicks(self) -> bool:
+        """Whether there is nothing but points, and perhaps a mask."""
+        return self.boxes is None and self.text is None
 
     def clicked(self, points: Tensor, labels: Tensor) -> _Prompt:
         """Return the prompt with one more point (N, 2) and its label (N,) for every object."""
         points, labels = points[:, None], labels[:, None]
         if self.points is not None and self.labels is not None:
             points, labels = torch.cat([self.points, points], dim=1), torch.cat([self.labels, labels], dim=1)
-        return _Prompt(points, labels, self.boxes, self.masks)
+        return _Prompt(points, labels, self.boxes, self.masks, self.text)
 
 
 def teach(
@@ -78,6 +84,7 @@ def teach(
     *,
     origin: tuple[int, int] = (0, 0),
     backward: Callable[[Tensor], None] | None = Tensor.backward,
+    describe: Callable[[], Tensor] | None = None,
 ) -> LessonResult:
     """Run all rounds on the objects of one image and accumulate gradients.
 
@@ -97,6 +104,8 @@ def teach(
         (x, y) of the crop in the model's canvas.
     backward : callable, optional
         What to do with a round's loss; None computes no gradients.
+    describe : callable, optional
+        Gives embeddings (N, D) of the objects, which are the first prompt as often as `text_share` says.
     """
     stride = config.loss_stride
     targets = F.avg_pool2d(masks[:, None].float(), stride).ge(0.5)  # (N, 1, S / stride, S / stride)
@@ -104,7 +113,7 @@ def teach(
     empty = ~targets.flatten(1).any(dim=1)
     targets[empty] = F.max_pool2d(masks[empty, None].float(), stride).bool()
     truth = targets.float()
-    prompt = _first_prompt(masks, targets[:, 0], config, generator)
+    prompt = _first_prompt(masks, targets[:, 0], config, generator, describe)
     without_points = rounds_without_points(config.rounds, generator)
     focal, dice, iou_error, loss_sum = 0.0, 0.0, 0.0, 0.0
     wins: tuple[float, ...] = ()
@@ -116,6 +125,7 @@ def teach(
             labels=prompt.labels,
             boxes=prompt.boxes,
             masks=prompt.masks,
+            text=prompt.text,
             origin=origin,
         )
         chosen = _taught_masks(number, prompt)
@@ -144,7 +154,7 @@ def teach(
         last_iou = float(iou.gather(1, carried).mean())
         if number + 1 < config.rounds:
             answer = low.detach().gather(1, carried[..., None, None].expand(-1, -1, *low.shape[-2:]))
-            prompt = _Prompt(prompt.points, prompt.labels, prompt.boxes, answer)
+            prompt = replace(prompt, masks=answer)
             if number + 1 not in without_points:
                 shown = fine.detach().gather(1, carried[..., None, None].expand(-1, -1, *fine.shape[-2:]))
                 positions, labels = correction_points(shown[:, 0] > 0, targets[:, 0], generator)
@@ -152,7 +162,15 @@ def teach(
     return LessonResult(loss_sum, focal, dice, iou_error, first_iou, first_best, last_iou, wins)
 
 
-def _first_prompt(masks: Tensor, targets: Tensor, config: TrainingConfig, generator: torch.Generator) -> _Prompt:
+def _first_prompt(
+    masks: Tensor,
+    targets: Tensor,
+    config: TrainingConfig,
+    generator: torch.Generator,
+    describe: Callable[[], Tensor] | None,
+) -> _Prompt:
+    if describe is not None and float(torch.rand((), generator=generator)) < config.text_share:
+        return _Prompt(None, None, None, None, describe().to(masks.device))
     if float(torch.rand((), generator=generator)) < config.box_share:
         boxes = noisy_boxes(masks, generator, config.box_noise, config.box_noise_limit)
         return _Prompt(None, None, boxes, None)
@@ -166,14 +184,14 @@ def _first_prompt(masks: Tensor, targets: Tensor, config: TrainingConfig, genera
 
 
 def _taught_masks(number: int, prompt: _Prompt) -> slice:
-    """Return which of the four masks learn: three from one point, the first from several prompts, all from a box.
+    """Return which of the four masks learn: three from a point, one from several prompts, all from a box or words.
 
     A box alone is answered by three masks in training, as in the paper, and by the single mask at inference, so
-    that it learns from boxes too.
+    that it learns from boxes too; words alike.
     """
     if number:
         return slice(0, 1)
-    return slice(1, 4) if prompt.boxes is None else slice(0, 4)
+    return slice(1, 4) if prompt.is_clicks else slice(0, 4)
 
 
 def _lowest(losses: Tensor, first: bool) -> Tensor:
@@ -185,9 +203,9 @@ def _lowest(losses: Tensor, first: bool) -> Tensor:
 
 
 def _first_loss(losses: Tensor, winner: Tensor, prompt: _Prompt) -> Tensor:
-    """Return (N, 1) or (N, 2): the lowest of the three losses, and that of the single mask for a box."""
+    """Return (N, 1) or (N, 2): the lowest of the three losses, and that of the single mask for a box or words."""
     lowest = losses.gather(1, winner)
-    return lowest if prompt.boxes is None else torch.cat([losses[:, :1], lowest], dim=1)
+    return lowest if prompt.is_clicks else torch.cat([losses[:, :1], lowest], dim=1)
 
 
 def _carried(guesses: Tensor, first: bool) -> Tensor:

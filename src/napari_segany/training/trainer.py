@@ -15,9 +15,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from napari_segany.engine.clip import Clip, ObjectEncoder
 from napari_segany.engine.device import choose_device
 from napari_segany.engine.precision import AUTO, BFLOAT16, FLOAT32, products_of
-from napari_segany.engine.progress import Steps
+from napari_segany.engine.progress import Progress, Steps
 from napari_segany.formats.atomic import replacing
 from napari_segany.model import Sam
 from napari_segany.training.annotated import AnnotatedImage
@@ -81,6 +82,7 @@ def train(
     resume: bool = False,
     device: str = "auto",
     provenance: str = "",
+    clip: ObjectEncoder | None = None,
 ) -> Steps[TrainingResult]:
     """Train a model.
 
@@ -102,6 +104,8 @@ def train(
         `auto`, `cpu`, `cuda` or `mps`.
     provenance : str
         Where the data came from and under which licence, stored with the weights.
+    clip : ObjectEncoder, optional
+        What words are learned with where `config.text_share` is not 0; the config's `text_model` by default.
 
     Yields
     ------
@@ -116,7 +120,7 @@ def train(
     Raises
     ------
     ValueError
-        For a configuration that the model or the data cannot serve.
+        For a configuration that the model or the data cannot serve, or a CLIP that is not there.
     """
     if config.threads:
         torch.set_num_threads(config.threads)
@@ -126,7 +130,12 @@ def train(
     checkpoint = read_checkpoint(last) if resume and last.is_file() else None
     place = choose_device(device)
     config = _with_precision(config, place)
-    sam = start_network(config, init, checkpoint.shape if checkpoint else None).to(place)
+    if config.text_share and clip is None:
+        yield Progress(0, 0, "Loading CLIP")
+        clip = Clip(config.text_model, place)
+    clip = clip if config.text_share else None
+    width = None if clip is None else clip.width
+    sam = start_network(config, init, checkpoint.shape if checkpoint else None, width).to(place)
     screening = yield from screen(images)
     kept, measured = split_by_group(screening.images, config.validation_share, config.seed)
     source = CropSource(kept, config, sam.config)
@@ -153,7 +162,7 @@ def train(
     batch = config.batch_size * world.size
     loader = crop_batches(source, step * batch, config.steps * batch, config.batch_size, world, config.workers)
     for crops in loader:
-        results = train_step(sam, crops, config, optimizer, step, world, store)
+        results = train_step(sam, crops, config, optimizer, step, world, store, clip)
         step += 1
         world.average_buffers(sam)
         follow(average, sam, config.ema_decay, step)

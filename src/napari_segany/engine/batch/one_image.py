@@ -126,7 +126,8 @@ def _object_steps(
     generator = AutomaticMaskGenerator(predictor, job.settings.automatic)
     records = yield from generator.run(pixels, contrast_limits=content.contrast_limits)
     if job.settings.text is not None:
-        from napari_segany.engine.text_ranking import found_by_text, loaded_clip
+        from napari_segany.engine.clip import loaded_clip
+        from napari_segany.engine.text_ranking import found_by_text
 
         clip = loaded_clip(job.settings.text.model)
         limits = content.contrast_limits
