@@ -133,7 +133,8 @@ def teach_clip_steps(
 def named_pictures(images: Sequence[NamedImage], seed: int = 0) -> tuple[NDArray[np.uint8], list[str]]:
     """Return pictures (N, S, S, 3) of the shapes of drawn scenes, each in its surroundings, and their names."""
     generator = torch.Generator().manual_seed(seed)
-    pictures, names = [], []
+    pictures: list[NDArray[np.uint8]] = []
+    names: list[str] = []
     for one in images:
         image, masks, of_image = one.objects()
         pictures.append(picture_objects(image, masks, SIZE, generator)[0])

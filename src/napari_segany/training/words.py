@@ -6,6 +6,8 @@ a space where words lie beside pictures of what they mean, so that no words are 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -23,7 +25,7 @@ BLACKED_OUT = 0.5
 
 
 def describe_objects(
-    encoder: ObjectEncoder, image: NDArray[np.float32], masks: NDArray[np.bool_], generator: torch.Generator
+    encoder: ObjectEncoder, image: NDArray[Any], masks: NDArray[np.bool_], generator: torch.Generator
 ) -> Tensor:
     """Return embeddings (N, D) of the objects of an image, to be prompts.
 
@@ -43,7 +45,7 @@ def describe_objects(
 
 
 def picture_objects(
-    image: NDArray[np.float32], masks: NDArray[np.bool_], size: int, generator: torch.Generator
+    image: NDArray[Any], masks: NDArray[np.bool_], size: int, generator: torch.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Return a square picture of every object: its box grown by chance, in half of them black around it.
 
@@ -70,7 +72,7 @@ def picture_objects(
         picture, own = square_picture(pixels, _box(mask), lambda box, mask=mask: _window(mask, box), grown)  # type: ignore[misc]
         if blacked_out:
             picture[~own] = 0
-        pictures[number] = Image.fromarray(picture).resize((size, size), Image.Resampling.BICUBIC)
+        pictures[number] = np.asarray(Image.fromarray(picture).resize((size, size), Image.Resampling.BICUBIC))
         shares = Image.fromarray(255 * own.astype(np.uint8)).resize((size, size), Image.Resampling.BOX)
         inside[number] = np.asarray(shares) > 0
     return pictures, inside
