@@ -35,7 +35,7 @@ from napari_segany.widgets.class_layers import (
 from napari_segany.widgets.class_list import CLASSES_KEY, ClassList, ObjectClass
 from napari_segany.widgets.label_features import CATEGORY
 from napari_segany.widgets.object_rows import set_cells
-from napari_segany.widgets.object_table import rows_of
+from napari_segany.widgets.object_table import texts_of
 from napari_segany.widgets.objects import ObjectsLayer, numbered
 from napari_segany.widgets.progress_runner import Runner
 
@@ -130,8 +130,7 @@ class ObjectClasses:
         layer = self._layer
         if layer is None:
             return {}
-        rows = rows_of(layer.features, range(1, len(layer.features)))
-        return {label: str(row.get(CATEGORY, "")) for label, row in rows.items() if row}
+        return texts_of(layer.features, CATEGORY)
 
     @property
     def counts(self) -> Counter[str]:

@@ -37,6 +37,17 @@ def rows_of(features: pd.DataFrame, labels: Iterable[int]) -> dict[int, Row]:
     return rows
 
 
+def texts_of(features: pd.DataFrame, name: str) -> dict[int, str]:
+    """Return one column of all objects, by label; "" where the cell is empty. Labels with empty rows are left out."""
+    table = features.iloc[1:].drop(columns=INDEX, errors="ignore")
+    filled = table.notna() & (table != "")
+    labels = 1 + np.flatnonzero(filled.to_numpy().any(axis=1))
+    if name not in table:
+        return dict.fromkeys(labels.tolist(), "")
+    cells = table[name].where(filled[name], "").to_numpy(dtype=object)
+    return {label: str(cells[label - 1]) for label in labels.tolist()}
+
+
 def with_rows(features: pd.DataFrame, rows: Mapping[int, Row], length: int | None = None) -> pd.DataFrame:
     """Return dense features in which some labels have these rows, and no other cells.
 

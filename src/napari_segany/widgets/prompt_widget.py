@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_segany.engine.mask_cleaning import CleanUp
+from napari_segany.widgets import outline_colours
 from napari_segany.widgets.candidate_list import CandidateList
 from napari_segany.widgets.catalogue import BUNDLED, Catalogue, catalogue_steps, predictor_loader, weights_steps
 from napari_segany.widgets.choosing_row import ChoosingRow
@@ -89,6 +90,7 @@ class PromptWidget(DockBody):
         self._settings = settings or read_settings()
         self._remember = remember if settings is None else lambda name, value: None
         self._runner = runner or BackgroundRunner()
+        self._runner.start("Preparing", outline_colours.ready_steps(), done=_forget, failed=_forget)
         self.session = PromptSession(
             viewer,
             self._runner,
@@ -329,6 +331,10 @@ class PromptWidget(DockBody):
         self.object_picker.combo.release()
         self.one_each_panel.release()
         self.session.close()
+
+
+def _forget(outcome: object) -> None:
+    """Take no notice: what was to be ready is made when it is needed."""
 
 
 def _is_image(layer: Any) -> bool:
