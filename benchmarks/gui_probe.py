@@ -4,7 +4,10 @@ A timer of the GUI thread ticks every few milliseconds; where it ticks late, the
 of the clock stands the GUI thread's own processor time within the gap: where other programs run at the same time, or
 a processor draws the window in a graphics card's place, the two differ.
 
-    xvfb-run -a -s "-screen 0 1600x1000x24" python benchmarks/gui_probe.py [--seconds 300] [--threads 1]
+With `--bare` the same is done in napari without the package: points, a rectangle, layers shown, hidden and added.
+What stands still there stands still with every plugin that uses these layers.
+
+    xvfb-run -a -s "-screen 0 1600x1000x24" python benchmarks/gui_probe.py [--seconds 300] [--threads 1] [--bare]
 """
 
 from __future__ import annotations
@@ -67,13 +70,74 @@ class Probe:
             print(f"{doing:28s}{over:14d}{own_over:12d}{clock.max():13.0f} ms{own.max():11.0f} ms")
 
 
-class Person:
+class Hands:
+    """Real events on the canvas of a viewer."""
+
+    def __init__(self, viewer: Viewer, probe: Probe) -> None:
+        self.viewer, self.probe = viewer, probe
+        self.canvas = viewer.window._qt_viewer.canvas
+
+    @property
+    def native(self):
+        """The canvas as Qt knows it."""
+        return self.canvas.native
+
+    def at(self, place: tuple[float, float]) -> QPoint:
+        """Return where a pixel of the image is drawn."""
+        transform = self.canvas.view.transform * self.canvas.view.scene.transform
+        point = transform.map([place[1], place[0], 0, 1])
+        return QPoint(*(round(value) for value in point[:2] / point[3]))
+
+    def key(self, key) -> None:
+        """Press a key over the canvas."""
+        self.native.setFocus()
+        QTest.keyClick(self.native, key)
+
+    def hover(self, place: tuple[int, int]) -> None:
+        """Move the mouse to a place without pressing it."""
+        for step in range(20):
+            here = QPointF(self.at((place[0] - 20 + step, place[1] - 20 + step)))
+            above = QPointF(self.native.mapToGlobal(here.toPoint()))
+            nothing = Qt.MouseButton.NoButton
+            moved = QMouseEvent(QEvent.Type.MouseMove, here, above, nothing, nothing, Qt.NoModifier)
+            QApplication.sendEvent(self.native, moved)
+            self.wait_for(0.025, self.probe.doing)
+
+    def drag(self, place: tuple[int, int]) -> None:
+        """Draw a box around a place."""
+        first, last = self.at((place[0] - 12, place[1] - 12)), self.at((place[0] + 12, place[1] + 12))
+        QTest.mousePress(self.native, Qt.LeftButton, Qt.NoModifier, first)
+        for part in np.linspace(0.1, 1, 10):
+            QTest.mouseMove(self.native, first + (last - first) * float(part))
+            self.wait_for(0.025, self.probe.doing)
+        QTest.mouseRelease(self.native, Qt.LeftButton, Qt.NoModifier, last)
+
+    def do(self, name: str, action: Callable[[], object]) -> None:
+        """Do something under a name."""
+        self.probe.doing = name
+        action()
+        self.wait_for(0.1, name)
+
+    def wait_for(self, seconds: float, name: str) -> None:
+        """Let the window live for a while."""
+        end = time.monotonic() + seconds
+        self.wait(lambda: time.monotonic() > end, name)
+
+    def wait(self, ready: Callable[[], bool], name: str, timeout_s: float = 60.0) -> None:
+        """Let the window live until something is so."""
+        self.probe.doing = name
+        end = time.monotonic() + timeout_s
+        while not ready() and time.monotonic() < end:
+            QApplication.processEvents()
+            time.sleep(0.0005)
+
+
+class Person(Hands):
     """Somebody who clicks, draws, chooses and accepts, with real events."""
 
     def __init__(self, viewer: Viewer, widget, probe: Probe, folder: Path) -> None:
-        self.viewer, self.widget, self.session, self.probe = viewer, widget, widget.session, probe
-        self.canvas = viewer.window._qt_viewer.canvas
-        self.folder = folder
+        super().__init__(viewer, probe)
+        self.widget, self.session, self.folder = widget, widget.session, folder
 
     def rounds(self) -> Iterator[None]:
         """Do everything again and again; yields between two things."""
@@ -136,67 +200,61 @@ class Person:
         session.choose_tool("points")
         yield
 
-    # ------------------------------------------------------------------------ hands
 
-    @property
-    def native(self):
-        """The canvas as Qt knows it."""
-        return self.canvas.native
+class Bare(Hands):
+    """The same hands in napari alone, with layers like those of the package."""
 
-    def at(self, place: tuple[float, float]) -> QPoint:
-        """Return where a pixel of the image is drawn."""
-        transform = self.canvas.view.transform * self.canvas.view.scene.transform
-        point = transform.map([place[1], place[0], 0, 1])
-        return QPoint(*(round(value) for value in point[:2] / point[3]))
+    def __init__(self, viewer: Viewer, probe: Probe) -> None:
+        super().__init__(viewer, probe)
+        shape = viewer.layers[-1].data.shape[:2]
+        self.masks = [viewer.add_labels(np.zeros(shape, np.uint8), name=f"mask {number}") for number in (1, 2, 3)]
+        self.boxes = viewer.add_shapes(name="boxes", ndim=2)
+        self.points = viewer.add_points(name="points", ndim=2)
 
-    def key(self, key) -> None:
-        """Press a key over the canvas."""
-        self.native.setFocus()
-        QTest.keyClick(self.native, key)
+    def rounds(self) -> Iterator[None]:
+        """Do everything again and again; yields between two things."""
+        while True:
+            for number, place in enumerate(PLACES):
+                yield from self.one_object(place, number)
+            self.do("a new labels layer", self.add)
+            self.do("a layer removed", lambda: self.viewer.layers.remove("objects"))
+            yield
 
-    def hover(self, place: tuple[int, int]) -> None:
-        """Move the mouse to a place without pressing it."""
-        for step in range(20):
-            here = QPointF(self.at((place[0] - 20 + step, place[1] - 20 + step)))
-            above = QPointF(self.native.mapToGlobal(here.toPoint()))
-            nothing = Qt.MouseButton.NoButton
-            moved = QMouseEvent(QEvent.Type.MouseMove, here, above, nothing, nothing, Qt.NoModifier)
-            QApplication.sendEvent(self.native, moved)
-            self.wait_for(0.025, self.probe.doing)
+    def one_object(self, place: tuple[int, int], number: int) -> Iterator[None]:
+        """Add a point or a rectangle, show another mask, write one."""
+        selection = self.viewer.layers.selection
+        self.do("hovering", lambda: self.hover(place))
+        if number % 3 == 2:
+            selection.active, self.boxes.mode = self.boxes, "add_rectangle"
+            self.do("drawing a box", lambda: self.drag(place))
+        else:
+            selection.active, self.points.mode = self.points, "add"
+            self.do("clicking", lambda: QTest.mouseClick(self.native, Qt.LeftButton, Qt.NoModifier, self.at(place)))
+        yield
+        mask, other = self.masks[number % 3], self.masks[(number + 1) % 3]
+        self.do("next mask", lambda: self.swap(mask, other))
+        self.do("a mask is written", lambda: self.write(other, place))
+        yield
 
-    def drag(self, place: tuple[int, int]) -> None:
-        """Draw a box around a place."""
-        first, last = self.at((place[0] - 12, place[1] - 12)), self.at((place[0] + 12, place[1] + 12))
-        QTest.mousePress(self.native, Qt.LeftButton, Qt.NoModifier, first)
-        for part in np.linspace(0.1, 1, 10):
-            QTest.mouseMove(self.native, first + (last - first) * float(part))
-            self.wait_for(0.025, self.probe.doing)
-        QTest.mouseRelease(self.native, Qt.LeftButton, Qt.NoModifier, last)
+    def add(self) -> None:
+        """Add a layer like that of the objects."""
+        self.viewer.add_labels(np.zeros(self.masks[0].data.shape, np.uint16), name="objects")
 
-    def do(self, name: str, action: Callable[[], object]) -> None:
-        """Do something under a name."""
-        self.probe.doing = name
-        action()
-        self.wait_for(0.1, name)
+    def swap(self, hidden, shown) -> None:
+        """Show another layer."""
+        hidden.visible, shown.visible = False, True
 
-    def wait_for(self, seconds: float, name: str) -> None:
-        """Let the window live for a while."""
-        end = time.monotonic() + seconds
-        self.wait(lambda: time.monotonic() > end, name)
-
-    def wait(self, ready: Callable[[], bool], name: str, timeout_s: float = 60.0) -> None:
-        """Let the window live until something is so."""
-        self.probe.doing = name
-        end = time.monotonic() + timeout_s
-        while not ready() and time.monotonic() < end:
-            QApplication.processEvents()
-            time.sleep(0.0005)
+    def write(self, layer, place: tuple[int, int]) -> None:
+        """Write a square into a layer."""
+        layer.data[place[0] - 9 : place[0] + 9, place[1] - 9 : place[1] + 9] = 1
+        layer.refresh(extent=False, highlight=False)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=300.0)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--bare", action="store_true", help="napari alone, for comparison")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     viewer = Viewer(show=True, show_welcome_screen=False)
@@ -204,21 +262,28 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         viewer.add_image(data.immunohistochemistry()[::-1, ::-1], rgb=True, name="image 2")
         viewer.add_image(data.immunohistochemistry(), rgb=True, name="image 1")
-        _, widget = viewer.window.add_plugin_dock_widget("napari-segany", "Prompt segmentation")
         probe = Probe()
-        person = Person(viewer, widget, probe, Path(folder))
-        person.wait(lambda: widget.session.embedding_state.phase == "ready", "opening", 300)
+        person = Bare(viewer, probe) if arguments.bare else opened(viewer, probe, Path(folder))
+        person.wait_for(1.0, "opening")
         probe.gaps.clear()
         end, things = time.monotonic() + arguments.seconds, 0
         for _ in person.rounds():
             things += 1
             if time.monotonic() > end:
                 break
-        print(f"light, {arguments.seconds:.0f} s, {things} things done, {widget.session.status!r} at the end")
+        print(f"{'napari alone' if arguments.bare else 'light'}, {arguments.seconds:.0f} s, {things} things done")
         probe.report()
         if hasattr(os, "getloadavg"):
             print(f"\nload of the computer: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
         viewer.close()
+
+
+def opened(viewer: Viewer, probe: Probe, folder: Path) -> Person:
+    """Return somebody who works with the package, once the image embedding is there."""
+    _, widget = viewer.window.add_plugin_dock_widget("napari-segany", "Prompt segmentation")
+    person = Person(viewer, widget, probe, folder)
+    person.wait(lambda: widget.session.embedding_state.phase == "ready", "opening", 300)
+    return person
 
 
 if __name__ == "__main__":
