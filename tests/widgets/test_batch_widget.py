@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFileDialog
 
 from napari_segany.engine.automatic_presets import PRESETS
 from napari_segany.engine.batch.output_names import OUTPUTS
@@ -128,16 +127,18 @@ def test_a_folder_is_typed_or_chosen(widget, folder, qtbot, tmp_path):
     assert widget.status_label.text() == "2 images, 4 masks, 1 complete before."
 
 
-def test_files_are_chosen(widget, folder, qtbot, tmp_path, monkeypatch):
+def test_files_are_chosen(widget, folder, qtbot, tmp_path):
     row = widget.inputs_row
     choose(row.source_combo, "files")
     assert row.words.text() == "No files"
     files = [str(folder / "a.png"), str(folder / "deeper/b.png")]
-    monkeypatch.setattr(QFileDialog, "getOpenFileNames", lambda *_: (files, ""))
     press(qtbot, row.files_button)
+    assert not row.dialog.isModal()
+    row.dialog.filesSelected.emit(files)
+    row.dialog.close()
     assert row.words.text() == "2 files: a.png, b.png"
-    monkeypatch.setattr(QFileDialog, "getOpenFileNames", lambda *_: ([], ""))
     press(qtbot, row.files_button)
+    row.dialog.reject()
     assert len(widget.session.files) == 2, "a dialog that was closed changes nothing"
     type_into(qtbot, widget.output_row, tmp_path / "out")
     press(qtbot, widget.run_row.button)

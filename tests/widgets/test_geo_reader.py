@@ -129,12 +129,13 @@ def test_napari_does_not_ask_which_reader_a_tiff_is_for(pixels, tmp_path):
     assert set(get_readers(tmp_path / "town.vrt")) == {"napari-segany"}
 
 
-def test_rasters_are_chosen_in_a_dialog(viewer, pixels, tmp_path, monkeypatch):
-    from qtpy.QtWidgets import QFileDialog
-
+def test_rasters_are_chosen_in_a_dialog(viewer, pixels, tmp_path, qtbot):
     paths = [str(write(tmp_path / f"{name}.tif", pixels[:1, :9, :9])) for name in "ab"]
-    monkeypatch.setattr(QFileDialog, "getOpenFileNames", lambda *args: (paths, ""))
-    choose_rasters(viewer)
+    dialog = choose_rasters(viewer)
+    qtbot.addWidget(dialog)
+    assert not dialog.isModal()
+    dialog.filesSelected.emit(paths)
+    dialog.close()
     assert [layer.name for layer in viewer.layers] == ["a (band 1)", "b (band 1)"]
 
 

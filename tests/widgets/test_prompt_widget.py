@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
+from qtpy.QtWidgets import QMessageBox, QWidget
 
 from napari_segany.engine.mask_cleaning import CleanUp
 from napari_segany.engine.progress import Progress
@@ -211,27 +211,32 @@ def pick(picker, name):
     picker.activated.emit(picker.findData(name))
 
 
-@pytest.mark.parametrize("agreed", [True, False])
-def test_a_download_is_asked_for_first_and_shown(open_widget, viewer, by_hand, monkeypatch, agreed):
-    questions, downloads = [], []
+def answer(qtbot, dialog, agreed):
+    """Press Yes or No in a dialog that stands beside the viewer."""
+    assert not dialog.isModal()
+    which = QMessageBox.StandardButton.Yes if agreed else QMessageBox.StandardButton.No
+    qtbot.mouseClick(dialog.button(which), Qt.LeftButton)
+    assert not dialog.isVisible()
 
-    def ask(parent, title, text):
-        questions.append(text)
-        return QMessageBox.StandardButton.Yes if agreed else QMessageBox.StandardButton.No
+
+@pytest.mark.parametrize("agreed", [True, False])
+def test_a_download_is_asked_for_first_and_shown(open_widget, viewer, by_hand, monkeypatch, qtbot, agreed):
+    downloads = []
 
     def weights_steps(name, folder):
         downloads.append(name)
         yield Progress(100, 200, "Downloading vit_b")
         return "path"
 
-    monkeypatch.setattr(QMessageBox, "question", ask)
     monkeypatch.setattr(prompt_widget, "weights_steps", weights_steps)
     viewer.add_image(FLAT)
     widget = open_widget(by_hand)
     by_hand.finish_all()
     pick(widget.model_picker, "vit_b")
-    assert "375 MB" in questions[0]
-    assert "Apache-2.0" in questions[0]
+    assert "375 MB" in widget.model_picker.dialog.text()
+    assert "Apache-2.0" in widget.model_picker.dialog.text()
+    assert by_hand.running == [], "nothing is fetched before the answer"
+    answer(qtbot, widget.model_picker.dialog, agreed)
     if not agreed:
         assert by_hand.running == []
         assert widget.session.model == "light"
@@ -252,12 +257,12 @@ def test_a_download_can_be_cancelled_and_the_model_stays(open_widget, viewer, by
         while True:
             yield Progress(100, 200, "Downloading vit_b")
 
-    monkeypatch.setattr(QMessageBox, "question", lambda *args: QMessageBox.StandardButton.Yes)
     monkeypatch.setattr(prompt_widget, "weights_steps", weights_steps)
     viewer.add_image(FLAT)
     widget = open_widget(by_hand)
     by_hand.finish_all()
     pick(widget.model_picker, "vit_b")
+    answer(qtbot, widget.model_picker.dialog, True)
     (task,) = by_hand.running
     task.step()
     qtbot.mouseClick(widget.progress_row.button, Qt.LeftButton)
@@ -268,16 +273,18 @@ def test_a_download_can_be_cancelled_and_the_model_stays(open_widget, viewer, by
     assert len(widget.session.candidates) == 3
 
 
-def test_a_checkpoint_file_can_be_chosen(open_widget, monkeypatch):
-    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *args: ("/data/mine.pth", ""))
+def test_a_checkpoint_file_can_be_chosen(open_widget):
     widget = open_widget()
     pick(widget.model_picker, "")
+    assert not widget.model_picker.dialog.isModal()
+    widget.model_picker.dialog.fileSelected.emit("/data/mine.pth")
+    widget.model_picker.dialog.close()
     assert widget.session.model == "/data/mine.pth"
     assert widget.model_picker.currentText() == "mine.pth"
     widget.model_picker.set_catalogue(CATALOGUE)
     assert widget.model_picker.currentText() == "mine.pth"
-    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *args: ("", ""))
     pick(widget.model_picker, "")
+    widget.model_picker.dialog.reject()
     assert widget.session.model == "/data/mine.pth"
 
 

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QHBoxLayout, QLabe
 from napari_segany.engine.batch.inputs import IMAGE_SUFFIXES
 from napari_segany.widgets.batch_words import counted
 from napari_segany.widgets.path_row import PathRow
+from napari_segany.widgets.small_parts import open_files_dialog
 
 _TITLES = {"layers": "Open image layers", "folder": "A folder", "files": "Files"}
 _MOST_NAMES = 4
@@ -25,6 +26,7 @@ class BatchInputsRow(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.dialog: QFileDialog | None = None
         self.source_combo = QComboBox()
         for name, title in _TITLES.items():
             self.source_combo.addItem(title, name)
@@ -79,6 +81,5 @@ class BatchInputsRow(QWidget):
 
     def _browse(self) -> None:
         endings = " ".join(f"*{suffix}" for suffix in IMAGE_SUFFIXES)
-        files, _ = QFileDialog.getOpenFileNames(self, "Images", "", f"Images ({endings});;All files (*)")
-        if files:
-            self.files_chosen.emit(files)
+        filters = f"Images ({endings});;All files (*)"
+        self.dialog = open_files_dialog(self, "Images", filters, self.files_chosen.emit)

@@ -7,6 +7,7 @@ it ask for each micrograph, so that rasters are opened from the menu (or by `ope
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from napari_segany.widgets.layers import unwrap
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.viewer import Viewer
+    from qtpy.QtWidgets import QFileDialog
 
 _FILTER = "Rasters (*.tif *.tiff *.TIF *.TIFF *.vrt *.VRT);;All files (*)"
 
@@ -46,9 +48,11 @@ def open_rasters(viewer: ViewerModel, paths: Iterable[str | Path]) -> list[Layer
     return [unwrap(viewer).add_layer(Layer.create(*item)) for item in found]
 
 
-def choose_rasters(viewer: Viewer) -> None:
-    """Let the user choose rasters in a dialog, and open them."""
-    from qtpy.QtWidgets import QFileDialog
+def choose_rasters(viewer: Viewer) -> QFileDialog:
+    """Let the user choose rasters in a dialog beside the viewer, and open them; return the dialog."""
+    from qtpy.QtWidgets import QApplication
 
-    paths, _ = QFileDialog.getOpenFileNames(None, "Open rasters with a place on Earth", "", _FILTER)
-    open_rasters(viewer, paths)
+    from napari_segany.widgets.small_parts import open_files_dialog
+
+    title = "Open rasters with a place on Earth"
+    return open_files_dialog(QApplication.activeWindow(), title, _FILTER, partial(open_rasters, viewer))

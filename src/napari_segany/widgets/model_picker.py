@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QComboBox, QFileDialog, QMessageBox, QSizePolicy, QWidget
+from qtpy.QtWidgets import QComboBox, QDialog, QSizePolicy, QWidget
 
 from napari_segany.widgets.catalogue import BUNDLED, Catalogue, ModelChoice
+from napari_segany.widgets.small_parts import open_file_dialog, open_question
 
 _FROM_FILE = "A checkpoint file ..."
 
@@ -22,6 +24,7 @@ class ModelPicker(QComboBox):
         super().__init__(parent)
         self._current = model
         self._choices: dict[str, ModelChoice] = {}
+        self.dialog: QDialog | None = None
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(8)
         self.setToolTip("The model that answers; one that is not here yet is downloaded when it is chosen")
@@ -59,21 +62,18 @@ class ModelPicker(QComboBox):
         name = str(self.itemData(index))
         self.setCurrentIndex(self.findData(self._current))
         if not name:
-            name, _ = QFileDialog.getOpenFileName(
-                self, "Weights of a SAM", "", "Checkpoints (*.pth *.pt *.safetensors)"
-            )
-            if name:
-                self.chosen.emit(name)
+            filters = "Checkpoints (*.pth *.pt *.safetensors)"
+            self.dialog = open_file_dialog(self, "Weights of a SAM", filters, self.chosen.emit)
             return
         choice = self._choices.get(name)
         if choice is None or choice.present:
             self.chosen.emit(name)
-        elif self._agreed(choice):
-            self.download_wanted.emit(name)
+        else:
+            self._ask_for(choice)
 
-    def _agreed(self, choice: ModelChoice) -> bool:
+    def _ask_for(self, choice: ModelChoice) -> None:
         size = "" if choice.size_bytes is None else f" ({choice.size_bytes / 1e6:,.0f} MB)"
         damaged = "The file that is here is damaged. " if choice.damaged else ""
         question = f"{damaged}Download the weights of {choice.name}{size}? {choice.note}"
-        answer = QMessageBox.question(self, "Download weights", question)
-        return bool(answer == QMessageBox.StandardButton.Yes)
+        wanted = partial(self.download_wanted.emit, choice.name)
+        self.dialog = open_question(self, "Download weights", question, wanted)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFileDialog, QFrame, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QFileDialog, QFrame, QLabel, QMessageBox, QPushButton, QWidget
 
 from napari_segany.widgets.keys import KEYS
 
@@ -45,6 +45,16 @@ def open_file_dialog(parent: QWidget, title: str, filters: str, chosen: Callable
     return _shown(dialog, chosen)
 
 
+def open_files_dialog(
+    parent: QWidget | None, title: str, filters: str, chosen: Callable[[list[str]], object]
+) -> QFileDialog:
+    """Show a dialog for several files to open, beside the viewer, which goes on working; return the dialog."""
+    dialog = QFileDialog(parent, title, "", filters)
+    dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
+    dialog.filesSelected.connect(chosen)
+    return _beside(dialog)
+
+
 def open_save_dialog(
     parent: QWidget, title: str, name: str, filters: str, chosen: Callable[[str], None]
 ) -> QFileDialog:
@@ -65,8 +75,22 @@ def open_folder_dialog(parent: QWidget, title: str, folder: str, chosen: Callabl
 
 
 def _shown(dialog: QFileDialog, chosen: Callable[[str], None]) -> QFileDialog:
+    dialog.fileSelected.connect(chosen)
+    return _beside(dialog)
+
+
+def _beside(dialog: QFileDialog) -> QFileDialog:
     dialog.setOption(QFileDialog.Option.DontUseNativeDialog)
     dialog.setModal(False)
-    dialog.fileSelected.connect(chosen)
+    dialog.show()
+    return dialog
+
+
+def open_question(parent: QWidget, title: str, question: str, agreed: Callable[[], object]) -> QMessageBox:
+    """Ask a question that is answered by Yes or No, beside the viewer, which goes on working; return the dialog."""
+    buttons = QMessageBox.StandardButton.Yes | QMessageBox.StandardButton.No
+    dialog = QMessageBox(QMessageBox.Icon.Question, title, question, buttons, parent)
+    dialog.button(QMessageBox.StandardButton.Yes).clicked.connect(lambda: agreed())
+    dialog.setModal(False)
     dialog.show()
     return dialog
