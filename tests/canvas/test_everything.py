@@ -12,9 +12,11 @@ from pycocotools.coco import COCO
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog
+from tests.tiny_clip import write_tiny_clip
 
 from napari_segany.widgets.everything_widget import EverythingWidget
 from napari_segany.widgets.kept_masks import MASKS_KEY
+from napari_segany.widgets.section import Section
 from napari_segany.widgets.settings import Settings
 
 SHAPE = (96, 128)
@@ -245,3 +247,44 @@ def test_it_opens_by_its_plugin_name(make_napari_viewer_proxy, discs, qtbot):
         assert part.mapToGlobal(part.rect().topRight()).x() <= right
     assert widget.height() <= 800
     qtbot.waitUntil(lambda: widget.session.state.phase != "working", timeout=120_000)
+
+
+def test_words_typed_in_the_dock_choose_among_the_objects(person, tmp_path, qtbot):
+    pytest.importorskip("transformers")
+    write_tiny_clip(tmp_path)
+    person.run(4)
+    panel, words = person.widget.words_panel, person.session.words
+    (section,) = [one for one in person.widget.findChildren(Section) if one.text() == "Words"]
+    person.press(section.toggleButton())
+    qtbot.waitUntil(panel.isVisible)
+
+    def enter(line, text) -> None:
+        line.setFocus()
+        line.selectAll()
+        QTest.keyClicks(line, text)
+        QTest.keyClick(line, Qt.Key_Return)
+
+    enter(panel.line, "a nucleus")  # the public CLIP is not here, and is not fetched unasked
+    qtbot.waitUntil(lambda: words.needs_download, timeout=60_000)
+    assert panel.button.isVisible()
+    assert panel.button.text() == "Download CLIP (0.6 GB)"
+    assert len(person.session.objects) == 4
+    enter(panel.folder_row.line, str(tmp_path))
+    qtbot.waitUntil(lambda: "fit" in words.status and not words.is_busy and person.idle, timeout=60_000)
+    assert not panel.button.isVisible()
+    scores = words.fit(person.session.plane).scores.values()
+    assert panel.status_label.text() == words.status
+
+    calls, shown = person.finder.calls, panel.slider._slider
+    QTest.mouseClick(shown, Qt.LeftButton, Qt.NoModifier, QPoint(shown.width() - 2, shown.height() // 2))
+    qtbot.waitUntil(lambda: words.query.threshold > max(scores) and person.idle and not person.session.objects)
+    assert "None of 4 objects fits" in panel.status_label.text()
+    assert not person.session.layer.data.any()
+    QTest.mouseClick(shown, Qt.LeftButton, Qt.NoModifier, QPoint(2, shown.height() // 2))
+    qtbot.waitUntil(lambda: len(person.session.objects) == 4 and person.idle)
+    assert person.session.layer.features["fits_words"].notna().sum() == 4
+    panel.line.setFocus()
+    panel.line.selectAll()
+    QTest.keyClick(panel.line, Qt.Key_Delete)
+    qtbot.waitUntil(lambda: words.query is None and person.idle and "fits_words" not in person.session.layer.features)
+    assert person.finder.calls == calls

@@ -5,6 +5,7 @@ Radford et al. 2021 (arXiv:2103.00020), by the library transformers, which the e
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +20,8 @@ from torch.nn import functional as F
 from napari_segany.engine.text_query import DEFAULT_CLIP
 
 _OBJECTS_AT_A_TIME = 32
+
+_PUBLIC_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 Vectors = NDArray[np.float32]
 
@@ -96,7 +99,7 @@ class Clip:
             self._tokens: Any = AutoTokenizer.from_pretrained(model, local_files_only=not fetch)
             self._pixels: Any = CLIPImageProcessorPil.from_pretrained(model, local_files_only=not fetch)
         except (OSError, ValueError, RuntimeError) as error:
-            if not fetch and not Path(model).is_dir():
+            if not fetch and _PUBLIC_NAME.fullmatch(model) and not Path(model).is_dir():
                 raise NotHereError(f"the CLIP model {model!r} is not on this computer yet") from error
             raise TextModelError(
                 f"the CLIP model {model!r} is no folder with a CLIP, and could not be fetched; on a computer with a "

@@ -10,6 +10,9 @@ DEFAULT_CLIP = "openai/clip-vit-base-patch32"
 LARGE_CLIP = "openai/clip-vit-large-patch14-336"
 """The largest: 428 million weights, 1.7 GB; the one of the SAM paper."""
 
+DOWNLOAD_GB = {DEFAULT_CLIP: 0.6, LARGE_CLIP: 1.7}
+"""How much is fetched for a public model, in GB."""
+
 BACKGROUND = ("background", "texture", "a blurry image")
 
 
@@ -45,3 +48,8 @@ class TextQuery:
             raise ValueError("there are no words to look for; give some, as in 'a nucleus'")
         if not 0 <= self.threshold <= 1:
             raise ValueError(f"the threshold is {self.threshold}; give a probability from 0 to 1")
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The words, and then what competes with them."""
+        return (*self.words, *self.background)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_segany.engine.clip import PictureEncoder
+from napari_segany.engine.clip import PictureEncoder, Vectors
 from napari_segany.engine.image import checked_image, default_limits
 from napari_segany.engine.object_pictures import square_picture
 from napari_segany.engine.progress import Progress, Steps
@@ -58,20 +58,64 @@ def text_scores(
     numpy.ndarray
         (N,) float64, 0 to 1.
     """
+    texts = clip.words(query.texts)
     pixels = eight_bits(image, contrast_limits)
-    texts = clip.words([*query.words, *query.background])
-    scores: list[NDArray[np.float64]] = []
+    vectors = yield from picture_vector_steps(clip, pixels, records, f"Looking for {query.words[0]}")
+    return word_probabilities(vectors, texts, len(query.words), clip.temperature)
+
+
+def picture_vector_steps(
+    clip: PictureEncoder, pixels: NDArray[np.uint8], records: Sequence[MaskRecord], note: str
+) -> Steps[Vectors]:
+    """Return what masks look like, whatever is looked for: (N, D) vectors of length 1, with progress in masks.
+
+    Parameters
+    ----------
+    clip : PictureEncoder
+        The model.
+    pixels : numpy.ndarray
+        (H, W, 3), as `eight_bits` returns it.
+    records : sequence of MaskRecord
+        N masks of its size.
+    note : str
+        What the progress says.
+    """
+    vectors = []
     for start in range(0, len(records), _MASKS_A_STEP):
-        yield Progress(start, len(records), f"Looking for {query.words[0]}")
+        yield Progress(start, len(records), note)
         part = records[start : start + _MASKS_A_STEP]
         crops = [crop for record in part for crop in mask_crops(pixels, record)]
-        vectors = clip.pictures(crops).reshape(len(part), 2, -1).mean(axis=1)
-        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-        logits = clip.temperature * (vectors.astype(np.float64) @ texts.T)
-        weights = np.exp(logits - logits.max(axis=1, keepdims=True))
-        scores.append(weights[:, : len(query.words)].sum(axis=1) / weights.sum(axis=1))
+        both = clip.pictures(crops).reshape(len(part), 2, -1).mean(axis=1)
+        vectors.append(both / np.maximum(np.linalg.norm(both, axis=1, keepdims=True), 1e-12))
     yield Progress(len(records), len(records), "All masks are compared")
-    return np.concatenate(scores) if scores else np.zeros(0)
+    return np.concatenate(vectors) if vectors else np.zeros((0, 0), np.float32)
+
+
+def word_probabilities(vectors: Vectors, texts: Vectors, words: int, temperature: float) -> NDArray[np.float64]:
+    """Return how probable it is that each mask is what is looked for, rather than something else.
+
+    Parameters
+    ----------
+    vectors : numpy.ndarray
+        (N, D), of masks.
+    texts : numpy.ndarray
+        (T, D), of what is looked for and then of everything else.
+    words : int
+        How many of the texts say what is looked for.
+    temperature : float
+        Factor of the similarities.
+
+    Returns
+    -------
+    numpy.ndarray
+        (N,) float64, 0 to 1.
+    """
+    if not len(vectors):
+        return np.zeros(0)
+    logits = temperature * (vectors.astype(np.float64) @ texts.T)
+    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities: NDArray[np.float64] = weights[:, :words].sum(axis=1) / weights.sum(axis=1)
+    return probabilities
 
 
 def found_by_text(

@@ -50,7 +50,8 @@ def small_clip(
     from transformers import CLIPConfig, CLIPModel, PreTrainedTokenizerFast
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-    known = [_PADDING, _BEGIN, _END, _UNKNOWN, *dict.fromkeys(words)]
+    # The library takes an end of number 2 for that of old files, whose end it looks for elsewhere.
+    known = [_PADDING, _UNKNOWN, _BEGIN, _END, *dict.fromkeys(words)]
     numbers = {word: number for number, word in enumerate(known)}
     tokens = Tokenizer(models.WordLevel(numbers, unk_token=_UNKNOWN))
     tokens.pre_tokenizer = pre_tokenizers.Whitespace()

@@ -18,6 +18,7 @@ from napari_segany.widgets.everything_points import has_points, settings_by_plan
 from napari_segany.widgets.everything_region import planes_like, region_reader
 from napari_segany.widgets.everything_results import EverythingResults
 from napari_segany.widgets.everything_where import Where
+from napari_segany.widgets.everything_words import EverythingWords
 from napari_segany.widgets.everything_work import PlaneQuestion
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.layers import full_resolution, intensity_limits, read_plane, spatial_shape
@@ -35,6 +36,8 @@ class EverythingImage:
         The image.
     results : EverythingResults
         What was found in it.
+    words : EverythingWords
+        Leaves out what does not fit some words.
 
     Attributes
     ----------
@@ -42,8 +45,10 @@ class EverythingImage:
         The layer `objects` of the image, which the prompts share.
     """
 
-    def __init__(self, viewer: ViewerModel, image: Image, results: EverythingResults) -> None:
+    def __init__(self, viewer: ViewerModel, image: Image, results: EverythingResults, words: EverythingWords) -> None:
         self.image, self.results = image, results
+        self._words = words
+        words.turn_to(image, results)
         self.picked = ObjectsLayer(viewer, image)
         self._viewer = viewer
 
@@ -129,5 +134,6 @@ class EverythingImage:
 
     def close(self, *, keep_layers: bool = False) -> None:
         """Stop drawing; the layers of objects stay in the viewer."""
+        self._words.turn_to(None, None)
         self.results.close(keep_layers=keep_layers)
         self.picked.close()

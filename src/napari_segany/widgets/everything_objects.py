@@ -25,6 +25,26 @@ MADE = "made"
 
 
 @dataclass(frozen=True, eq=False)
+class WordFit:
+    """How well objects fit words.
+
+    Attributes
+    ----------
+    scores : mapping of key to float
+        Probability that an object is what is looked for, 0 to 1; of those that have been compared.
+    threshold : float
+        Least probability of those that are kept. Objects that have not been compared yet stay.
+    """
+
+    scores: Mapping[Key, float]
+    threshold: float
+
+    def keeps(self, key: Key) -> bool:
+        """Return whether an object stays."""
+        return self.scores.get(key, 1.0) >= self.threshold
+
+
+@dataclass(frozen=True, eq=False)
 class PlaneObjects:
     """The objects of one plane.
 
@@ -38,17 +58,27 @@ class PlaneObjects:
         Objects that the user deleted or merged into another one.
     made : mapping of key to MaskRecord
         Objects that the user made by merging; no threshold touches them.
+    fit : WordFit or None
+        How well those found fit what is looked for in words; None where nothing is.
     """
 
     candidates: RawCandidates | None = None
     found: Mapping[Key, MaskRecord] = field(default_factory=dict)
     hidden: frozenset[Key] = frozenset()
     made: Mapping[Key, MaskRecord] = field(default_factory=dict)
+    fit: WordFit | None = None
 
     @property
     def shown(self) -> dict[Key, MaskRecord]:
         """The objects that there are for the user."""
-        return {key: record for key, record in self.found.items() if key not in self.hidden} | dict(self.made)
+        found = {key: record for key, record in self.found.items() if key not in self.hidden}
+        if self.fit is not None:
+            found = {key: record for key, record in found.items() if self.fit.keeps(key)}
+        return found | dict(self.made)
+
+    def score(self, key: Key) -> float | None:
+        """Return how probable it is that an object is what is looked for; None where that is not known."""
+        return None if self.fit is None else self.fit.scores.get(key)
 
     def refiltered(self, records: Iterable[MaskRecord]) -> PlaneObjects:
         """Return the plane with other records found; what the user did stays."""

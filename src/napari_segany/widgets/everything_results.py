@@ -6,7 +6,7 @@ not stop a drawing (a slider would never show anything), but is drawn next; an e
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 
 from napari.layers import Image
@@ -16,7 +16,7 @@ from napari_segany.engine.automatic_settings import AutomaticSettings
 from napari_segany.formats.painting import PaintingRule
 from napari_segany.formats.record import MaskRecord
 from napari_segany.widgets.everything_layers import EverythingLayer
-from napari_segany.widgets.everything_objects import Key, Numbering, PlaneObjects, keyed
+from napari_segany.widgets.everything_objects import Key, Numbering, PlaneObjects, WordFit, keyed
 from napari_segany.widgets.everything_table import FoundObject
 from napari_segany.widgets.everything_work import PictureRequest, PlanePicture, picture_steps
 from napari_segany.widgets.geometry import Plane
@@ -43,6 +43,11 @@ class EverythingResults:
         Which object shows where several overlap.
     candidate_bytes : int
         Bytes of candidates to keep; beyond it those of other slices are let go, and their objects stay as they are.
+
+    Attributes
+    ----------
+    word_fit : callable
+        Says how well the objects of a plane fit what is looked for in words; `refit` takes it up.
     """
 
     changed = Signal()
@@ -60,6 +65,7 @@ class EverythingResults:
         self.layers = layers
         self.settings, self.rule = settings, rule
         self.shown_plane: Plane | None = None
+        self.word_fit: Callable[[Plane], WordFit | None] = lambda plane: None
         self._image, self._runner = image, runner
         self._candidate_bytes = candidate_bytes
         self._planes: dict[Plane, PlaneObjects] = {}
@@ -81,7 +87,8 @@ class EverythingResults:
         for plane, labels in self._numbering.labels.items():
             shown = self._planes[plane].shown
             for key, label in labels.items():
-                found[label] = FoundObject(label, plane, shown[key], self._parents.get(label, 0))
+                parent, fits = self._parents.get(label, 0), self._planes[plane].score(key)
+                found[label] = FoundObject(label, plane, shown[key], parent, fits)
         return found
 
     @property
@@ -153,6 +160,10 @@ class EverythingResults:
         self._draw(
             [plane for plane, objects in self._planes.items() if objects.candidates is not None], filtered=True
         )
+
+    def refit(self, planes: Iterable[Plane] | None = None) -> None:
+        """Choose anew those that fit what is looked for in words, on some planes or on all."""
+        self._draw([plane for plane in planes or self._planes if plane in self._planes])
 
     def paint_by(self, rule: PaintingRule) -> None:
         """Show another object where several overlap."""
@@ -268,7 +279,7 @@ class EverythingResults:
         filtered = self._wanted.pop(plane)
         request = PictureRequest(
             plane,
-            self._planes[plane],
+            replace(self._planes[plane], fit=self.word_fit(plane)),
             plane.shape_in(self.shape),
             self.settings if filtered else None,
             self._numbering,

@@ -2,12 +2,11 @@
 
 `widget.session` in napari's console is this object::
 
-    session.choose_preset("cells")
-    session.change(points_per_side=16)
+    session.choose_preset("cells"); session.change(points_per_side=16)
     session.run()                        # or run(all_slices=True); in the background, cancel() stops it
     session.change(pred_iou_thresh=0.7)  # filters what was answered, without the model
-    session.editor.select([3, 4])
-    session.editor.merge()               # -> 3
+    session.words.look_for("a nucleus")  # leaves out what does not fit
+    session.editor.select([3, 4]); session.editor.merge()
 """
 
 from __future__ import annotations
@@ -35,6 +34,7 @@ from napari_segany.widgets.everything_objects import PlaneObjects
 from napari_segany.widgets.everything_results import EverythingResults
 from napari_segany.widgets.everything_table import FoundObject
 from napari_segany.widgets.everything_where import Where
+from napari_segany.widgets.everything_words import EverythingWords
 from napari_segany.widgets.everything_work import PlaneAnswer
 from napari_segany.widgets.geometry import NoPlaneError, Plane
 from napari_segany.widgets.layers import shown_plane, unwrap
@@ -72,6 +72,8 @@ class EverythingSession:
         Which part of the image is wanted, and at which points it is asked.
     editor : EverythingEditor
         Selects objects, and deletes, merges and picks those.
+    words : EverythingWords
+        Leaves out what does not fit some words.
     status : str
         What is the matter, and what to do next.
     """
@@ -101,6 +103,7 @@ class EverythingSession:
         self.where = Where(self.viewer, runner)
         self.status = ""
         self.editor = EverythingEditor(self._say)
+        self.words = EverythingWords(runner)
         self._cache_bytes = cache_bytes
         self._runner = runner
         self._asker = EverythingAsker(runner, load_predictor, cache_bytes, model=model, device=device)
@@ -337,7 +340,7 @@ class EverythingSession:
         results = EverythingResults(image, layers, self._runner, self.settings, self.painting, self._cache_bytes)
         results.changed.connect(self._results_moved)
         results.failed.connect(self._say)
-        return EverythingImage(self.viewer, image, results)
+        return EverythingImage(self.viewer, image, results, self.words)
 
     def _set(self, settings: AutomaticSettings) -> None:
         if settings == self.settings:

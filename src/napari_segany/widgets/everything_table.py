@@ -31,12 +31,15 @@ class FoundObject:
         Its mask and scores; the mask is whole also where others are painted over it.
     parent : int
         Label of the smallest object that it lies within; 0 if there is none.
+    fits_words : float or None
+        Probability that it is what is looked for in words, 0 to 1; None where that is not known.
     """
 
     label: int
     plane: Plane
     record: MaskRecord
     parent: int = 0
+    fits_words: float | None = None
 
     def __str__(self) -> str:
         record = self.record
@@ -45,6 +48,8 @@ class FoundObject:
             words.append(f"predicted IoU {record.predicted_iou:.2f}")
         if record.stability_score is not None:
             words.append(f"stability {record.stability_score:.2f}")
+        if self.fits_words is not None:
+            words.append(f"fits the words {self.fits_words:.2f}")
         if self.parent:
             words.append(f"inside object {self.parent}")
         return ", ".join(words)
@@ -55,6 +60,7 @@ def features_table(objects: Mapping[int, FoundObject]) -> pd.DataFrame:
 
     Columns are "index", "predicted_iou", "stability_score", "area" (pixels), "bbox_row_min" to "bbox_col_max"
     (half-open), "parent" (a label, 0 for none) and, of a stack, "slice_0", ...: the position on each hidden axis.
+    Where something is looked for in words, "fits_words" is the probability that it is that.
     """
     labels = np.array(sorted(objects), np.int64)
     rows = [_row(objects[int(label)]) for label in labels]
@@ -65,6 +71,9 @@ def features_table(objects: Mapping[int, FoundObject]) -> pd.DataFrame:
         values[labels] = np.array(rows, np.float64)
     table = pd.DataFrame(values, columns=list(names))
     table.insert(0, "index", np.arange(len(table)))
+    fits = {label: one.fits_words for label, one in objects.items() if one.fits_words is not None}
+    if fits:
+        table["fits_words"] = pd.Series(fits, dtype=np.float64).reindex(table.index)
     return table
 
 

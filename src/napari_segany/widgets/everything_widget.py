@@ -30,10 +30,12 @@ from napari_segany.widgets.everything_layers import EVERYTHING_NAME
 from napari_segany.widgets.everything_parameters import CHOICE_TITLES
 from napari_segany.widgets.everything_run_row import RunRow
 from napari_segany.widgets.everything_session import EverythingSession
+from napari_segany.widgets.everything_words_panel import WordsPanel
 from napari_segany.widgets.farewell import Farewell
 from napari_segany.widgets.layer_combo import LayerCombo
 from napari_segany.widgets.layers import unwrap
 from napari_segany.widgets.model_picker import ModelPicker
+from napari_segany.widgets.section import Section
 from napari_segany.widgets.settings import Settings, read_settings
 from napari_segany.widgets.vertical_scroll import VerticalScroll
 from napari_segany.widgets.workers import BackgroundRunner
@@ -122,6 +124,7 @@ class EverythingWidget(DockBody):
         self.status_label = _words()
         self.status_label.setMinimumHeight(3 * self.fontMetrics().lineSpacing())
         self.form = SettingsForm()
+        self.words_panel = WordsPanel(self.session.words)
         rules = {rule: CHOICE_TITLES[rule] for rule in PAINTING_RULES}
         self.painting_combo = _combo(
             rules,
@@ -157,6 +160,7 @@ class EverythingWidget(DockBody):
         column.addWidget(_line())
         column.addWidget(self.form)
         column.addLayout(painting)
+        column.addWidget(Section("Words", self.words_panel))
         column.addWidget(_line())
         column.addWidget(_shortcuts())
         column.addStretch(1)

@@ -28,6 +28,7 @@ NAMES = tuple(f"a {colour} {shape}" for colour in COLOURS for shape in SHAPES)
 """Every name that there is."""
 
 _ATTEMPTS = 40
+_TILT = 0.3  # most, in radians: a square that stands on its corner is none to a small CLIP
 _NAMED = 3  # ends the seeds of named images; those of other drawn scenes end otherwise
 
 
@@ -123,7 +124,7 @@ def named_shapes(size: int, rng: np.random.Generator, most: int = 4, *, one_of_a
             continue
         radius = size * rng.uniform(0.11, 0.19)
         centre = rng.uniform(radius, size - radius, 2)
-        drawn = fill(rotate(_outline(shape) * radius, rng.uniform(0, 2 * np.pi)) + centre, size)
+        drawn = fill(rotate(_outline(shape) * radius, rng.uniform(-_TILT, _TILT)) + centre, size)
         if drawn is None or layer[drawn[0]].any():  # apart: no other shape in the whole box
             continue
         window, mask = drawn
