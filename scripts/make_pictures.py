@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 from napari import Viewer
+from pictures_of_docks import data_engine, everything_words, review_masks, wait_until
 from PIL import Image
 from skimage import data
 
@@ -108,9 +109,9 @@ def objects_table(path: Path) -> None:
             session.accept()
         session.editor.select(session.editor.labels[:3])
         session.similar.find()
-        _wait_until(lambda: session.similar.answer is not None)
+        wait_until(lambda: session.similar.answer is not None)
         widget.table_dock.open()
-        _wait_until(lambda: not session.table.is_measuring)
+        wait_until(lambda: not session.table.is_measuring)
         for section in widget.findChildren(Section):
             section.expand(animate=False) if section.text() != "Keys" else section.collapse(animate=False)
         settle(1.0)
@@ -119,14 +120,6 @@ def objects_table(path: Path) -> None:
         viewer.window.screenshot(str(path), flash=False)
     finally:
         viewer.close()
-
-
-def _wait_until(is_so: Callable[[], bool], timeout_s: float = 600.0) -> None:
-    end = time.monotonic() + timeout_s
-    while not is_so():
-        settle(0.1)
-        if time.monotonic() > end:
-            raise SystemExit(f"not ready after {timeout_s:g} s")
 
 
 def _zoom(viewer: Viewer, center: tuple[float, float], zoom: float) -> None:
@@ -150,7 +143,7 @@ def series(path: Path) -> None:
             session = widget.session
             session.series.open(folder)
             for points in (((98, 84), (40, 60)), ((60, 70), (120, 180)), ((48, 90), (120, 60))):
-                _wait_until(lambda: not session.series.is_moving and session.embedding_state.phase == "ready")
+                wait_until(lambda: not session.series.is_moving and session.embedding_state.phase == "ready")
                 for point in points:
                     session.add_point(point)
                     wait_for_masks(session)
@@ -189,7 +182,7 @@ def click_choose_accept(path: Path) -> None:
         _zoom(viewer, point, 5.0)
         take(900)
         session.preview.at(point)
-        _wait_until(lambda: session.preview.shown is not None)
+        wait_until(lambda: session.preview.shown is not None)
         take(1200)
         session.preview.hide()
         session.add_point(point)
@@ -313,6 +306,9 @@ PICTURES: dict[str, Callable[[Path], None]] = {
     "everything_widget.png": everything,
     "batch_widget.png": batch,
     "edges_widget.png": edges,
+    "everything_words.png": everything_words,
+    "data_engine.png": data_engine,
+    "review_masks.png": review_masks,
 }
 
 if __name__ == "__main__":
