@@ -1,4 +1,4 @@
-"""`segany segment`: one object of an image file by points, a box, or both, or one for each line of a CSV file.
+"""`segany segment`: one object of an image file by points, a box, words, or one for each line of a CSV file.
 
 Imports torch only when it runs.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 NAME = "segment"
 HELP = (
-    "Segment one object of an image by points and a box, or one object for each line of a CSV file. "
+    "Segment one object of an image by points, a box and words, or one object for each line of a CSV file. "
     "Positions are rows and columns, in pixels, from 0."
 )
 
@@ -44,6 +44,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a point that is not on the object; may be given several times",
     )  # fmt: skip
     parser.add_argument("--box", metavar="R0,C0,R1,C1", type=_numbers(4), help="a box around the object")
+    parser.add_argument(
+        "--text", metavar="WORDS",
+        help="what the object is, for a model that was trained with words; points and a box may go with it",
+    )  # fmt: skip
+    parser.add_argument(
+        "--text-model", metavar="FOLDER|NAME", help="the CLIP that the model was trained with (default: as it says)"
+    )
     parser.add_argument(
         "--csv", metavar="FILE", type=Path,
         help="one object for each line: row,col or row_min,col_min,row_max,col_max, or a file that napari saved",
@@ -80,8 +87,10 @@ def run(args: argparse.Namespace) -> int:
     labels = [1] * len(args.point) + [0] * len(args.background)
     if args.csv is not None:
         _check_csv(args)
-    elif not points and args.box is None:
-        raise ValueError("the prompt is empty; give --point R,C, --box R0,C0,R1,C1 or --csv FILE")
+    elif not points and args.box is None and args.text is None:
+        raise ValueError("the prompt is empty; give --point R,C, --box R0,C0,R1,C1, --text WORDS or --csv FILE")
+    if args.text_model is not None and args.text is None:
+        raise ValueError("--text-model goes with --text WORDS")
     _check_outputs(args.output)
     if args.embeddings is not None and not args.embeddings.is_dir():
         raise ValueError(f"there is no folder {args.embeddings}; give one that `segany embed` made")
@@ -94,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
     shape = (image.shape[0], image.shape[1])
     if args.csv is not None:
         prompt = _prompts_of(args.csv, shape)
-    else:
+    elif points or args.box is not None:
         prompt = Prompt.checked(points or None, labels or None, args.box, image_shape=shape)
 
     from napari_segany.engine.cache_places import CachePlaces
@@ -103,6 +112,9 @@ def run(args: argparse.Namespace) -> int:
 
     cache = CachePlaces(limit=0, prepared=args.embeddings).open()
     predictor = Predictor(args.model, device=args.device, cache=cache)
+    if args.text is not None:
+        text = _embedded(args, predictor)
+        prompt = Prompt.checked(points or None, labels or None, args.box, text=text, image_shape=shape)
     embedding = _encode(predictor, image, args.contrast_limits)
     if args.csv is not None:
         return _one_each(args, predictor, embedding, prompt)
@@ -114,10 +126,25 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _embedded(args: argparse.Namespace, predictor: Predictor) -> NDArray[np.float32]:
+    """Return the embedding of the words by the CLIP that the model was trained with."""
+    from napari_segany.engine.clip import Clip
+    from napari_segany.engine.loaded_model import text_model_of
+    from napari_segany.engine.prompts import check_words
+
+    width = predictor.sam.config.text_embed_dim
+    check_words(predictor.name, width, width or 0)
+    model = args.text_model or text_model_of(args.model)
+    if model is None:
+        raise ValueError(f"{args.model} does not say with which CLIP it was trained; give it as --text-model")
+    embedding: NDArray[np.float32] = Clip(model).words([args.text])[0]
+    return embedding
+
+
 def _check_csv(args: argparse.Namespace) -> None:
     """Refuse what does not go together with a file of prompts."""
     others = {"--point": args.point, "--background": args.background, "--box": args.box is not None}
-    others |= {"--multimask": args.multimask, "--single": args.single}
+    others |= {"--text": args.text is not None, "--multimask": args.multimask, "--single": args.single}
     given = [name for name, is_given in others.items() if is_given]
     if given:
         raise ValueError(

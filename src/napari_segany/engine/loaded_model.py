@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import warnings
 import zlib
 from os import PathLike
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError, safe_open
 
 from napari_segany.engine.device import DeviceFallbackWarning, is_out_of_memory
 from napari_segany.engine.digests import new_hasher
@@ -32,6 +34,26 @@ def load_model(model: str | PathLike[str], folder: Path | None) -> tuple[str, Sa
                 raise
     sam = load_sam(path)
     return f"{path.stem}-{weights_checksum(sam)}", sam
+
+
+def text_model_of(model: str | PathLike[str], folder: Path | None = None) -> str | None:
+    """Return the CLIP that a model was trained with, as its file says; None where it says nothing of it.
+
+    Parameters
+    ----------
+    model : str or path
+        A registered name, or a checkpoint file.
+    folder : pathlib.Path, optional
+        Where the registry's weights are.
+    """
+    try:
+        path = Path(model) if Path(model).is_file() else resolve(str(model), folder)
+        with safe_open(path, framework="pt") as file:
+            training = json.loads((file.metadata() or {}).get("segany.training", "{}"))
+    except (SafetensorError, ValueError, OSError):
+        return None
+    named = training.get("text_model") if training.get("text_share") else None
+    return named if isinstance(named, str) else None
 
 
 def weights_checksum(sam: Sam) -> str:
