@@ -12,6 +12,7 @@ from napari import Viewer
 from skimage import data, io
 
 from napari_segany.engine.automatic import AutomaticMaskGenerator
+from napari_segany.engine.automatic_presets import preset
 from napari_segany.engine.predictor import Predictor
 from napari_segany.engine.progress import drain
 from napari_segany.formats.sa1b import write_sa1b
@@ -44,8 +45,8 @@ def data_engine(path: Path) -> None:
     coins = data.coins()
     viewer = Viewer(show=True, show_welcome_screen=False)
     with TemporaryDirectory() as folder:
-        for number, left in enumerate((0, 130, 250), 1):
-            io.imsave(Path(folder) / f"coins_{number}.png", coins[20:155, left : left + 130], check_contrast=False)
+        for number, left in enumerate((0, 95, 190), 1):
+            io.imsave(Path(folder) / f"coins_{number}.png", coins[20:165, left : left + 190], check_contrast=False)
         try:
             viewer.window.resize(1300, 950)
             _, widget = viewer.window.add_plugin_dock_widget("napari-segany", "Data engine")
@@ -54,8 +55,9 @@ def data_engine(path: Path) -> None:
             wait_until(lambda: prompts.embedding_state.phase == "ready")
             session.fill_in()
             wait_until(lambda: session.progress is None)
-            prompts.add_point((111.0, 32.0))
+            prompts.add_point((106.0, 46.0))
             wait_for_masks(prompts)
+            viewer.reset_view()
             settle(1.0)
             viewer.window.screenshot(str(path), flash=False)
         finally:
@@ -66,7 +68,8 @@ def review_masks(path: Path) -> None:
     """Show a mask to be rated, zoomed in on."""
     coins = data.coins()
     predictor = Predictor("light", device="cpu")
-    records = AutomaticMaskGenerator(predictor, points_per_side=16, pred_iou_thresh=0.7).generate(coins)
+    settings = preset("light").settings.replaced(points_per_side=16)
+    records = AutomaticMaskGenerator(predictor, settings).generate(coins)
     viewer = Viewer(show=True, show_welcome_screen=False)
     with TemporaryDirectory() as folder:
         masks = Path(folder) / "masks"

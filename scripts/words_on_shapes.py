@@ -91,7 +91,11 @@ def table(predictor: Predictor, clip: Clip, images: list[NamedImage]) -> str:
     """Return the scores as a table, with 95 % intervals over images."""
     scenes = [image.objects() for image in images]
     clicks = [np.array([center_point(mask) for mask in masks], float) for _, masks, _ in scenes]
-    words = summarise_words([word_score(predictor, clip, *scene) for scene in scenes])
+    of_each = [word_score(predictor, clip, *scene) for scene in scenes]
+    words = summarise_words(of_each)
+    twins = [len({name.split()[1] for name in names}) < len(names) for _, _, names in scenes]
+    alike = summarise_words([one for one, has in zip(of_each, twins, strict=True) if has])
+    apart = summarise_words([one for one, has in zip(of_each, twins, strict=True) if not has])
     pairs = zip(scenes, clicks, strict=True)
     both = summarise_words([word_score(predictor, clip, *scene, points=points) for scene, points in pairs])
     alone = mean_interval(
@@ -105,6 +109,8 @@ def table(predictor: Predictor, clip: Clip, images: list[NamedImage]) -> str:
         "names that find their own object | by chance |",
         "|---|---|---|---|---|",
         _row("its name", words),
+        _row(f"the same, in the {len(twins) - sum(twins)} images where no two shapes have one colour", apart),
+        _row(f"the same, in the {sum(twins)} others", alike),
         _row("its name and a click on it", both),
         f"| a click alone | {alone.mean:.3f} [{alone.low:.3f}, {alone.high:.3f}] | | | |",
         "",

@@ -138,6 +138,8 @@ def test_a_missing_clip_loses_nothing_and_is_fetched_only_when_asked(session, cl
         asked.append((model, fetch))
         if model == "broken":
             raise TextModelError("words need the library transformers; install it")
+        if fetch and len(asked) == 2:
+            raise TextModelError("it could not be fetched")
         if not fetch:
             raise NotHereError("not here")
         return clip
@@ -150,7 +152,10 @@ def test_a_missing_clip_loses_nothing_and_is_fetched_only_when_asked(session, cl
     session.change(pred_iou_thresh=0.55)  # does not try again
     assert asked == [("openai/clip-vit-base-patch32", False)]
     session.words.download()
-    assert asked[1:] == [("openai/clip-vit-base-patch32", True)]
+    assert session.words.status == "It could not be fetched"
+    assert session.words.needs_download
+    session.words.download()
+    assert asked[1:] == [("openai/clip-vit-base-patch32", True)] * 2
     assert levels(session) == {150, 230, 240}
     assert not session.words.needs_download
     session.words.look_for("bright", model="broken")

@@ -103,7 +103,7 @@ class Clip:
                 raise NotHereError(f"the CLIP model {model!r} is not on this computer yet") from error
             raise TextModelError(
                 f"the CLIP model {model!r} is no folder with a CLIP, and could not be fetched; on a computer with a "
-                f"network `huggingface-cli download {DEFAULT_CLIP} --local-dir clip` makes a folder to give instead"
+                f"network `hf download {DEFAULT_CLIP} --local-dir clip` makes a folder to give instead"
             ) from error
         self._device = device
 

@@ -100,6 +100,8 @@ class EverythingWords:
             results.word_fit = self.fit
             results.changed.connect(self._advance)
             self._advance()
+        else:
+            self._say(IDLE)
 
     # ------------------------------------------------------------------ what is done
 
@@ -247,7 +249,8 @@ class EverythingWords:
             return None if image is None or plane is None else read_plane(full_resolution(image), plane)
 
         load = None if held is not None else lambda: self.load(query.model, fetch)
-        steps = _compare_steps(held, load, query, plane, read, self._limits, new)
+        note = "Fetching CLIP, once" if fetch else "Loading CLIP"
+        steps = _compare_steps(held, load, note, query, plane, read, self._limits, new)
         done = False
 
         def ended(compared: _Compared) -> None:
@@ -258,7 +261,7 @@ class EverythingWords:
         def broke(error: Exception) -> None:
             nonlocal done
             done, self._task = True, None
-            self._broke(error)
+            self._broke(error, fetch)
 
         self._say(f"Looking for {query.words[0]} ...")
         task = self._runner.start("Comparing with words", steps, done=ended, failed=broke, report=self._report)
@@ -274,15 +277,15 @@ class EverythingWords:
             self._results.refit([compared.plane] if was_ready and compared.plane is not None else None)
         self._advance()
 
-    def _broke(self, error: Exception) -> None:
+    def _broke(self, error: Exception, fetching: bool) -> None:
         from napari_segany.engine.clip import NotHereError
 
         self._failed = True
         if self._results is not None:
             self._results.refit()  # what fitted other words is no answer to these
-        self.needs_download = isinstance(error, NotHereError)
+        self.needs_download = fetching or isinstance(error, NotHereError)
         text = str(error) or type(error).__name__
-        if self.needs_download:
+        if isinstance(error, NotHereError):
             text = (
                 f"The CLIP that compares with words is not on this computer. Press Download to fetch it once "
                 f"({self.download_size}), or choose a folder that holds one."
@@ -339,6 +342,7 @@ def _load(model: str, fetch: bool) -> PictureEncoder:
 def _compare_steps(
     held: Any,
     load: Callable[[], Any] | None,
+    note: str,
     query: TextQuery,
     plane: Plane | None,
     read: Callable[[], Any],
@@ -349,7 +353,7 @@ def _compare_steps(
     from napari_segany.engine.text_ranking import eight_bits, picture_vector_steps
 
     if load is not None:
-        yield Progress(0, 0, "Loading CLIP")
+        yield Progress(0, 0, note)
         held = load()
     yield Progress(0, 0, f"Looking for {query.words[0]}")
     texts = held.words(query.texts)

@@ -27,7 +27,7 @@ class WordsPanel(QWidget):
         self.line.setPlaceholderText("a nucleus, a cell")
         self.line.setClearButtonEnabled(True)
         self.background_line = _line("Descriptions of everything else, which compete with the words.")
-        self.background_line.setText(", ".join(BACKGROUND))
+        self.background_line.setPlaceholderText(", ".join(BACKGROUND))
         self.slider = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, 1)
         self.slider.setSingleStep(0.01)
@@ -75,7 +75,7 @@ class WordsPanel(QWidget):
             return
         self._words.look_for(
             *texts,
-            background=_parts(self.background_line.text()),
+            background=_parts(self.background_line.text()) or BACKGROUND,
             threshold=round(float(self.slider.value()), 4),
             model=self.folder_row.text or DEFAULT_CLIP,
         )
