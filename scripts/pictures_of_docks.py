@@ -41,7 +41,7 @@ def wait_until(is_so: Callable[[], bool], timeout_s: float = 600.0) -> None:
 
 
 def data_engine(path: Path) -> None:
-    """Show a folder under annotation: two coins filled in, one clicked by a person."""
+    """Show a folder under annotation: a mask filled in, and one clicked by a person."""
     coins = data.coins()
     viewer = Viewer(show=True, show_welcome_screen=False)
     with TemporaryDirectory() as folder:

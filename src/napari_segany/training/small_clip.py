@@ -1,4 +1,4 @@
-"""A CLIP of a few ten thousand weights, taught pictures and their names in seconds: to try words without a download.
+"""A CLIP of a hundred thousand weights, taught pictures and their names in seconds: to try words without a download.
 
 It is one of the library transformers, in a folder like any other: `Clip` and `segany train` take it as they take a
 published one. Radford et al. 2021 (arXiv:2103.00020).
