@@ -38,12 +38,13 @@ class Pulse:
         """Return the times, in seconds, in which it did not come round although it had a processor to do so.
 
         A thread of ours that was put aside by other programs may hold the lock that the window waits for: that is the
-        machine's affair, and its time does not count either.
+        machine's affair, and the longest of such times does not count either.
         """
         self._timer.stop()
         gaps = []
         for (before, waited), (now, waits) in itertools.pairwise(self._ticks):
-            gaps.append(now - before - sum(waits[thread] - waited[thread] for thread in waits.keys() & waited.keys()))
+            aside = [waits[thread] - waited[thread] for thread in waits.keys() & waited.keys()]
+            gaps.append(now - before - max(aside, default=0.0))
         return np.array(gaps)
 
 

@@ -151,7 +151,7 @@ def test_data_yaml_goes_both_ways(tmp_path):
     write_data_yaml(tmp_path / "data.yaml", data)
     assert read_data_yaml(tmp_path / "data.yaml") == data
     values = yaml.safe_load((tmp_path / "data.yaml").read_text(encoding="utf-8"))
-    assert values == {"path": ".", "train": "images/a", "val": "images/b", "names": {0: "Zelle ü", 1: "yes: 'no'"}}
+    assert values == {"train": "images/a", "val": "images/b", "names": {0: "Zelle ü", 1: "yes: 'no'"}}
 
 
 def test_data_yaml_of_others(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import dataclass
 
 import pytest
 from qtpy.QtCore import QThread
@@ -50,9 +51,36 @@ def test_result_and_progress_arrive_in_order_in_the_gui_thread(runner, qtbot):
     heard, threads = Heard(), set()
     runner.start("Counting", count_to(5, threads), **heard.callbacks())
     qtbot.waitUntil(lambda: heard.results == [5])
-    assert [progress.done for progress in heard.progress] == [1, 2, 3, 4, 5]
+    shown = [progress.done for progress in heard.progress]
+    assert shown
+    assert shown == sorted(set(shown))
     assert heard.threads == {QThread.currentThread()}
     assert threading.get_ident() not in threads
+
+
+@dataclass(frozen=True)
+class Found(Progress):
+    """Progress that brings something."""
+
+    what: str = ""
+
+
+def test_of_many_quick_steps_few_are_drawn_and_nothing_that_brings_something_is_lost(runner, qtbot):
+    def quick_then_slow():
+        for done in range(300):
+            yield Progress(done, 300)
+            if done % 100 == 50:
+                yield Found(done, 300, what=f"object {done}")
+        seen.wait(4)  # a long step: the latest progress must not wait for its end
+
+    heard, seen = Heard(), threading.Event()
+    runner.start("Finding", quick_then_slow(), **heard.callbacks())
+    qtbot.waitUntil(lambda: bool(heard.progress) and heard.progress[-1].done == 299)
+    seen.set()
+    qtbot.waitUntil(lambda: heard.results == [None])
+    assert [one.what for one in heard.progress if isinstance(one, Found)] == ["object 50", "object 150", "object 250"]
+    assert len(heard.progress) < 30
+    assert [one.done for one in heard.progress] == sorted(one.done for one in heard.progress)
 
 
 def test_without_report_there_is_no_progress(runner, qtbot):

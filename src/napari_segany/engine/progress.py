@@ -29,6 +29,11 @@ class Progress:
     total: int
     note: str = ""
 
+    @property
+    def may_be_skipped(self) -> bool:
+        """Whether it tells how far the work is and nothing else, so that a later one makes up for it."""
+        return type(self) is Progress
+
 
 Steps = Generator[Progress, None, Result]
 

@@ -50,7 +50,7 @@ class YoloData:
     names : Mapping
         The names of the classes by their numbers, from 0.
     root : str
-        The folder that the others are in; "." is the one of data.yaml.
+        The folder that the others are in; "." is the one of data.yaml, and is not written.
     train, val : str
         The folders of the images for training and validation, from `root`.
     """
@@ -148,7 +148,9 @@ def write_data_yaml(path: str | os.PathLike[str], data: YoloData) -> None:
     if sorted(data.names) != list(range(len(data.names))):
         raise ValueError(f"the classes are numbered {sorted(data.names)}; YOLO numbers them 0, 1, 2, ...")
     names = {number: data.names[number] for number in sorted(data.names)}
-    values = {"path": data.root, "train": data.train, "val": data.val, "names": names}
+    # Trainers take "." for the folder that they were started in, and no path at all for that of data.yaml.
+    root = {} if data.root == "." else {"path": data.root}
+    values = {**root, "train": data.train, "val": data.val, "names": names}
     with replacing(path) as temporary:
         temporary.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), encoding="utf-8")
 

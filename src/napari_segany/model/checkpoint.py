@@ -15,6 +15,7 @@ from napari_segany.model.initialisation import start_localised
 from napari_segany.model.recognition import recognise
 from napari_segany.model.relative_positions import resize_grid, resize_table
 from napari_segany.model.sam import Sam
+from napari_segany.model.shapes_only import shapes_only
 from napari_segany.model.state_file import CheckpointError, StoredState, read_state, write_state
 
 CONFIG_KEY = "segany.config"
@@ -74,7 +75,7 @@ def load_sam(path: str | os.PathLike[str], config: SamConfig | None = None) -> S
     try:
         if config is None:
             config = _stored_config(stored) or recognise(stored.tensors)
-        with torch.device("meta"):  # initial values would be thrown away
+        with shapes_only():  # initial values would be thrown away
             sam = Sam(config)
     except (ValueError, TypeError, ArithmeticError, RuntimeError) as error:
         raise CheckpointError(f"{path.name} cannot be used: {error}") from None

@@ -205,7 +205,7 @@ class EverythingWidget(DockBody):
         session.estimate_changed.connect(self._show_estimate)
         session.results_changed.connect(self._enable_buttons)
         session.editor.selection_changed.connect(self._enable_buttons)
-        session.status_changed.connect(self.status_label.setText)
+        session.status_changed.connect(lambda text: self.status_label.setText(text))
         self.status_label.setText(session.status)
         self._show_catalogue(BUNDLED)
         self._show_settings(session.settings)

@@ -80,6 +80,11 @@ class AskProgress(Progress):
     counts: bool = False
     answer: PlaneAnswer | None = None
 
+    @property
+    def may_be_skipped(self) -> bool:
+        """Whether it brings no answer."""
+        return self.answer is None
+
 
 @dataclass(frozen=True, eq=False)
 class ModelReady(Progress):

@@ -90,7 +90,6 @@ class PromptWidget(DockBody):
         self._settings = settings or read_settings()
         self._remember = remember if settings is None else lambda name, value: None
         self._runner = runner or BackgroundRunner()
-        self._runner.start("Preparing", outline_colours.ready_steps(), done=_forget, failed=_forget)
         self.session = PromptSession(
             viewer,
             self._runner,
@@ -116,6 +115,8 @@ class PromptWidget(DockBody):
         self._choose_image(self.image_combo.layer())
         self.session.stack.ahead.enabled = self.session.windows.enabled = self._settings.compute_ahead
         self._list_models()
+        # Last: napari compiles for the layers of prompts too, and would wait for this to be over.
+        self._runner.start("Preparing", outline_colours.ready_steps(), done=_forget, failed=_forget)
 
     # -------------------------------------------------------------------- layout
 

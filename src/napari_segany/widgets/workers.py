@@ -6,8 +6,11 @@ RuntimeError (so every error of torch's) and never close their generator.
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 from napari.qt.threading import create_worker
@@ -15,19 +18,22 @@ from qtpy.QtCore import QObject, QThreadPool, QTimer, Signal
 
 from napari_segany.engine.progress import Progress, Steps
 
+_PAUSE_S = 0.1
+"""Between two steps that are drawn."""
+
 
 class _Bridge(QObject):
-    """Carries progress from the workers' threads to the one that owns the widgets."""
+    """Tells the thread that owns the widgets that a task has progress to show."""
 
-    progressed = Signal(object, object)
+    progressed = Signal(object)
 
     def __init__(self) -> None:
         super().__init__()
         self.progressed.connect(_show)
 
 
-def _show(task: BackgroundTask, progress: Progress) -> None:
-    task.show(progress)
+def _show(task: BackgroundTask) -> None:
+    task.show_waiting()
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +98,11 @@ class BackgroundTask:
         self.ended = False
         self._done, self._failed, self._report = done, failed, report
         self._over = self._is_drawing = False
-        self._job = _Job(title, steps, lambda progress: bridge.progressed.emit(self, progress))
+        self._bridge = bridge
+        self._lock = Lock()
+        self._waiting: deque[Progress] = deque()
+        self._shown_s = float("-inf")
+        self._job = _Job(title, steps, self._hand_over)
         self._worker = create_worker(
             self._job,
             _start_thread=False,
@@ -111,10 +121,38 @@ class BackgroundTask:
         self._over = True
         self._worker.quit()
 
-    def show(self, progress: Progress) -> None:
-        """Pass a step on, in the thread that owns the widgets."""
-        if self._over or self._report is None:
+    def _hand_over(self, progress: Progress) -> None:
+        """Let a step be shown; called in the worker's thread.
+
+        Drawing a bar takes longer than many a step does: of steps that only say how far the work is, the latest is
+        shown now and then, or the window would be busy with them long after the work is over.
+        """
+        with self._lock:
+            is_news = not self._waiting or not progress.may_be_skipped
+            if self._waiting and self._waiting[-1].may_be_skipped:
+                self._waiting.pop()
+            self._waiting.append(progress)
+        if is_news:
+            self._bridge.progressed.emit(self)
+
+    def show_waiting(self) -> None:
+        """Pass on in their order the steps that wait, in the thread that owns the widgets."""
+        while True:
+            pause = _PAUSE_S - (time.monotonic() - self._shown_s)
+            with self._lock:
+                if not self._waiting or self._over:
+                    return
+                is_early = pause > 0 and self._waiting[0].may_be_skipped
+                progress = self._waiting[0] if is_early else self._waiting.popleft()
+            if is_early:
+                QTimer.singleShot(round(1000 * pause) + 1, self.show_waiting)
+                return
+            self._show(progress)
+
+    def _show(self, progress: Progress) -> None:
+        if self._report is None:
             return
+        self._shown_s = time.monotonic()
         self._report(progress)
         self._draw(progress)
 
