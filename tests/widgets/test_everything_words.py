@@ -95,6 +95,8 @@ def test_words_leave_out_what_does_not_fit_and_give_it_back(session, clip):
     session.words.forget()
     assert levels(session) == {150, 200, 230, 240}
     assert "fits_words" not in session.layer.features
+    session.words.look_for("dark", threshold=0.41)  # the same again asks nothing
+    assert (levels(session), clip.seen, len(clip.asked)) == ({200}, seen, asked + 1)
 
 
 def test_objects_that_come_later_are_compared_as_they_come(session, clip):

@@ -142,6 +142,8 @@ class EverythingWords:
             self._stop()
         self.query = self._last = query
         self._failed = self.needs_download = False
+        if self._results is not None and self._is_ready():  # the same words again, or another threshold
+            self._results.refit()
         self._advance()
 
     def set_threshold(self, threshold: float) -> None:
