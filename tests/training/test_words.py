@@ -24,6 +24,7 @@ from napari_segany.training.scene import Crop
 from napari_segany.training.small_clip import named_pictures, small_clip, teach_clip_steps
 from napari_segany.training.synthetic.named_shapes import NAMES, NamedImage
 from napari_segany.training.trainer import train
+from napari_segany.training.validation import Milestones, ValidationResult, validate
 from napari_segany.training.words import picture_objects
 
 SEVEN = np.arange(7, dtype=np.float32)
@@ -97,6 +98,17 @@ def test_a_trained_model_gets_a_projection_and_keeps_the_rest(
     assert start_network(tiny_training, tmp_path / "words.safetensors").config.text_embed_dim == 5
     with pytest.raises(ValueError, match="was trained with a CLIP that gives 5 numbers and text_model gives 6"):
         start_network(tiny_training, tmp_path / "words.safetensors", text_embed_dim=6)
+
+
+def test_the_best_step_is_that_which_follows_pictures_best(tiny_shape: SamConfig) -> None:
+    sam = build_sam(dataclasses.replace(tiny_shape, text_embed_dim=3))
+    images, clip = [NamedImage(0, number) for number in range(2)], MeanColours()
+    result = drain(validate(sam, images, 3, 0, clip=clip))
+    assert result.text is not None
+    assert (0 <= result.text <= 1, clip.asked) == (True, 2)
+    assert drain(validate(sam, images, 3, 0)).text is None
+    click, box = ValidationResult(0.9, 0.9, 0.9, 0.1, 0.2), ValidationResult(0.1, 0.9, 0.9, 0.1, 0.3)
+    assert Milestones().after(0, click).after(5, box).best_step == 5
 
 
 def test_shapes_have_names_that_are_true() -> None:

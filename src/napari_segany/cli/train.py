@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from napari_segany.engine.progress import Progress
     from napari_segany.training.config import TrainingConfig
     from napari_segany.training.trainer import TrainingResult
+    from napari_segany.training.validation import ValidationResult
 
 NAME = "train"
 HELP = "Train a model, or fine-tune one on your own annotated images."
@@ -163,13 +164,17 @@ def _print_quality(result: TrainingResult) -> None:
     now, before = result.validation, result.before
     print(
         f"best at step {result.step}, on images kept from training: IoU {now.click:.3f} after one click, "
-        f"best of three {now.oracle:.3f}, box {now.box:.3f}"
+        f"best of three {now.oracle:.3f}, box {now.box:.3f}{_asked_in_words(now)}"
     )
     if before is not None:
         print(
             f"before the training: {before.click:.3f} after one click, best of three {before.oracle:.3f}, "
-            f"box {before.box:.3f}"
+            f"box {before.box:.3f}{_asked_in_words(before)}"
         )
+
+
+def _asked_in_words(result: ValidationResult) -> str:
+    return "" if result.text is None else f", by the object's picture, as by words, {result.text:.3f}"
 
 
 class _Bars:

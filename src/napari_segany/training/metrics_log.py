@@ -14,7 +14,7 @@ from napari_segany.training.rounds import LessonResult
 from napari_segany.training.validation import ValidationResult
 
 _LESSON = ("loss", "focal", "dice", "iou_error", "first_iou", "first_best", "last_iou")
-_VALIDATION = ("click", "oracle", "box", "error")
+_VALIDATION = ("click", "oracle", "box", "error", "text")
 COLUMNS = ("step", "seconds_per_step", *_LESSON, "wins", *_VALIDATION)
 
 
@@ -38,7 +38,7 @@ class MetricsLog:
         rows = [row for row in read_metrics(path) if int(row["step"]) <= step] if step and path.is_file() else []
         with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerow(COLUMNS)
-            csv.writer(file).writerows([row[column] for column in COLUMNS] for row in rows)
+            csv.writer(file).writerows([row.get(column, "") for column in COLUMNS] for row in rows)
 
     def add(self, step: int, results: Sequence[LessonResult]) -> str:
         """Remember a step; every so often write a line, and return it in words."""
@@ -64,7 +64,9 @@ class MetricsLog:
 
     def add_validation(self, step: int, result: ValidationResult) -> None:
         """Write what was measured."""
-        self._write({"step": str(step), **{name: f"{getattr(result, name):.4f}" for name in _VALIDATION}})
+        measured = {name: getattr(result, name) for name in _VALIDATION}
+        numbers = {name: f"{one:.4f}" for name, one in measured.items() if one is not None}
+        self._write({"step": str(step), **numbers})
         self._since = time.perf_counter()
 
     def _write(self, row: Mapping[str, str]) -> None:
@@ -82,7 +84,8 @@ def read_metrics(path: Path) -> list[dict[str, str]]:
     """
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != COLUMNS:
+        # Runs of earlier versions measured no words.
+        if tuple(reader.fieldnames or ()) not in (COLUMNS, COLUMNS[:-1]):
             raise ValueError(f"{path} is not the log of a training run; its columns are {reader.fieldnames}")
         # A run that was killed may leave half a line.
         return [row for row in reader if row["step"].isdecimal() and None not in row.values()]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from napari_segany.engine.clip import ObjectEncoder
 from napari_segany.engine.embedding import ImageEmbedding
 from napari_segany.engine.progress import Steps
 from napari_segany.evaluation.plots import MatplotlibMissingError
@@ -48,6 +49,8 @@ class Observer:
         Stored with the best weights.
     keeps_embeddings : bool
         Whether the encoder does not change, so that its embeddings can be kept.
+    clip : ObjectEncoder, optional
+        What words are learned with.
     """
 
     def __init__(
@@ -60,10 +63,12 @@ class Observer:
         provenance: str,
         *,
         keeps_embeddings: bool,
+        clip: ObjectEncoder | None = None,
     ) -> None:
         self.folder = folder
         self.config = config
         self.provenance = provenance
+        self._clip = clip
         self._measured = _spread(measured, config.validation_images, config.seed)
         drawn = [DrawnImage(config.seed, number, 2 * config.crop_size) for number in range(_PICTURED)]
         # Those that are measured first keep their numbers, and with them their embeddings.
@@ -103,7 +108,7 @@ class Observer:
             return milestones
         config = self.config
         result = yield from validate(
-            averaged, self._measured, config.validation_objects, config.seed, self._embeddings
+            averaged, self._measured, config.validation_objects, config.seed, self._embeddings, self._clip
         )
         self._metrics.add_validation(step, result)
         now = milestones.after(step, result)

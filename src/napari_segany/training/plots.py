@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _LOSSES = (("dice", "dice loss"), ("iou_error", "squared error of the predicted IoU"))
-_VALIDATION = (("click", "one click"), ("oracle", "best of three"), ("box", "box"))
+_VALIDATION = (("click", "one click"), ("oracle", "best of three"), ("box", "box"), ("text", "picture, as words"))
 
 
 def plot_metrics(rows: Sequence[Mapping[str, str]], path: Path) -> None:
@@ -51,6 +51,6 @@ def plot_metrics(rows: Sequence[Mapping[str, str]], path: Path) -> None:
 
 
 def _line(axes: Axes, rows: Sequence[Mapping[str, str]], column: str, name: str, marker: str) -> None:
-    points = [(int(row["step"]), float(row[column])) for row in rows if row[column]]
+    points = [(int(row["step"]), float(row[column])) for row in rows if row.get(column)]
     if points:
         axes.plot(*zip(*points, strict=True), label=name, marker=marker, markersize=4)

@@ -156,7 +156,9 @@ def train(
         write_config(output / CONFIG_NAME, config)
         (output / SKIPPED_NAME).write_text("".join(f"{line}\n" for line in screening.skipped), encoding="utf-8")
         yield from (remark(text) for text in _remarks(screening, len(measured), config))
-        observer = Observer(output, config, measured, kept, step, provenance, keeps_embeddings=store is not None)
+        observer = Observer(
+            output, config, measured, kept, step, provenance, keeps_embeddings=store is not None, clip=clip
+        )
         if step == 0 and init is not None:
             milestones = yield from observer.measure(averaged_sam(sam, average, config), 0, milestones)
     batch = config.batch_size * world.size
