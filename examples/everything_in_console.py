@@ -14,14 +14,14 @@ from napari_segany.formats.table import property_table
 
 
 def main() -> None:
-    image = data.immunohistochemistry()[:256, :256]
+    image = data.coins()[:192]
 
     predictor = segany.Predictor("light")
-    generator = segany.AutomaticMaskGenerator(predictor, points_per_side=8)
+    generator = segany.AutomaticMaskGenerator(predictor, points_per_side=12)
     candidates = drain(generator.candidate_steps(image))
     print(f"{len(candidates)} candidates")
 
-    for thresh in (0.5, 0.7, 0.88):
+    for thresh in (0.5, 0.6, 0.7):
         records = refilter(
             candidates, generator.settings.replaced(pred_iou_thresh=thresh, stability_score_thresh=0.8)
         )

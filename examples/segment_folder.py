@@ -20,7 +20,11 @@ from napari_segany.engine.progress import drain
 
 
 def main() -> None:
-    folder, output = (Path(name) for name in sys.argv[1:3] or ("segany_images", "segany_masks"))
+    if len(sys.argv) not in (1, 3):
+        sys.exit("usage: python examples/segment_folder.py [FOLDER OUTPUT]")
+    folder, output = (Path(name) for name in sys.argv[1:] or ("segany_images", "segany_masks"))
+    if len(sys.argv) == 3 and not folder.is_dir():
+        sys.exit(f"there is no folder {folder}")
     if not folder.exists():
         folder.mkdir()
         imsave(folder / "nuclei.png", data.immunohistochemistry()[:128, :128])

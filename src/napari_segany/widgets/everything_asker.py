@@ -169,7 +169,12 @@ class EverythingAsker:
         work = partial(
             ask_steps, questions=questions, limits=about.contrast_limits, settings=settings, clock=self._clock
         )
-        self._start("Segmenting everything", self._with_model(work), done, about, keep=len(questions) == 1)
+
+        def ended(asked: int) -> None:
+            self._learn_from_run()
+            done(asked)
+
+        self._start("Segmenting everything", self._with_model(work), ended, about, keep=len(questions) == 1)
 
     # -------------------------------------------------------------------- internal
 
@@ -225,6 +230,14 @@ class EverythingAsker:
         encode_s = known if prepared.encode_s is None else prepared.encode_s
         self._speeds[self.model, self.device] = Speed(encode_s, prepared.point_s)
         self.speed_changed.emit()
+
+    def _learn_from_run(self) -> None:
+        """Take the pace of a run that came before anything was measured; the next plane tells what encoding takes."""
+        from napari_segany.engine.automatic_estimate import Speed
+
+        if self.speed is None and self._countdown.pace_s is not None:
+            self._speeds[self.model, self.device] = Speed(0.0, self._countdown.pace_s)
+            self.speed_changed.emit()
 
     def _failed(self, error: Exception) -> None:
         self._task = None

@@ -18,6 +18,7 @@ class Countdown:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._begun: tuple[float, int] | None = None
+        self.pace_s: float | None = None
 
     def seconds_left(self, done: int, total: int) -> float | None:
         """Return the seconds that the rest will take at the pace so far; None while that cannot be told.
@@ -32,7 +33,8 @@ class Countdown:
         begin, before = self._begun
         if done <= before:
             return None
-        return (now - begin) / (done - before) * (total - done)
+        self.pace_s = (now - begin) / (done - before)
+        return self.pace_s * (total - done)
 
 
 def duration(seconds: float) -> str:
