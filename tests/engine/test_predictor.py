@@ -240,6 +240,18 @@ class TestNames:
         assert light.name == "light"
         assert light.predict(light.encode(noise), points=[(20, 30)]).masks.shape == (3, 60, 100)
 
+    def test_light_finds_the_nucleus_that_a_threshold_finds(self):
+        from skimage import data, filters, measure
+
+        image = data.immunohistochemistry()
+        dark = filters.gaussian(255 - image[..., 0].astype(float), 1)
+        regions = measure.label(dark > filters.threshold_otsu(dark[225:285, 267:327]))
+        nucleus = regions == regions[255, 297]
+        assert 100 < nucleus.sum() < 400, "of 14 pixels across"
+        light = Predictor("light", device="cpu")
+        best = light.predict(light.encode(image), points=[(255, 297)]).masks[0]
+        assert (best & nucleus).sum() > 0.7 * (best | nucleus).sum()
+
     def test_the_model_is_in_evaluation(self, predictor):
         assert not predictor.sam.training
         assert not any(child.training for child in predictor.sam.modules())
