@@ -150,6 +150,15 @@ def test_what_cannot_be_done_is_one_line(inputs, tmp_path, capsys, line, message
     assert message in lines[0]
 
 
+def test_a_model_that_does_not_exist_leaves_no_bar_and_no_folder(inputs, tmp_path, capsys):
+    zarr.save_array(str(tmp_path / "slide.zarr"), np.zeros((8, 8), np.uint8))
+    for given in (inputs, tmp_path / "slide.zarr"):
+        assert everything(given, "-o", tmp_path / "out", "--model", "nope") == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("segany everything: error: there is no model 'nope'; known are ")
+    assert not (tmp_path / "out").exists()
+
+
 def test_without_dask_the_remedy_is_told(inputs, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     monkeypatch.delitem(sys.modules, "napari_segany.engine.batch.cluster", raising=False)

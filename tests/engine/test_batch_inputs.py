@@ -44,6 +44,14 @@ def test_images_are_called_in_a_report_as_they_were_given(tmp_path, monkeypatch)
     assert image.source.path == tmp_path / "in/a.tif"
 
 
+def test_colliding_names_never_hold_what_lies_above_the_inputs(tmp_path):
+    touch(tmp_path, "b/COINS.png", "b/coins.png")
+    assert found(tmp_path / "b") == [("COINS", "COINS.png"), ("coins-2", "coins.png")]
+    touch(tmp_path, "b/c/coins.png", "b/Coins.tif")
+    names = [name for name, _ in found(tmp_path / "b", recursive=True)]
+    assert names == ["COINS_png", "Coins_tif", "c_coins", "coins_png-2"]
+
+
 def test_outputs_among_the_inputs_are_left_out(tmp_path):
     touch(tmp_path, "a.tif", "labels/a.tif")
     assert found(tmp_path, recursive=True, skip=[tmp_path / "labels"]) == [("a", "a.tif")]

@@ -288,6 +288,7 @@ def test_outputs_that_cannot_be_written_end_the_batch(inputs, tmp_path, model):
 def test_a_model_that_is_missing_is_no_fault_of_the_images(inputs, tmp_path):
     with pytest.raises(ValueError, match="no_such_model"):
         run(inputs, tmp_path / "out", NamedModel("no_such_model"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_arrays_are_images_too(tmp_path, model, predictor):

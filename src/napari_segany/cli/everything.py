@@ -124,19 +124,22 @@ def run(args: argparse.Namespace) -> int:
     if inputs or not zarrs:
         images = find_images(inputs, recursive=args.recursive, skip=BatchFolder(args.output).subfolders)
     classes, status = None, 0
+    large: Sequence[tuple[str, Path, str]] = ()
     if args.boxes is None:
         images, large = split_large(images, zarrs, args.tiles)
         if large and settings.text is not None:
             raise ValueError("--text is not for images that go tile by tile; cut them into smaller ones first")
-        status = run_large(args, large, automatic, _workers(args)) if large else 0
-        if not images:
-            return status
     else:
         images, classes = _with_boxes(args, images)
     from napari_segany.engine.batch.model_source import NamedModel
     from napari_segany.engine.batch.run import batch_steps
 
     model = NamedModel(args.model, args.device)
+    model.check()
+    if large:
+        status = run_large(args, large, automatic, _workers(args))
+        if not images:
+            return status
     steps = batch_steps(images, args.output, model, settings, classes=classes, workers=_workers(args))
     result = _watched(steps, len(images))
     for image in result.failed:

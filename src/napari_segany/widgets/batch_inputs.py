@@ -34,12 +34,15 @@ class LayerSource:
         Its unique id.
     placement : Mapping
         The keyword arguments that put another layer where it lay.
+    place : str
+        "", for it is no file.
     """
 
     content: ImageContent
     shown: str
     layer_id: str = ""
     placement: Mapping[str, Any] = field(default_factory=dict)
+    place: str = ""
 
     def digest_steps(self) -> Steps[str]:
         """Return the hash of the pixels, plane by plane, and of how they are shown."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -82,6 +82,10 @@ class Completion:
         Masks in all planes.
     files : Mapping
         Hashes of its files, and of the masks that are kept, by their paths within the folder.
+    source : str
+        Where its input was, "" for what was no file.
+    content : str
+        The hash of its input.
     """
 
     key: str
@@ -89,6 +93,8 @@ class Completion:
     planes: tuple[str, ...]
     objects: int
     files: Mapping[str, str] = field(default_factory=dict)
+    source: str = ""
+    content: str = ""
 
 
 @dataclass(frozen=True)
@@ -176,7 +182,7 @@ class BatchFolder:
 
     def completion(self, name: str, key: str) -> Completion | None:
         """Return what was written for an image if it is whole: made of what `key` stands for and unchanged since."""
-        completion = self._completion(name)
+        completion = self.recorded(name)
         if completion is None or completion.key != key:
             return None
         is_whole = all(self._has(path, digest) for path, digest in completion.files.items())
@@ -190,7 +196,7 @@ class BatchFolder:
         """
         masks = [self._state(name, plane) for plane in completion.planes]
         written = {path.relative_to(self.root).as_posix(): _digest(path) for path in (*masks, *files)}
-        before = self._completion(name)
+        before = self.recorded(name)
         kept = {}
         if before is not None:
             unchanged = {path: digest for path, digest in before.files.items() if self._has(path, digest)}
@@ -205,16 +211,48 @@ class BatchFolder:
         values = {**asdict(completion), "files": dict(sorted({**kept, **written}.items()))}
         _write_json(self._state(name, "done"), values)
 
-    def _completion(self, name: str) -> Completion | None:
-        """Return what `done.json` tells; None where it is missing or damaged."""
+    def recorded_names(self) -> tuple[str, ...]:
+        """Return the names of all images that this or an earlier run wrote down."""
+        return tuple(sorted(path.parent.name for path in (self.root / _STATE / "images").glob("*/done.json")))
+
+    def recorded(self, name: str) -> Completion | None:
+        """Return what is written down of an image, whether it is whole or not; None where nothing can be read."""
         try:
             values = read_json_object(self._state(name, "done"), "completion")
             planes = tuple(str(plane) for plane in values.get("planes") or ())
             files = a_mapping(values, "files")
             keys = text(values, "key"), text(values, "masks_key")
-            return Completion(*keys, planes, integer(values, "objects"), files)
+            source, content = str(values.get("source") or ""), str(values.get("content") or "")
+            return Completion(*keys, planes, integer(values, "objects"), files, source, content)
         except (OSError, ValueError):
             return None
+
+    def moved(self, name: str, completion: Completion, source: str, content: str) -> None:
+        """Write down that the input of a complete image is elsewhere now."""
+        if (completion.source, completion.content) != (source, content):
+            _write_json(self._state(name, "done"), asdict(replace(completion, source=source, content=content)))
+
+    def forget(self, name: str) -> bool:
+        """Remove an image and all its files and tell whether they went; if one was changed by hand, all stay."""
+        completion = self.recorded(name)
+        if completion is None or not all(self._may_go(path, digest) for path, digest in completion.files.items()):
+            return False
+        places = [self.root / path for path in completion.files]
+        for place in (*places, self._state(name, "done")):  # the record last, so that the next run can go on with it
+            place.unlink(missing_ok=True)
+            if place.parent.name == name:  # a folder of its own: of planes, or of its masks
+                with suppress(OSError):  # something of somebody else is in it
+                    place.parent.rmdir()
+        return True
+
+    def is_same(self, name: str, other: str) -> bool:
+        """Tell whether two names are one on this file system, which may not tell upper from lower case."""
+        places = self._state(name, "done"), self._state(other, "done")
+        return all(place.exists() for place in places) and places[0].samefile(places[1])
+
+    def _may_go(self, path: str, digest: str) -> bool:
+        """Tell whether one of our files is unchanged, or gone."""
+        return self._has(path, digest) or not (self.root / path).exists()
 
     def _has(self, path: str, digest: str) -> bool:
         """Tell whether one of our files is there, unchanged."""

@@ -52,7 +52,8 @@ def find_images(
     if not shown_of:
         raise ValueError("no image is given; give files, folders or patterns such as 'plate*/*.tif'")
     paths = list(shown_of)
-    names, file_names = distinct_names(paths), _relative_names(paths)
+    file_names = _relative_names(paths)
+    names = distinct_names([PurePath(name) for name in file_names])
     return tuple(
         BatchImage(FileSource(path, shown_of[path]), name, file_name)
         for path, name, file_name in zip(paths, names, file_names, strict=True)
@@ -79,18 +80,22 @@ def distinct_names(paths: Sequence[PurePath]) -> list[str]:
     """Return a name for each path, the shortest that tells it from the others: stem, ending, then folders.
 
     a/cells.tif and b/cells.tif become "a_cells" and "b_cells", cells.tif and cells.png "cells_tif" and "cells_png".
-    Names differ in more than upper and lower case, so that every file system keeps them apart.
+    Names differ in more than upper and lower case, so that every file system keeps them apart; paths that differ in
+    nothing else are told apart by numbers.
 
     Parameters
     ----------
     paths : sequence of path
-        No two are the same.
+        No two are the same. Give them relative to the folder of them all, whose name tells nothing apart.
     """
+    folded = [str(path).casefold() for path in paths]
     choices = [_name_choices(path) for path in paths]
     levels = [0] * len(paths)
     while True:
         names = [options[level] for options, level in zip(choices, levels, strict=True)]
-        counts = Counter(name.casefold() for name in names)
+        # Names that differ in upper and lower case alone share their number of paths: no folder tells them apart.
+        pairs = {(name.casefold(), path) for name, path in zip(names, folded, strict=True)}
+        counts = Counter(name for name, _ in pairs)
         stuck = True
         for index, name in enumerate(names):
             if counts[name.casefold()] > 1 and levels[index] + 1 < len(choices[index]):

@@ -64,6 +64,12 @@ class NamedModel:
                     raise
         return (yield from file_digest_steps(path))
 
+    def check(self) -> None:
+        """Raise at once what `digest_steps` would begin with: a model that does not exist or is not here."""
+        steps = self.digest_steps()
+        next(steps, None)
+        steps.close()
+
     def portable(self) -> NamedModel:
         """Return it with the whole path of its file, which means the same in any folder."""
         try:

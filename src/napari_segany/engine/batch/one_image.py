@@ -88,6 +88,7 @@ def image_steps(image: BatchImage, job: BatchJob, predictor: LazyPredictor) -> S
         outputs_key = job.outputs_key(image, masks_key)
         completion = folder.completion(image.name, outputs_key)
         if completion is not None:
+            folder.moved(image.name, completion, image.source.place, input_digest)
             return _result(image, completion.planes, completion.objects, reused=True)
         yield Progress(0, 0, "Reading the image")
         with _of_this_image(image):
@@ -97,7 +98,8 @@ def image_steps(image: BatchImage, job: BatchJob, predictor: LazyPredictor) -> S
     except ImageError as error:
         return ImageResult(image.name, image.source.shown, error=str(error))
     count, files = yield from write_image_steps(image, content, job)
-    folder.complete(image.name, Completion(outputs_key, masks_key, planes, count), files)
+    completion = Completion(outputs_key, masks_key, planes, count, source=image.source.place, content=input_digest)
+    folder.complete(image.name, completion, files)
     return _result(image, planes, count, reused=False)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from napari_segany.engine.batch.folder import BatchFolder
+from napari_segany.engine.batch.former_names import forget_former_steps
 from napari_segany.engine.batch.model_source import LazyPredictor, ModelSource
 from napari_segany.engine.batch.one_image import ImageResult, image_steps
 from napari_segany.engine.batch.settings import BatchJob, BatchSettings
@@ -138,13 +139,14 @@ def batch_steps(
         For weights that are damaged, or a model that does not exist.
     """
     folder = Path(folder).expanduser().absolute()
+    results: dict[int, ImageResult] = {}
+    tell = partial(progress_of, len(images), results, "")
+    digest = yield from relabelled(model.digest_steps(), tell)  # a model that is not there leaves no folder
     with BatchFolder(folder).locked():
-        results: dict[int, ImageResult] = {}
-        tell = partial(progress_of, len(images), results, "")
-        digest = yield from relabelled(model.digest_steps(), tell)
         job = BatchJob(folder, settings or BatchSettings(), digest, dict(classes or {1: "object"}))
         yield from (workers or ThisProcess()).steps(images, job, model, results)
         in_order = tuple(results[number] for number in range(len(images)))
+        yield from relabelled(forget_former_steps(images, in_order, BatchFolder(folder)), tell)
         yield from relabelled(write_summary_steps(images, in_order, job), tell)
     return BatchResult(in_order)
 

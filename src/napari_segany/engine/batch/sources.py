@@ -101,6 +101,10 @@ class Source(Protocol):
     def shown(self) -> str:
         """What to call it in a report."""
 
+    @property
+    def place(self) -> str:
+        """The whole path of its file; "" for what is no file."""
+
     def digest_steps(self) -> Steps[str]:
         """Return a hash of all that the result depends on, with progress in bytes."""
 
@@ -122,6 +126,11 @@ class FileSource:
 
     path: Path
     shown: str
+
+    @property
+    def place(self) -> str:
+        """The whole path of the file."""
+        return str(self.path.absolute())
 
     def digest_steps(self) -> Steps[str]:
         """Return the hash of the file's bytes."""
@@ -154,10 +163,13 @@ class ArraySource:
         The pixels and what is known of them.
     shown : str
         What to call it in a report.
+    place : str
+        "", for it is no file.
     """
 
     content: ImageContent
     shown: str
+    place: str = ""
 
     def digest_steps(self) -> Steps[str]:
         """Return the hash of shape, type, pixels, pixel size and contrast limits."""
