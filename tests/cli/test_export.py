@@ -98,6 +98,36 @@ def test_damaged_files_are_told_and_the_rest_is_written(file, tmp_path, capsys):
     assert list(read_table_labels(out / "tables/cells.csv")) == ["3", "7", "9"]
 
 
+def test_folders_within_are_read_and_of_a_yolo_data_set_the_texts(labels, file, tmp_path, capsys):
+    """The layout that `segany everything` leaves: stacks have a folder of slices."""
+    root = tmp_path / "everything"
+    for form in ("sa1b", "yolo"):
+        assert main(["export", str(file), "-o", str(root), "--to", form]) == 0
+    text, masks = root / "yolo/labels/cells.txt", root / "sa1b/cells.json"
+    for name in ("cells", "a/0000", "b/0000"):
+        for folder in ("labels", "images"):
+            (root / "yolo" / folder / "train" / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / f"yolo/labels/train/{name}.txt").write_bytes(text.read_bytes())
+        Image.fromarray(labels.astype(np.uint8)).save(root / f"yolo/images/train/{name}.png")
+        (root / "sa1b" / name).parent.mkdir(exist_ok=True)
+        (root / f"sa1b/{name}.json").write_bytes(masks.read_bytes())
+    text.unlink()
+    capsys.readouterr()
+    for given in ("yolo", "yolo/labels", "sa1b"):
+        out = tmp_path / "out" / given
+        assert main(["export", str(root / given), "-o", str(out)]) == 0
+        assert capsys.readouterr().out == f"9 masks of 3 images -> {out} (coco)\n"
+    coco = COCO(str(tmp_path / "out/yolo/coco.json"))
+    names = [image["file_name"] for image in coco.loadImgs(coco.getImgIds())]
+    assert names == ["a/0000.png", "b/0000.png", "cells.png"]
+    assert [mask.sum() for mask in map(coco.annToMask, coco.loadAnns(coco.getAnnIds()[:3]))] == [1, 84, 52]
+
+    (root / ".segany").mkdir()
+    assert main(["export", str(root), "-o", str(tmp_path / "none")]) == 2
+    assert f"give one of them ({root / 'sa1b'}, {root / 'yolo'})" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -118,7 +148,9 @@ def test_nothing_that_can_be_read(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert main(["export", str(tmp_path / "empty"), "-o", str(tmp_path / "out")]) == 2
     assert "holds no file of masks" in capsys.readouterr().err
-    assert main(["export", str(tmp_path / "none.tif"), "-o", str(tmp_path / "out")]) == 2
+    for name in ("none.tif", "none.json", "none.txt", "none"):
+        assert main(["export", str(tmp_path / name), "-o", str(tmp_path / "out")]) == 2
+        assert f"{tmp_path / name}: no such file\n" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

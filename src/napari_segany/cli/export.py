@@ -32,7 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     from napari_segany.formats.export_names import FORMATS
 
-    parser.add_argument("inputs", metavar="INPUT", type=Path, nargs="+", help="files of masks, or folders of them")
+    parser.add_argument(
+        "inputs",
+        metavar="INPUT",
+        type=Path,
+        nargs="+",
+        help="files of masks, folders of them, or a data set for YOLO",
+    )
     parser.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help="the folder to write into")
     parser.add_argument(
         "--to", metavar="A,B", type=lambda text: tuple(part.strip() for part in text.split(",")), default=("coco",),
@@ -68,19 +74,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _files(inputs: Sequence[Path]) -> list[Path]:
-    """Return the files; of folders those that may hold masks, by name."""
-    from napari_segany.formats.masked_images import ENDINGS
+    """Return the files; of folders, and folders within them, those that may hold masks."""
+    from napari_segany.formats.mask_folders import mask_files
 
     files: list[Path] = []
     for place in inputs:
-        if place.is_dir():
-            inside = sorted(path for path in place.iterdir() if path.suffix.lower() in ENDINGS and path.is_file())
-            if not inside:
-                raise ValueError(f"{place} holds no file of masks; those end in {', '.join(ENDINGS)}")
-            files += inside
-        else:
-            files.append(place)
-    return files
+        files += mask_files(place) if place.is_dir() else [place]
+    return list(dict.fromkeys(files))
 
 
 def _reading(files: Sequence[Path]) -> Steps[tuple[list[MaskedImage], list[str]]]:

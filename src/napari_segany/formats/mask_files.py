@@ -13,6 +13,7 @@ JsonKind = Literal["coco", "sa1b", "records"]
 
 _HEAD = 65536  # bytes in which a JSON file of ours says what it is
 _IMAGES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".webp", ".npy")
+_SPLITS = ("train", "val", "test")
 
 
 def json_kind(path: Path) -> JsonKind | None:
@@ -55,6 +56,15 @@ def image_beside(path: Path) -> Path:
         f"{path.name} needs its image for the size: no image {path.stem}.* lies beside it, "
         "nor in a folder 'images' beside 'labels'"
     )
+
+
+def name_within(image: Path) -> str:
+    """Return what to call an image of a YOLO data set: its name, that of its stack's folder before it."""
+    parts = image.absolute().parts
+    if "images" not in parts[:-1]:
+        return image.name
+    below = parts[len(parts) - parts[::-1].index("images") :]  # perhaps train or val, perhaps a stack, the name
+    return "/".join(below[1:] if below[0] in _SPLITS else below)
 
 
 def class_names_above(path: Path) -> Mapping[int, str]:

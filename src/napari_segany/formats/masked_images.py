@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from errno import ENOENT
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from napari_segany.formats.coco import read_coco
 from napari_segany.formats.image_file import read_array, read_image
 from napari_segany.formats.labels import read_label_tiff, run_lengths_by_label
-from napari_segany.formats.mask_files import class_names_above, image_beside, json_kind, stem_of
+from napari_segany.formats.mask_files import class_names_above, image_beside, json_kind, name_within, stem_of
 from napari_segany.formats.pixel_size import PixelSize, read_pixel_size
 from napari_segany.formats.record import MaskRecord, read_records
 from napari_segany.formats.sa1b import read_sa1b
@@ -69,6 +70,8 @@ def read_masked_images(path: Path) -> Iterator[MaskedImage]:
     ValueError
         For a file that is damaged or of another kind; one sentence that names the file.
     """
+    if not path.exists():
+        raise FileNotFoundError(ENOENT, "no such file", str(path))
     suffix = path.suffix.lower()
     if suffix in LABEL_IMAGES:
         yield from _label_image(path)
@@ -116,7 +119,7 @@ def _yolo(path: Path) -> MaskedImage:
         NamedMask(item.record, number, names.get(item.class_index, f"class {item.class_index}"))
         for number, item in enumerate(read_yolo_labels(path, (height, width)), 1)
     )
-    return MaskedImage(image.name, (height, width), masks, path, read_pixel_size(image))
+    return MaskedImage(name_within(image), (height, width), masks, path, read_pixel_size(image))
 
 
 def _json(path: Path) -> Iterator[MaskedImage]:
@@ -132,8 +135,6 @@ def _json(path: Path) -> Iterator[MaskedImage]:
         if len(sizes) != 1:
             raise ValueError(f"{path.name} holds masks of the sizes {sizes}; those of one image have one size")
         yield MaskedImage(stem_of(path), sizes[0], _numbered(records), path)
-    elif not path.is_file():
-        path.read_bytes()  # raises what is the matter
     else:
         raise ValueError(f"{path.name} is no file of masks; COCO, SA-1B and mask records are read")
 
