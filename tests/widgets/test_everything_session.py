@@ -408,6 +408,15 @@ def test_the_view_restricts_to_what_the_canvas_shows(flat, viewer, discs):
     assert list(flat.objects) == [label_of(flat, discs, 3)]
 
 
+def test_a_run_tells_how_long_the_next_one_takes(flat):
+    assert flat.estimate().seconds is None
+    flat.run()
+    first = flat.estimate().seconds
+    assert first > 0
+    flat.change(points_per_side=16)
+    assert flat.estimate().seconds == pytest.approx(4 * first)
+
+
 def test_the_estimate_follows_the_view(flat, viewer):
     viewer.canvas.size = (100, 100)
     viewer.scene.camera.zoom = 0.1

@@ -171,7 +171,7 @@ class EverythingAsker:
         )
 
         def ended(asked: int) -> None:
-            self._learn_from_run()
+            self._learn_from_run(planes=len(questions))
             done(asked)
 
         self._start("Segmenting everything", self._with_model(work), ended, about, keep=len(questions) == 1)
@@ -231,12 +231,16 @@ class EverythingAsker:
         self._speeds[self.model, self.device] = Speed(encode_s, prepared.point_s)
         self.speed_changed.emit()
 
-    def _learn_from_run(self) -> None:
-        """Take the pace of a run that came before anything was measured; the next plane tells what encoding takes."""
+    def _learn_from_run(self, planes: int) -> None:
+        """Take the pace of a run: of one plane it is that of the points, and says more than one call measured before.
+
+        Where nothing was measured, the next plane tells what encoding takes.
+        """
         from napari_segany.engine.automatic_estimate import Speed
 
-        if self.speed is None and self._countdown.pace_s is not None:
-            self._speeds[self.model, self.device] = Speed(0.0, self._countdown.pace_s)
+        known, pace_s = self.speed, self._countdown.pace_s
+        if pace_s is not None and (known is None or planes == 1):
+            self._speeds[self.model, self.device] = Speed(0.0 if known is None else known.encode_s, pace_s)
             self.speed_changed.emit()
 
     def _failed(self, error: Exception) -> None:
