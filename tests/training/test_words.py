@@ -126,6 +126,7 @@ def test_shapes_have_names_that_are_true() -> None:
             assert (region.solidity < 0.8) == ("cross" in name)
 
 
+@pytest.mark.slow
 def test_words_find_what_they_name_though_none_was_trained_with(
     pyramid_shape: SamConfig, tiny_training: TrainingConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
