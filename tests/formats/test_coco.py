@@ -223,6 +223,7 @@ DAMAGES = {
     "a polygon of odd length": (["annotations", 0, "segmentation"], [[1, 1, 2, 2, 3, 3, 4]]),
     "a polygon of text": (["annotations", 0, "segmentation"], [["a"] * 6]),
     "a polygon of pairs": (["annotations", 0, "segmentation"], [[[1, 1], [2, 2], [3, 3], [1, 3], [1, 2], [1, 1]]]),
+    "a box of one number": (["annotations", 0, "bbox"], [1]),
     "an endless polygon": (["annotations", 0, "segmentation"], [[0, 0, float("inf"), 0, 5, 5]]),
     "a polygon elsewhere": (["annotations", 0, "segmentation"], [[0, 0, 1e15, 0, 5, 5]]),
     "counts that do not add up": (["annotations", 0, "segmentation", "counts"], [200]),

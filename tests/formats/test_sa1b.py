@@ -180,6 +180,7 @@ DAMAGES = {
     "a huge mask": (["annotations", 0, "segmentation", "size"], [2**40, 2**40]),
     "a score as text": (["annotations", 0, "predicted_iou"], "good"),
     "a score that is no number": (["annotations", 0, "stability_score"], float("nan")),
+    "a box of one number": (["annotations", 0, "bbox"], [1]),
     "a crop of three": (["annotations", 0, "crop_box"], [1, 2, 3]),
     "a negative crop": (["annotations", 0, "crop_box"], [0, 0, -2, 5]),
     "points of text": (["annotations", 0, "point_coords"], "here"),

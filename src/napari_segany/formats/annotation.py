@@ -31,7 +31,9 @@ def scores_of(record: MaskRecord) -> dict[str, float | None]:
 
 
 def read_record(values: Mapping[str, Any], size: tuple[int, int]) -> MaskRecord:
-    """Return the mask of an annotation with what is known of it; box and area are computed from the mask.
+    """Return the mask of an annotation with what is known of it.
+
+    Box and area are computed from the mask; a box in the file may be missing or empty, and must be one otherwise.
 
     Parameters
     ----------
@@ -45,6 +47,8 @@ def read_record(values: Mapping[str, Any], size: tuple[int, int]) -> MaskRecord:
     ValueError
         For fields of the wrong kind, damaged run lengths or polygons, or a mask of another size.
     """
+    if values.get("bbox") not in (None, []):
+        numbers(values, "bbox", 4)
     return MaskRecord.from_mask(
         _read_segmentation(values.get("segmentation"), size),
         predicted_iou=optional_number(values, "predicted_iou"),
