@@ -22,6 +22,7 @@ from napari_segany.training.config import TrainingConfig
 from napari_segany.training.distributed import World
 from napari_segany.training.scene import Crop, Scene
 from napari_segany.training.synthetic import draw_scene
+from napari_segany.training.synthetic.numbered import NumberedScene
 
 ATTEMPTS = 8
 GIGABYTE = 10**9
@@ -119,35 +120,13 @@ class CropSource(Dataset[Crop]):
 
 
 @dataclass(frozen=True)
-class DrawnImage:
-    """A drawn scene as an annotated image, for pictures of runs that read none.
-
-    Attributes
-    ----------
-    seed, number : int
-        What the scene follows from.
-    size : int
-        Its side, in pixels.
-    """
-
-    seed: int
-    number: int
-    size: int
+class DrawnImage(NumberedScene):
+    """A drawn scene as an annotated image, for pictures of runs that read none."""
 
     @property
     def dataset(self) -> str:
         """Say that it is drawn."""
         return "drawn"
-
-    @property
-    def name(self) -> str:
-        """Its number."""
-        return str(self.number)
-
-    @property
-    def metadata(self) -> Mapping[str, str]:
-        """Nothing."""
-        return {}
 
     def read(self) -> tuple[np.ndarray, Layers]:
         """Draw it."""

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
-from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
 from napari_segany.formats.painting import PaintingRule
@@ -21,6 +20,7 @@ from napari_segany.widgets.everything_table import FoundObject, features_table
 from napari_segany.widgets.geometry import Floats, Plane
 from napari_segany.widgets.kept_masks import MASKS_KEY, KeptMask, KeptMasks
 from napari_segany.widgets.layers import follow, insert_below, placement, remove, spatial_shape, world_to_data
+from napari_segany.widgets.outline_colours import outline_colormap
 
 EVERYTHING_NAME = "everything"
 SELECTION_NAME = "selected objects"
@@ -188,7 +188,7 @@ class EverythingLayer:
                 data,
                 name=SELECTION_NAME,
                 metadata={PREVIEW_KEY: True},
-                colormap=DirectLabelColormap(color_dict={0: "transparent", 1: "white", None: "transparent"}),
+                colormap=outline_colormap("white"),
                 **{**placement(self._image, plane), "translate": translate},
             )
             self._outline.contour = 1

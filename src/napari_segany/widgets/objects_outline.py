@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
-from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
 from napari_segany.widgets.candidate_layers import PREVIEW_KEY
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.layers import insert_below, placement, remove
+from napari_segany.widgets.outline_colours import outline_colormap
 
 OUTLINE_NAME = "selected objects"
 _MARGIN = 2
@@ -74,7 +74,7 @@ class ObjectsOutline:
                 data,
                 name=OUTLINE_NAME,
                 metadata={PREVIEW_KEY: True},
-                colormap=DirectLabelColormap(color_dict={0: "transparent", 1: "white", None: "transparent"}),
+                colormap=outline_colormap("white"),
                 **where,
             )
             self._layer.contour = 1

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
-from napari.utils.colormaps import DirectLabelColormap
 
 from napari_segany.engine.mask_outline import Outline, OutlineRaster
 from napari_segany.widgets.candidate_layers import PREVIEW_KEY
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.layers import insert_below, placement, remove
+from napari_segany.widgets.outline_colours import outline_colormap
 
 PREVIEW_NAME = "preview"
 PREVIEW_COLOUR = "#f7ff3c"
@@ -150,7 +150,7 @@ def _new_layer(shape: tuple[int, ...], where: dict[str, Any], colour: str) -> La
         name=PREVIEW_NAME,
         metadata={PREVIEW_KEY: True},
         opacity=1.0,
-        colormap=DirectLabelColormap(color_dict={0: "transparent", 1: colour, None: "transparent"}),
+        colormap=outline_colormap(colour),
         **where,
     )
     layer.editable = False

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
-from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
 from napari_segany.widgets.candidate_layers import PREVIEW_KEY
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.layers import follow, insert_below, placement, remove, spatial_shape
+from napari_segany.widgets.outline_colours import outline_colormap
 
 SIMILAR_NAME = "similar objects"
 SIMILAR_COLOUR = "#f0e442"
@@ -40,7 +40,7 @@ class SimilarPreview:
                 name=SIMILAR_NAME,
                 opacity=0.7,
                 metadata={PREVIEW_KEY: True},
-                colormap=DirectLabelColormap(color_dict={0: "transparent", 1: SIMILAR_COLOUR, None: "transparent"}),
+                colormap=outline_colormap(SIMILAR_COLOUR),
                 **placement(image, plane),
             )
             self._layer.editable = False

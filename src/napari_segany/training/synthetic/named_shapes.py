@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_segany.training.scene import Scene
+from napari_segany.training.synthetic.numbered import NumberedScene
 from napari_segany.training.synthetic.outlines import Outline, fill, rotate
 from napari_segany.training.synthetic.textures import texture
 
@@ -49,21 +50,15 @@ class NamedScene:
 
 
 @dataclass(frozen=True)
-class NamedImage:
+class NamedImage(NumberedScene):
     """A scene with names as an annotated image, to be trained on.
 
     Attributes
     ----------
-    seed, number : int
-        What the scene follows from.
-    size : int
-        Its side, in pixels.
     one_of_a_colour : bool
         As for `named_shapes`.
     """
 
-    seed: int
-    number: int
     size: int = 64
     one_of_a_colour: bool = False
 
@@ -71,16 +66,6 @@ class NamedImage:
     def dataset(self) -> str:
         """Say that it is drawn."""
         return "named"
-
-    @property
-    def name(self) -> str:
-        """Its number."""
-        return str(self.number)
-
-    @property
-    def metadata(self) -> Mapping[str, str]:
-        """Nothing."""
-        return {}
 
     def draw(self) -> NamedScene:
         """Return the scene with its names."""
