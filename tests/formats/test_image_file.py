@@ -52,6 +52,14 @@ def test_palettes_and_other_colours_become_what_is_seen(tmp_path):
     assert read_image(tmp_path / "cmyk.tif").shape[:2] == (20, 30)
 
 
+def test_many_bands_stored_pixel_by_pixel_are_planes(tmp_path):
+    bands = np.random.default_rng(3).integers(0, 4096, (20, 30, 8)).astype(np.uint16)
+    tifffile.imwrite(
+        tmp_path / "bands.tif", bands, planarconfig="contig", photometric="minisblack", extrasamples=[0] * 7
+    )
+    np.testing.assert_array_equal(read_image(tmp_path / "bands.tif", plane=6), bands[..., 6])
+
+
 def test_colours_stored_plane_by_plane_come_last(tmp_path):
     planes = np.moveaxis(RGB, -1, 0)
     tifffile.imwrite(tmp_path / "planar.tif", planes, photometric="rgb", planarconfig="separate")

@@ -8,7 +8,7 @@ from PIL import Image as Picture
 from qtpy.QtCore import Qt
 
 from napari_segany.engine.automatic_presets import PRESETS
-from napari_segany.engine.batch.output_names import OUTPUTS
+from napari_segany.engine.batch.output_names import EVERY_OUTPUT
 from napari_segany.engine.progress import Progress
 from napari_segany.widgets import batch_widget
 from napari_segany.widgets.batch_run_row import BatchRunRow
@@ -161,7 +161,7 @@ def test_the_session_shows_in_the_widget(widget, folder, tmp_path):
 def test_outputs_are_ticked_and_explained(widget):
     assert [name for name, box in widget.output_boxes.items() if box.isChecked()] == ["labels", "csv"]
     for name, box in widget.output_boxes.items():
-        assert OUTPUTS[name] in box.toolTip()
+        assert EVERY_OUTPUT[name] in box.toolTip()
         box.setChecked(name in ("coco", "yolo"))
     assert widget.session.outputs == ("coco", "yolo")
     for box in widget.output_boxes.values():

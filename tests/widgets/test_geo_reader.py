@@ -11,6 +11,7 @@ from napari.plugins._npe2 import get_readers
 
 rasterio = pytest.importorskip("rasterio")
 
+from napari_segany.formats import geo_view  # noqa: E402
 from napari_segany.formats.geo_extra import GeoMissingError  # noqa: E402
 from napari_segany.formats.geo_grid import GRID_KEY, GeoGrid  # noqa: E402
 from napari_segany.formats.geo_labels import write_label_geotiff  # noqa: E402
@@ -107,7 +108,7 @@ def test_a_label_geotiff_opens_as_labels_in_its_place(viewer, tmp_path):
 
 def test_a_large_raster_is_measured_in_an_overview(pixels, tmp_path, monkeypatch):
     path = write(tmp_path / "a.tif", pixels[:1], overviews=(2, 4))
-    monkeypatch.setattr(geo_reader, "MOST_MEASURED", 150 * 650)
+    monkeypatch.setattr(geo_view, "MOST_MEASURED", 150 * 650)
     with rasterio.open(path, OVERVIEW_LEVEL=0) as overview:
         expected = np.percentile(overview.read(1), [2, 98], method="lower")
     assert raster_layer(path)[1]["contrast_limits"] == expected.tolist()

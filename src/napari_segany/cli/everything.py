@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from napari_segany.cli.automatic_options import add_automatic_options, automatic_settings
+from napari_segany.cli.everything_geo import add_geo_options, check_geo, vector_settings
 from napari_segany.cli.everything_large import add_tile_options, run_large, split_large, split_zarr
-from napari_segany.engine.batch.output_names import DEFAULT_OUTPUTS, OUTPUTS
+from napari_segany.engine.batch.output_names import DEFAULT_OUTPUTS, EVERY_OUTPUT, OUTPUTS
 from napari_segany.formats.painting import PAINTING_RULES
 
 if TYPE_CHECKING:
     from napari_segany.engine.batch.run import BatchResult, Workers
-    from napari_segany.engine.batch.sources import BatchImage
+    from napari_segany.engine.batch.sources import BatchImage, FileSource
     from napari_segany.engine.progress import Progress, Steps
     from napari_segany.engine.text_query import TextQuery
 
@@ -46,10 +47,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("-o", "--output", metavar="OUTDIR", type=Path, required=True, help="the folder to write into")
     parser.add_argument("--recursive", action="store_true", help="take the images of folders within folders too")
-    what = "; ".join(f"{name}: {text}" for name, text in OUTPUTS.items())
+    what = "; ".join(f"{name}: {text}" for name, text in EVERY_OUTPUT.items())
     parser.add_argument(
         "--outputs", metavar="A,B", type=_names,
-        help=f"what to write, separated by commas, or all. {what} "
+        help=f"what to write, separated by commas, or all (but vector files). {what} "
         f"(default: {','.join(DEFAULT_OUTPUTS)}; with --boxes {','.join(_BOX_OUTPUTS)})",
     )  # fmt: skip
     parser.add_argument(
@@ -65,6 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--painting", choices=PAINTING_RULES, default="smaller",
         help="which mask shows in the label image where several overlap (default: smaller)",
     )  # fmt: skip
+    add_geo_options(parser)
     _add_text_options(parser)
     _add_box_options(parser)
     add_tile_options(parser)
@@ -115,16 +117,20 @@ def run(args: argparse.Namespace) -> int:
     from napari_segany.engine.batch.settings import BatchSettings
 
     outputs = args.outputs or (DEFAULT_OUTPUTS if args.boxes is None else _BOX_OUTPUTS)
-    settings = BatchSettings(outputs, automatic, args.contrast_limits, args.painting, _text(args))
+    settings = BatchSettings(
+        outputs, automatic, args.contrast_limits, args.painting, _text(args), vector_settings(args)
+    )
+    check_geo(settings.vector_outputs, args.bands)
     _check_workers(args)
     if args.output.is_file():
         raise ValueError(f"{args.output} is a file; --output is the folder to write into")
     inputs, zarrs = split_zarr(args.inputs)
     images: Sequence[BatchImage] = ()
     if inputs or not zarrs:
-        images = find_images(inputs, recursive=args.recursive, skip=BatchFolder(args.output).subfolders)
+        skip = BatchFolder(args.output).subfolders
+        images = find_images(inputs, recursive=args.recursive, skip=skip, bands=args.bands)
     classes, status = None, 0
-    large: Sequence[tuple[str, Path, str]] = ()
+    large: Sequence[tuple[str, FileSource]] = ()
     if args.boxes is None:
         images, large = split_large(images, zarrs, args.tiles)
         if large and settings.text is not None:
@@ -137,7 +143,7 @@ def run(args: argparse.Namespace) -> int:
     model = NamedModel(args.model, args.device)
     model.check()
     if large:
-        status = run_large(args, large, automatic, _workers(args))
+        status = run_large(args, large, settings, _workers(args))
         if not images:
             return status
     steps = batch_steps(images, args.output, model, settings, classes=classes, workers=_workers(args))

@@ -10,17 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from napari_segany.engine.automatic_settings import AutomaticSettings
+from napari_segany.engine.batch.output_names import VECTOR_OUTPUTS
+from napari_segany.engine.batch.raster_source import RasterSource
+from napari_segany.engine.batch.sources import FileSource
 from napari_segany.engine.tiling import LARGE_SIDE, TilingSettings, is_large
+from napari_segany.formats.geo_raster import read_raster
 from napari_segany.formats.lazy_files import is_zarr, plane_shape
 
 if TYPE_CHECKING:
     from napari_segany.engine.batch.run import Workers
+    from napari_segany.engine.batch.settings import BatchSettings
     from napari_segany.engine.batch.sources import BatchImage
+    from napari_segany.engine.large.job import ImageOnDemand
+    from napari_segany.engine.large.raster import MapOutputs
     from napari_segany.engine.large.run import LargeResult
     from napari_segany.engine.progress import Progress, Steps
 
-_WRITTEN = ("labels", "csv")
+_WRITTEN = ("labels", "csv", *VECTOR_OUTPUTS)
 
 
 def add_tile_options(parser: argparse.ArgumentParser) -> None:
@@ -53,14 +59,15 @@ def split_zarr(inputs: Sequence[str]) -> tuple[list[str], list[Path]]:
 
 def split_large(
     images: Sequence[BatchImage], zarrs: Sequence[Path], tiles: str
-) -> tuple[list[BatchImage], list[tuple[str, Path, str]]]:
-    """Return the images to be done as a whole, and those by tiles as (name, path, shown)."""
-    whole, large = [], []
+) -> tuple[list[BatchImage], list[tuple[str, FileSource]]]:
+    """Return the images to be done as a whole, and those by tiles with their names."""
+    whole: list[BatchImage] = []
+    large: list[tuple[str, FileSource]] = []
     for image in images:
-        path = getattr(image.source, "path", None)
-        shape = None if path is None or tiles == "never" else plane_shape(path)
-        if path is not None and shape is not None and (tiles == "always" or is_large(shape)):
-            large.append((image.name, Path(path), image.source.shown))
+        source = image.source
+        shape = None if tiles == "never" or not isinstance(source, FileSource) else _shape(source)
+        if isinstance(source, FileSource) and shape is not None and (tiles == "always" or is_large(shape)):
+            large.append((image.name, source))
         else:
             whole.append(image)
     taken = {image.name for image in images}
@@ -69,37 +76,69 @@ def split_large(
         while name in taken:
             name += "_zarr"
         taken.add(name)
-        large.append((name, path.absolute(), str(path)))
+        large.append((name, FileSource(path.absolute(), str(path))))
     return whole, large
+
+
+def _shape(source: FileSource) -> tuple[int, int] | None:
+    """Return (H, W); None for a stack, and for what cannot be read, which is told when it is its turn."""
+    if not isinstance(source, RasterSource):
+        return plane_shape(source.path)
+    try:
+        return read_raster(source.path).size
+    except (OSError, ValueError):
+        return None
 
 
 def run_large(
     args: argparse.Namespace,
-    large: Sequence[tuple[str, Path, str]],
-    settings: AutomaticSettings,
+    large: Sequence[tuple[str, FileSource]],
+    settings: BatchSettings,
     workers: Workers | None,
 ) -> int:
     """Do the large images one after the other; return 1 if tiles or an image failed."""
     from napari_segany.engine.batch.model_source import NamedModel
-    from napari_segany.engine.large.job import ImageAtPath
     from napari_segany.engine.large.run import large_steps
 
     tiling = TilingSettings(args.tile_size, args.tile_overlap, args.object_size)
     if args.outputs and set(args.outputs) - set(_WRITTEN):
         print("segany everything: for images in tiles only labels and a table are written", file=sys.stderr)
     status = 0
-    for name, path, shown in large:
+    for name, source in large:
+        image, on_map = _opened(name, source, args.output, settings)
+        limits = args.contrast_limits or getattr(image, "contrast_limits", None)
         steps = large_steps(
-            ImageAtPath(path, shown), name, args.output, NamedModel(args.model, args.device), settings,
-            tiling=tiling, contrast_limits=args.contrast_limits, painting=args.painting, tiff=args.tile_tiff,
-            workers=_tile_workers(workers),
+            image, name, args.output, NamedModel(args.model, args.device), settings.automatic,
+            tiling=tiling, contrast_limits=limits, painting=args.painting, tiff=args.tile_tiff,
+            workers=_tile_workers(workers), on_map=on_map,
         )  # fmt: skip
         result = _watched(steps, name)
         for failure in result.failed:
-            print(f"failed: {shown}: {failure}", file=sys.stderr)
+            print(f"failed: {source.shown}: {failure}", file=sys.stderr)
         status = max(status, int(bool(result.failed)))
         print(_summary(result))
     return status
+
+
+def _opened(
+    name: str, source: FileSource, output: Path, settings: BatchSettings
+) -> tuple[ImageOnDemand, MapOutputs | None]:
+    """Return an image to be opened tile by tile, and what is written of one with a place on Earth."""
+    from napari_segany.engine.large.job import ImageAtPath
+
+    if not isinstance(source, RasterSource):
+        if settings.vector_outputs:
+            raise ValueError(
+                f"{source.shown} has no place on Earth that is known here, which "
+                f"{', '.join(settings.vector_outputs)} needs; leave that output out"
+            )
+        return ImageAtPath(source.path, source.shown), None
+    from napari_segany.engine.large.raster import MapOutputs, RasterAtPath
+
+    raster = RasterAtPath(source.path, source.shown, source.view())
+    folder = output.expanduser().absolute() / "vectors"
+    vectors = tuple(folder / f"{name}.{form}" for form in settings.vector_outputs)
+    return raster, MapOutputs(raster, vectors, settings.vectors)
 
 
 def _tile_workers(workers: Workers | None) -> Any:

@@ -171,6 +171,12 @@ def read_features(path: str | os.PathLike[str], layer: str | None = None) -> Fea
     return Features(shapely.force_2d(geometries), columns, meta["crs"] or "")
 
 
+def vector_files(path: Path) -> list[Path]:
+    """Return the files of a vector file that is there: one, or those of a Shapefile."""
+    parts = _SHAPEFILE_PARTS if path.suffix.lower() == ".shp" else (path.suffix,)
+    return [path.with_suffix(part) for part in parts if path.with_suffix(part).is_file()]
+
+
 def _write(
     path: Path,
     features: Features,

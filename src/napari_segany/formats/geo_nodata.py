@@ -53,6 +53,12 @@ def on_data(record: MaskRecord, raster: Raster, bands: Sequence[int]) -> MaskRec
     return replace(record, rle=rle, bbox=rle.bbox, area=rle.area)
 
 
+def valid_pixels(raster: Raster, bands: Sequence[int]) -> NDArray[np.bool_] | None:
+    """Return (H, W) bool, False where any of the bands is nodata; None where none of them is anywhere."""
+    valid = read_valid(raster, bands, (0, 0, *raster.size))
+    return None if valid.all() else valid
+
+
 def labels_on_data(
     labels: Any, raster: Raster | None = None, bands: Sequence[int] = ()
 ) -> Iterator[tuple[Box, NDArray[np.integer[Any]]]]:

@@ -26,14 +26,26 @@ def pixel_polygon(mask: RunLengths) -> Any:
 
     An empty mask gives an empty polygon.
     """
-    shapely = geo_module("shapely")
     box = mask.bbox
-    window = mask.window(box).astype(np.uint8)
-    if window.size == 0:
+    return window_polygon(mask.window(box), box[:2])
+
+
+def window_polygon(window: NDArray[np.bool_], corner: tuple[int, int]) -> Any:
+    """Return a mask as a polygon, like `pixel_polygon`, of the part of an image that it lies in.
+
+    Parameters
+    ----------
+    window : numpy.ndarray
+        (h, w) bool.
+    corner : (int, int)
+        (row, col) of its upper left pixel in the image.
+    """
+    shapely = geo_module("shapely")
+    if not window.any():
         return shapely.MultiPolygon()
-    traced = geo_module("rasterio.features").shapes(window, mask=window.astype(bool), connectivity=4)
+    traced = geo_module("rasterio.features").shapes(window.astype(np.uint8), mask=window, connectivity=4)
     parts = [geo_module("shapely.geometry").shape(part) for part, _ in traced]
-    moved = shapely.transform(np.array(parts, object), lambda corners: np.add(corners, (box[1], box[0])))
+    moved = shapely.transform(np.array(parts, object), lambda corners: np.add(corners, corner[::-1]))
     return shapely.MultiPolygon([part for item in shapely.make_valid(moved) for part in _polygons_in(item)])
 
 

@@ -72,6 +72,44 @@ def lazy_levels(view: RasterView) -> list[Any]:
     return [_lazy(view, number) for number in range(len(view.raster.levels))]
 
 
+@dataclass(frozen=True)
+class RasterLevel:
+    """A resolution of a raster that is read by slicing, each slice at once and in whatever thread.
+
+    Attributes
+    ----------
+    view : RasterView
+        What is shown of which raster.
+    level : int
+        Which of its levels.
+    """
+
+    view: RasterView
+    level: int = 0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(H, W), or (H, W, 3) of colours."""
+        return (*self.view.raster.levels[self.level].size, *((3,) if self.view.choice.is_rgb else ()))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the pixels."""
+        return self.view.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    def __getitem__(self, window: tuple[slice, ...]) -> NDArray[np.generic]:
+        """Return a part, by slices of rows and columns without steps."""
+        (top, bottom, _), (left, right, _) = (
+            part.indices(side) for part, side in zip(window[:2], self.shape[:2], strict=True)
+        )
+        return self.view.read((top, left, bottom, right), level=self.level)
+
+
 def _lazy(view: RasterView, level: int) -> Any:
     array = geo_module("dask.array")
     size = view.raster.levels[level].size

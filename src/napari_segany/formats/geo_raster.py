@@ -144,6 +144,22 @@ def read_raster(path: str | os.PathLike[str]) -> Raster:
             return _described(str(path), dataset)
 
 
+def raster_files(path: str | os.PathLike[str]) -> tuple[Path, ...]:
+    """Return the files that a raster is made of: its own first, then those of a VRT, world files, overviews.
+
+    Raises
+    ------
+    OSError, ValueError
+        As `read_raster`.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", geo_module("rasterio.errors").NotGeoreferencedWarning)
+        with opened(path) as dataset:
+            others = [Path(name) for name in dataset.files]
+    own = Path(path)
+    return own, *(other for other in others if other.is_file() and not other.samefile(own))
+
+
 def _described(path: str, dataset: Any) -> Raster:
     name = Path(path).name
     if dataset.count == 0:

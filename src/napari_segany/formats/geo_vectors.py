@@ -6,8 +6,8 @@ Needs the extra `geo`.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,30 @@ class VectorObject:
     record: MaskRecord
     number: int
     category: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class TracedObject:
+    """The outline of a mask with what the file says of it.
+
+    Attributes
+    ----------
+    outline : shapely.MultiPolygon
+        In pixels, as `pixel_polygon` makes it.
+    number, category
+        As of a `VectorObject`.
+    predicted_iou, stability_score : float or None
+        None where nobody predicted it.
+    attributes : Mapping
+        What the prompt brought along.
+    """
+
+    outline: Any
+    number: int
+    category: str = ""
+    predicted_iou: float | None = None
+    stability_score: float | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -142,20 +166,32 @@ def write_vectors(
     OSError
         Where the file cannot be written.
     """
-    settings = settings or VectorSettings()
     check_target(path, grid.crs)
     others = [item.number for item in objects if item.record.rle.size != grid.size]
     if others:
         raise ValueError(f"object {others[0]} has another size than the raster, which has {grid.size}")
-    masks: list[MaskRecord] = []
-    polygons: list[Any] = []
+    traced: list[TracedObject] = []
     for done, item in enumerate(objects, 1):
-        masks.append(item.record if raster is None else on_data(item.record, raster, bands))
-        polygons.append(pixel_polygon(masks[-1].rle))
+        record = item.record if raster is None else on_data(item.record, raster, bands)
+        scores = record.predicted_iou, record.stability_score
+        attributes = record.prompt.get(ATTRIBUTES) or {}
+        traced.append(TracedObject(pixel_polygon(record.rle), item.number, item.category, *scores, attributes))
         if done % _BATCH == 0 or done == len(objects):
             yield done, len(objects)
-    has_pixels = np.array([mask.area > 0 for mask in masks], bool)
-    geometries = np.array(on_map(simplify_together(polygons, settings.simplify), grid), object)
+    return write_traced(path, traced, grid, settings)
+
+
+def write_traced(
+    path: str | os.PathLike[str],
+    objects: Sequence[TracedObject],
+    grid: GeoGrid,
+    settings: VectorSettings | None = None,
+) -> VectorReport:
+    """Write outlines as `write_vectors` does masks; see there for what is raised and warned of."""
+    settings = settings or VectorSettings()
+    has_pixels = np.array([not item.outline.is_empty for item in objects], bool)
+    outlines = simplify_together([item.outline for item in objects], settings.simplify)
+    geometries = np.array(on_map(outlines, grid), object)
     resolution = min(grid.pixel_size)
     area, perimeter = measure_polygons(geometries, grid.crs, settings.measure, resolution=resolution)
     is_kept = has_pixels & (area >= settings.min_area)
@@ -171,18 +207,17 @@ def write_vectors(
 
 
 def _columns(
-    objects: Sequence[VectorObject], area: NDArray[np.float64], perimeter: NDArray[np.float64]
+    objects: Sequence[TracedObject], area: NDArray[np.float64], perimeter: NDArray[np.float64]
 ) -> dict[str, NDArray[Any]]:
-    records = [item.record for item in objects]
     own: dict[str, NDArray[Any]] = {
         "id": np.array([item.number for item in objects], np.int64),
         "class": column_of([item.category or None for item in objects]),
-        "predicted_iou": np.array([record.predicted_iou for record in records], np.float64),
-        "stability_score": np.array([record.stability_score for record in records], np.float64),
+        "predicted_iou": np.array([item.predicted_iou for item in objects], np.float64),
+        "stability_score": np.array([item.stability_score for item in objects], np.float64),
         "area_m2": area,
         "perimeter_m": perimeter,
     }
-    attributes = [record.prompt.get(ATTRIBUTES) or {} for record in records]
+    attributes = [item.attributes for item in objects]
     names = dict.fromkeys(name for row in attributes for name in row)
     taken = {name.lower() for name in own}
     return own | {

@@ -79,15 +79,24 @@ def pixel_type(raster: Raster, bands: Sequence[int]) -> np.dtype[Any]:
     return np.result_type(*(raster.bands[band - 1].dtype for band in bands))
 
 
-def read_valid(raster: Raster, bands: Sequence[int], box: Box) -> NDArray[np.bool_]:
-    """Return (H, W) bool of a part of a raster: False where any of the bands is nodata. See `read_window`."""
+def read_valid(raster: Raster, bands: Sequence[int], box: Box, *, factor: int = 1) -> NDArray[np.bool_]:
+    """Return (H, W) bool of a part of a raster: False where any of the bands is nodata. See `read_window`.
+
+    With a factor, the box is in pixels of the raster reduced by it, and one pixel stands for each of those.
+    """
+    rows, cols = raster.size
+    own = [min(side * factor, last) for side, last in zip(box, (rows, cols, rows, cols), strict=True)]
+    options: dict[str, Any] = {
+        "window": _window((own[0], own[1], own[2], own[3])),
+        "out_shape": (len(bands), box[2] - box[0], box[3] - box[1]),
+    }
     has_floats = any(raster.bands[band - 1].dtype.startswith("float") for band in bands)
-    if has_floats:
-        return read_window(raster, bands, box)[1]
-    window = _window(box)
     with opened(raster.path) as dataset:
-        masks: NDArray[np.uint8] = dataset.read_masks(list(bands), window=window)
-    return np.all(masks > 0, axis=0, keepdims=False)
+        masks: NDArray[np.uint8] = dataset.read_masks(list(bands), **options)
+        valid: NDArray[np.bool_] = np.all(masks > 0, axis=0, keepdims=False)
+        if has_floats:
+            valid &= np.isfinite(dataset.read(list(bands), **options)).all(axis=0)
+    return valid
 
 
 def valid_at(raster: Raster, bands: Sequence[int], positions: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -107,8 +107,9 @@ def _read_tiff(path: Path) -> NDArray[np.generic]:
             if "imagecodecs" not in str(error):
                 raise
             return _read_picture(path)  # LZW, JPEG, ...: tifffile needs an optional package, Pillow does not
-    if "S" in series.axes:  # colours may be stored plane by plane
-        image = np.moveaxis(image, series.axes.index("S"), -1)
+    if "S" in series.axes:  # colours may be stored plane by plane, and many bands pixel by pixel
+        samples = series.axes.index("S")
+        image = np.moveaxis(image, samples, -1 if image.shape[samples] in (3, 4) else 0)
     return image
 
 

@@ -18,6 +18,7 @@ from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.large_planes import window_candidate_steps
 from napari_segany.widgets.progress_runner import Runner, Task
 from napari_segany.widgets.provenance import Asked, without_logits
+from napari_segany.widgets.raster_data import RasterData
 from napari_segany.widgets.thumbnails import thumbnail
 
 if TYPE_CHECKING:  # the engine's embedding brings torch, which takes seconds to import
@@ -46,6 +47,8 @@ class Question:
         Which candidate of the last answer `refine` is of.
     earlier : tuple of Asked
         The questions that led to that answer.
+    data : RasterData, optional
+        Where a raster with a place on Earth holds data.
     """
 
     plane: Plane
@@ -57,6 +60,7 @@ class Question:
     contrast_limits: tuple[float, float] | None
     refines: int | None = None
     earlier: tuple[Asked, ...] = ()
+    data: RasterData | None = None
 
     @property
     def asked(self) -> tuple[Asked, ...]:
@@ -131,8 +135,11 @@ class Asker:
 def candidate_steps(question: Question) -> Steps[tuple[Candidate, ...]]:
     """Answer a question; the result is the candidates, best first."""
     yield Progress(0, 1, "Predicting masks")
+    if question.data is not None:
+        question.data.check(question.prompts)
     if isinstance(question.embedding, TiledEmbedding):
-        return (yield from window_candidate_steps(question.predictor, question.embedding, question.prompts))
+        asked = question.predictor, question.embedding, question.prompts
+        return (yield from window_candidate_steps(*asked, question.data))
     prediction = question.predictor.predict(question.embedding, **arguments_of(question.prompts, question.refine))
     yield Progress(1, 1, "Predicting masks")
     return _candidates(prediction, question)
@@ -160,6 +167,7 @@ def _candidates(prediction: Prediction, question: Question) -> tuple[Candidate, 
     found = []
     for rank in range(len(prediction)):
         mask = np.asarray(prediction.masks[rank])
+        mask = mask if question.data is None else question.data.cut_whole(mask)
         picture, outline = thumbnail(image, mask, question.contrast_limits)
         found.append(
             Candidate(

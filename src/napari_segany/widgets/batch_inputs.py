@@ -16,6 +16,7 @@ from napari_segany.engine.batch.folder import BatchFolder
 from napari_segany.engine.batch.inputs import find_images, images_of_arrays
 from napari_segany.engine.batch.sources import ArraySource, BatchImage, ImageContent
 from napari_segany.engine.progress import Steps
+from napari_segany.formats.geo_pyramid import VIEW_KEY, RasterView
 from napari_segany.formats.pixel_size import PixelSize, known_unit
 from napari_segany.widgets.layers import full_resolution, intensity_limits, placement
 
@@ -132,7 +133,7 @@ def layer_inputs(viewer: ViewerModel) -> LayerInputs:
     return LayerInputs(
         tuple(
             LayerSource(
-                ImageContent(full_resolution(layer), pixel_size_of(layer), intensity_limits(layer)),
+                ImageContent(full_resolution(layer), pixel_size_of(layer), intensity_limits(layer), _view(layer)),
                 layer.name,
                 layer.unique_id,
                 placement(layer),
@@ -140,6 +141,12 @@ def layer_inputs(viewer: ViewerModel) -> LayerInputs:
             for layer in image_layers(viewer)
         )
     )
+
+
+def _view(layer: Image) -> RasterView | None:
+    """Return what a layer shows of a raster with a place on Earth; None for other images."""
+    view = layer.metadata.get(VIEW_KEY)
+    return view if isinstance(view, RasterView) and layer.ndim == 2 else None
 
 
 def pixel_size_of(layer: Image) -> PixelSize | None:

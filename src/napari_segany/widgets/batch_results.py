@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from napari_segany.engine.batch.folder import BatchFolder
 from napari_segany.engine.batch.sources import FileSource, ImageContent
 from napari_segany.engine.progress import Progress, Steps
+from napari_segany.formats.geo_grid import GRID_KEY
+from napari_segany.formats.geo_pyramid import VIEW_KEY
 from napari_segany.formats.painting import PaintingRule
 from napari_segany.formats.pixel_size import PixelSize
 from napari_segany.widgets.batch_inputs import LayerSource, image_layers
@@ -113,7 +115,7 @@ def add_result(viewer: ViewerModel, opened: OpenedResult, *, visible: bool) -> N
         opened.labels,
         name=f"{opened.image.name} masks",
         features=opened.features,
-        metadata={MASKS_KEY: opened.kept},
+        metadata={MASKS_KEY: opened.kept, **_place_on_earth(opened.content)},
         visible=visible if image is None else image.visible,
         **(place if image is None else placement(image)),
     )
@@ -177,10 +179,18 @@ def _add_image(viewer: ViewerModel, opened: OpenedResult, *, visible: bool) -> I
         content.pixels,
         name=opened.image.name,
         rgb=opened.has_colours,
-        metadata={FILE_KEY: str(source.path)} if isinstance(source, FileSource) else {},
+        metadata={
+            **({FILE_KEY: str(source.path)} if isinstance(source, FileSource) else {}),
+            **_place_on_earth(content),
+        },
         visible=visible,
         **options,
     )
+
+
+def _place_on_earth(content: ImageContent) -> dict[str, Any]:
+    """Return the grid and the view of a raster, as its layers have them among their metadata."""
+    return {} if content.view is None else {GRID_KEY: content.view.raster.grid, VIEW_KEY: content.view}
 
 
 def _scale(size: PixelSize, ndim: int) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from psygnal import Signal
 
 from napari_segany.engine.automatic_presets import default_preset, preset
 from napari_segany.engine.automatic_settings import AutomaticSettings
-from napari_segany.engine.batch.output_names import DEFAULT_OUTPUTS, OUTPUTS
+from napari_segany.engine.batch.output_names import DEFAULT_OUTPUTS, EVERY_OUTPUT
 from napari_segany.engine.batch.settings import BatchSettings
 from napari_segany.engine.progress import Progress, Steps
 from napari_segany.formats.painting import PAINTING_RULES, PaintingRule
@@ -71,7 +71,7 @@ class BatchSession:
     output : pathlib.Path or None
         The folder to write into.
     outputs : tuple of str
-        What is written: names of `engine.batch.output_names.OUTPUTS`.
+        What is written: names of `engine.batch.output_names.EVERY_OUTPUT`.
     settings : AutomaticSettings
         What is asked of each image, and what is kept.
     painting : str
@@ -177,10 +177,10 @@ class BatchSession:
         ValueError
             For a name that does not exist.
         """
-        unknown = [name for name in names if name not in OUTPUTS]
+        unknown = [name for name in names if name not in EVERY_OUTPUT]
         if unknown:
-            raise ValueError(f"there is no output {', '.join(unknown)}; known are {', '.join(OUTPUTS)}")
-        self.outputs = tuple(name for name in OUTPUTS if name in names)
+            raise ValueError(f"there is no output {', '.join(unknown)}; known are {', '.join(EVERY_OUTPUT)}")
+        self.outputs = tuple(name for name in EVERY_OUTPUT if name in names)
         self._say_idle()
 
     def choose_preset(self, name: str) -> None:

@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_segany.engine.automatic_presets import PRESETS
-from napari_segany.engine.batch.output_names import OUTPUTS
+from napari_segany.engine.batch.output_names import EVERY_OUTPUT
 from napari_segany.formats.painting import PAINTING_RULES
 from napari_segany.widgets.batch_form import BatchForm
 from napari_segany.widgets.batch_inputs_row import BatchInputsRow
@@ -50,6 +50,9 @@ _OUTPUT_TITLES = {
     "sa1b": "SA-1B",
     "yolo": "YOLO",
     "overlay": "Overlays",
+    "gpkg": "GeoPackage",
+    "geojson": "GeoJSON",
+    "shp": "Shapefile",
 }
 
 
@@ -153,7 +156,7 @@ class BatchWidget(DockBody):
     def _output_boxes(self) -> QGridLayout:
         grid = QGridLayout()
         self.output_boxes: dict[str, QCheckBox] = {}
-        for place, (name, tip) in enumerate(OUTPUTS.items()):
+        for place, (name, tip) in enumerate(EVERY_OUTPUT.items()):
             box = QCheckBox(_OUTPUT_TITLES[name])
             box.setToolTip(f"<qt>Write: {tip}</qt>")
             box.setChecked(name in self.session.outputs)

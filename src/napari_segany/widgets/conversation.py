@@ -28,6 +28,7 @@ from napari_segany.widgets.layers import intensity_limits
 from napari_segany.widgets.progress_runner import Runner
 from napari_segany.widgets.prompt_layers import PromptLayers
 from napari_segany.widgets.provenance import Answerer, Asked
+from napari_segany.widgets.raster_data import RasterData
 from napari_segany.widgets.rest import Rest
 
 _SETTLE_MS = 150
@@ -194,7 +195,8 @@ class Conversation:
         refine = self.logits_to_refine(prompts)
         read, limits = self._reader(plane), key.contrast_limits
         refines, earlier = (None, ()) if refine is None else (draft.selected, draft.asked)
-        self._asker.ask(Question(plane, prompts, refine, predictor, embedding, read, limits, refines, earlier))
+        data = RasterData.of(self.image)
+        self._asker.ask(Question(plane, prompts, refine, predictor, embedding, read, limits, refines, earlier, data))
 
     def logits_to_refine(self, prompts: Prompts) -> NDArray[np.float32] | None:
         """Return the (h, w) logits of the shown candidate where prompts only add to those that it answers."""

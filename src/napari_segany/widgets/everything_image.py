@@ -23,6 +23,7 @@ from napari_segany.widgets.everything_work import PlaneQuestion
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.layers import full_resolution, intensity_limits, read_plane, spatial_shape
 from napari_segany.widgets.objects import ObjectsLayer
+from napari_segany.widgets.raster_data import region_on_data
 
 
 class EverythingImage:
@@ -80,7 +81,7 @@ class EverythingImage:
         """
         if self.plane is None:
             return []
-        reader = region_reader(self._viewer, self.image, self.plane, where.region)
+        reader = region_on_data(self.image, region_reader(self._viewer, self.image, self.plane, where.region))
         planes = self.planes(all_slices=all_slices)
         settings_of = settings_by_plane(self.image, where.points, settings)
         if where.points is not None and not any(has_points(settings_of(plane)) for plane in planes):
@@ -122,7 +123,8 @@ class EverythingImage:
         if self.plane is None:
             return None
         try:
-            allowed = region_reader(self._viewer, self.image, self.plane, where.region)(self.plane)
+            reader = region_reader(self._viewer, self.image, self.plane, where.region)
+            allowed = region_on_data(self.image, reader)(self.plane)
         except ValueError:
             return None
         shape = self.plane.shape_in(spatial_shape(self.image))

@@ -17,7 +17,7 @@ from napari_segany.formats.geo_extra import GeoMissingError
 from napari_segany.formats.geo_grid import GRID_KEY, GeoGrid
 from napari_segany.formats.geo_pyramid import VIEW_KEY, RasterView
 from napari_segany.formats.geo_raster import Raster, read_raster
-from napari_segany.widgets.geo_reader import has_place
+from napari_segany.formats.geo_recognition import has_place
 from napari_segany.widgets.labels_source import LabelsSource, LayerTuple, shown_images
 from napari_segany.widgets.layers import spatial_shape
 from napari_segany.widgets.objects import OWNER_KEY
@@ -77,6 +77,23 @@ def place_of(source: LabelsSource, layers: Sequence[LayerTuple]) -> LabelsPlace:
     return LabelsPlace(places[0], lost=raster.path)
 
 
+def place_of_image(image: Image) -> LabelsPlace:
+    """Return where an image lies, and its raster where that is known.
+
+    Raises
+    ------
+    ValueError
+        For an image without a place.
+    """
+    placed = _image_place(image, spatial_shape(image)[-2:]) if image.ndim == 2 else None
+    if placed is None:
+        raise ValueError(
+            f"The image {image.name!r} has no place on Earth, which a vector file needs; open it with File > IO "
+            "Utilities > Open rasters with a place on Earth"
+        )
+    return LabelsPlace(placed.grid, *(placed.shown or ()))
+
+
 @dataclass(frozen=True)
 class _Placed:
     """A grid, and which bands of which raster are shown on it, where that is known."""
@@ -100,7 +117,7 @@ def _fitting(source: LabelsSource, layers: Sequence[LayerTuple]) -> list[_Placed
     return []
 
 
-def _known_place(metadata: Mapping[str, Any], size: tuple[int, int]) -> _Placed | None:
+def _known_place(metadata: Mapping[str, Any], size: tuple[int, ...]) -> _Placed | None:
     """Return the place that a layer's metadata tell; None where they tell none of this size."""
     grid, view = metadata.get(GRID_KEY), metadata.get(VIEW_KEY)
     if not isinstance(grid, GeoGrid) or not grid.has_place or grid.size != size:
@@ -108,7 +125,7 @@ def _known_place(metadata: Mapping[str, Any], size: tuple[int, int]) -> _Placed 
     return _Placed(grid, (view.raster, view.choice.bands) if isinstance(view, RasterView) else None)
 
 
-def _image_place(image: Image, size: tuple[int, int]) -> _Placed | None:
+def _image_place(image: Image, size: tuple[int, ...]) -> _Placed | None:
     """Return the place of an image, by its metadata or else by its file."""
     if GRID_KEY in image.metadata or not image.source.path or spatial_shape(image)[-2:] != size:
         return _known_place(image.metadata, size)

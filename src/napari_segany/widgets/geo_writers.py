@@ -8,6 +8,7 @@ from typing import Any
 from napari_segany.engine.progress import Progress, drain, relabelled
 from napari_segany.formats.geo_extra import GeoMissingError
 from napari_segany.formats.geo_labels import write_label_geotiff
+from napari_segany.formats.geo_prompts import prompt_of, write_prompts
 from napari_segany.formats.geo_vectors import VectorObject, write_vectors
 from napari_segany.widgets.file_writers import one_plane, target_of, tell_of_rest, telling
 from napari_segany.widgets.geo_place import LabelsPlace, place_of
@@ -48,6 +49,32 @@ def write_geojson(path: str, layers: Sequence[LayerTuple]) -> list[str]:
 def write_shapefile(path: str, layers: Sequence[LayerTuple]) -> list[str]:
     """Write one Labels layer as a Shapefile, a feature for each object."""
     return _write_vectors(path, layers, ".shp", "Shapefile")
+
+
+@telling
+def write_prompt_geopackage(path: str, layers: Sequence[LayerTuple]) -> list[str]:
+    """Write what the objects of one Labels layer were asked with, points and boxes, as a GeoPackage."""
+    return _write_prompts(path, layers, ".gpkg")
+
+
+@telling
+def write_prompt_geojson(path: str, layers: Sequence[LayerTuple]) -> list[str]:
+    """Write what the objects of one Labels layer were asked with, points and boxes, as GeoJSON in WGS 84."""
+    return _write_prompts(path, layers, ".geojson")
+
+
+def _write_prompts(path: str, layers: Sequence[LayerTuple], ending: str) -> list[str]:
+    target = target_of(path, (f".prompts{ending}", ending))
+    source, index = one_plane(layers, "A file of prompts")
+    place = place_of(source, layers)
+    prompts = [prompt_of(mask.label, mask.record.prompt) for mask in source.masks(index)]
+    asked = [prompt for prompt in prompts if len(prompt.points) or prompt.box is not None]
+    try:
+        write_prompts(target, asked, place.grid)
+    except GeoMissingError as error:
+        raise ValueError(str(error)) from error
+    tell_of_rest(layers, "prompt")
+    return [str(target)]
 
 
 def _write_vectors(path: str, layers: Sequence[LayerTuple], ending: str, form: str) -> list[str]:

@@ -107,11 +107,16 @@ def _number(value: Any) -> float | None:
 
 
 def _prompt(row: Row) -> dict[str, Any]:
-    """Return the points that the `prompts` column of the `objects` layer tells, as JSON text."""
+    """Return what the `prompts` column of the `objects` layer tells, as JSON text: points, a box, attributes."""
     try:
         values = json.loads(row.get("prompts") or "{}")
         points = [[float(row), float(col)] for row, col in values["points"]]
         labels = [int(label) for label in values["labels"]]
-    except (ValueError, TypeError, KeyError):  # a table that somebody else made
+        box = [float(side) for side in values.get("box") or ()]
+    except (ValueError, TypeError, KeyError, AttributeError):  # a table that somebody else made
         return {}
-    return {"points": points, "labels": labels} if points and len(points) == len(labels) else {}
+    prompt: dict[str, Any] = {"points": points, "labels": labels} if points and len(points) == len(labels) else {}
+    if len(box) == 4:
+        prompt["box"] = box
+    attributes = values.get("attributes")
+    return {**prompt, "attributes": attributes} if isinstance(attributes, dict) and attributes else prompt

@@ -17,6 +17,7 @@ from napari_segany.formats.window_mask import WindowMask
 from napari_segany.widgets.drafts import Candidate, Prompts
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.layers import full_resolution, read_plane, spatial_shape
+from napari_segany.widgets.raster_data import RasterData
 from napari_segany.widgets.thumbnails import thumbnail
 
 
@@ -37,9 +38,9 @@ def encoding_steps(predictor: Any, image: ArrayLike | LazyImage, limits: tuple[f
 
 
 def window_candidate_steps(
-    predictor: Any, embedding: TiledEmbedding, prompts: Prompts
+    predictor: Any, embedding: TiledEmbedding, prompts: Prompts, data: RasterData | None = None
 ) -> Steps[tuple[Candidate, ...]]:
-    """Answer prompts on a large plane, encoding what they need of it; best first."""
+    """Answer prompts on a large plane, encoding what they need of it; best first; nothing where there are no data."""
     arguments: dict[str, Any] = {}
     if prompts.points:
         arguments.update(points=list(prompts.points), labels=list(prompts.labels))
@@ -47,7 +48,8 @@ def window_candidate_steps(
         arguments["mask"] = WindowMask.cropped(prompts.mask.mask, (0, 0), embedding.image_shape)
     answer = yield from embedding.answer_steps(predictor, box=prompts.box, **arguments)
     found = []
-    for rank, mask in enumerate(answer.masks):
+    for rank, whole in enumerate(answer.masks):
+        mask = whole if data is None else data.cut(whole)
         view = _view(mask)
         picture, outline = thumbnail(embedding.image.read(view), mask.window(view), embedding.contrast_limits)
         found.append(

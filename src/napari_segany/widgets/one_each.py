@@ -4,6 +4,7 @@
 
     session.one_each.from_layer(viewer.layers["Points"])   # or a Shapes layer; wherever it lies
     session.one_each.from_file("boxes.csv")                # see `formats.prompt_table`; napari's own files too
+    session.one_each.from_file("addresses.geojson")        # of a raster with a place on Earth; see `left_out`
     session.one_each.from_boxes([(10, 20, 40, 60)])        # and from_points, of the shown plane
     session.one_each.cancel()
 """
@@ -31,11 +32,16 @@ from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.layers import unwrap
 from napari_segany.widgets.objects import NothingToAddError
 from napari_segany.widgets.one_each_inputs import EachPrompt, counted, numbers_of, prompts_of_layer, prompts_of_table
+from napari_segany.widgets.one_each_vectors import VECTOR_ENDINGS, prompts_of_vectors
 from napari_segany.widgets.one_each_work import EachQuestion, Found, each_steps, plane_embeddings
 from napari_segany.widgets.one_each_writer import Written, write_all
 from napari_segany.widgets.progress_runner import Runner, Task
 from napari_segany.widgets.prompt_layers import PromptLayers
+from napari_segany.widgets.raster_data import RasterData
 from napari_segany.widgets.session_objects import SessionObjects
+
+_NAMED = 5
+"""Features that are left out and named in the status; all are in `OneEach.left_out`."""
 
 
 class OneEach:
@@ -58,6 +64,8 @@ class OneEach:
     ----------
     progress : Progress or None
         Of the work under way; None where there is none.
+    left_out : tuple of str
+        What the last vector file asks for outside of the image or where it has no data, a sentence for each feature.
     """
 
     changed = Signal()
@@ -75,6 +83,7 @@ class OneEach:
         overlap: Callable[[], OverlapRule],
     ) -> None:
         self.progress: Progress | None = None
+        self.left_out: tuple[str, ...] = ()
         self._viewer, self._runner, self._embedder = viewer, runner, embedder
         self._conversation, self._prompt_layers, self._work = conversation, prompt_layers, work
         self._say, self._overlap = say, overlap
@@ -97,10 +106,24 @@ class OneEach:
         own = layer if layer in (self._prompt_layers.points, self._prompt_layers.boxes) else None
         self._begin(prompts_of_layer(image, plane, layer), own)
 
-    def from_file(self, path: str | os.PathLike[str]) -> None:
-        """Make an object of each line of a CSV file; positions are pixels of the image."""
+    def from_file(self, path: str | os.PathLike[str], *, layer: str | None = None, crs: str | None = None) -> None:
+        """Make an object of each line of a CSV file, or each feature of a vector file.
+
+        Positions in a CSV file are pixels of the image; those of a vector file lie on the map, in any reference
+        system.
+
+        Parameters
+        ----------
+        path : path
+            The file.
+        layer, crs : str, optional
+            Which layer of a vector file, and its reference system ("EPSG:4326") where it does not tell one.
+        """
         image, plane = self._place()
         path = Path(path).expanduser()
+        if path.suffix.lower() in VECTOR_ENDINGS:
+            self._begin(prompts_of_vectors(path, image, plane, layer=layer, crs=crs))
+            return
         try:
             table = read_prompt_table(path)
         except OSError as error:
@@ -154,8 +177,10 @@ class OneEach:
     def _begin(self, prompts: EachPrompt, own: Points | Shapes | None = None) -> None:
         if self.progress is not None:
             self.cancel()
+        self.left_out = prompts.left_out
         if not len(prompts):
             left_out = f": all {counted(prompts.outside, prompts.kind)} lie outside of it" if prompts.outside else ""
+            left_out = f": {_listed(prompts.left_out)}" if prompts.left_out else left_out
             raise ValueError(f"{prompts.name} has no {prompts.kind} on the image{left_out}")
         self._waiting = (prompts, own)
         self._image = self._conversation.image
@@ -179,6 +204,7 @@ class OneEach:
             plane_embeddings(self._embedder, image),
             self._conversation.policy,
             editor.cleaning if editor.clean_accepted else None,
+            RasterData.of(image),
         )
         self._become(Progress(0, len(prompts), "Asking the model"))
         task = self._runner.start(
@@ -261,9 +287,18 @@ def _told(prompts: EachPrompt, written: Written) -> str:
         parts.append(f"{written.empty:,} had no mask")
     if written.covered:
         parts.append(f"{written.covered:,} lie wholly under other objects")
-    if prompts.outside:
+    if prompts.left_out:
+        parts.append(f"left out: {_listed(prompts.left_out)}")
+    elif prompts.outside:
         parts.append(f"{counted(prompts.outside, prompts.kind)} outside of the image or its slices were left out")
     return f"{'; '.join(parts)}. Ctrl-Z takes them back." if number else f"{'; '.join(parts)}."
+
+
+def _listed(left_out: tuple[str, ...]) -> str:
+    """Return the first sentences, and where the others are."""
+    first = "; ".join(left_out[:_NAMED])
+    more = len(left_out) - _NAMED
+    return first if more <= 0 else f"{first}; and {more:,} more (session.one_each.left_out)"
 
 
 def _sentence(text: str) -> str:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from napari.layers import Image, Layer, Points, Shapes
 from numpy.typing import NDArray
 
+from napari_segany.formats.geo_prompts import GeoPrompt
 from napari_segany.formats.prompt_table import PromptTable
+from napari_segany.widgets.drafts import ObjectPrompt, Prompts
 from napari_segany.widgets.geometry import Floats, Plane
 from napari_segany.widgets.layers import image_to_layer, spatial_shape
 from napari_segany.widgets.prompt_layers import BACKGROUND, MIN_BOX_SIDE
 
-Kind = Literal["point", "box"]
+Kind = Literal["point", "box", "prompt"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,19 +27,47 @@ class EachPrompt:
     Attributes
     ----------
     kind : str
-        "point" or "box".
+        "point", "box", or "prompt" where some have several points, or a mask.
     name : str
         Of the layer or the file they are from.
     planes : Mapping
-        By plane of the image, (N, 2) points (row, col), or (N, 4) boxes (row_min, col_min, row_max, col_max).
+        By plane of the image, (N, 2) points (row, col), (N, 4) boxes (row_min, col_min, row_max, col_max), or prompts
+        of a vector file.
     outside : int
         How many were left out, because they do not lie on one plane of the image.
+    attributes : tuple of Mapping
+        What a vector file says of each, in the order of all planes; empty where nothing is said.
+    left_out : tuple of str
+        What was left out and why, a sentence each, where that is known.
     """
 
     kind: Kind
     name: str
-    planes: Mapping[Plane, Floats] = field(default_factory=dict)
+    planes: Mapping[Plane, Floats | tuple[GeoPrompt, ...]] = field(default_factory=dict)
     outside: int = 0
+    attributes: tuple[Mapping[str, Any], ...] = ()
+    left_out: tuple[str, ...] = ()
+
+    def each(self, plane: Plane) -> Iterator[Prompts]:
+        """Return the prompts of a plane one by one."""
+        for one in self.planes[plane]:
+            if isinstance(one, GeoPrompt):
+                mask = None if one.mask is None else ObjectPrompt(one.mask.decode(), self.name, one.number)
+                points = tuple((float(row), float(col)) for row, col in one.points)
+                yield Prompts(points, tuple(int(label) for label in one.labels), one.box, mask)
+            elif self.kind == "point":
+                yield Prompts(((float(one[0]), float(one[1])),), (1,))
+            else:
+                yield Prompts(box=(float(one[0]), float(one[1]), float(one[2]), float(one[3])))
+
+    def attributes_of(self, plane: Plane) -> Sequence[Mapping[str, Any]]:
+        """Return what is said of each prompt of a plane."""
+        before = 0
+        for other, part in self.planes.items():
+            if other == plane:
+                return self.attributes[before : before + len(part)] if self.attributes else ({},) * len(part)
+            before += len(part)
+        return ()
 
     def __len__(self) -> int:
         """Return the number of prompts."""
@@ -49,7 +79,7 @@ class EachPrompt:
 
 def counted(number: int, kind: Kind) -> str:
     """Return "1 point", "3 boxes", for sentences."""
-    return f"{number:,} {kind}{'' if number == 1 else 's' if kind == 'point' else 'es'}"
+    return f"{number:,} {kind}{'' if number == 1 else 'es' if kind == 'box' else 's'}"
 
 
 def kind_of(layer: object) -> Kind | None:

@@ -34,9 +34,10 @@ class OneEachPanel(QWidget):
         self.layers.setToolTip("A Points or Shapes layer; it may lie at another place or scale than the image")
         self.make = button("One object each", "Ask for all points or boxes of the layer at once", self._make)
         self.open = button(
-            "From a CSV file ...",
-            "<qt>Columns row,col or row_min,col_min,row_max,col_max in pixels of the image, or a file that "
-            "napari saved of points or shapes</qt>",
+            "From a file ...",
+            "<qt>CSV: columns row,col or row_min,col_min,row_max,col_max in pixels of the image, or a file that "
+            "napari saved of points or shapes. Of a raster with a place on Earth also GeoJSON, GeoPackage or "
+            "Shapefile with points, boxes or polygons in any reference system</qt>",
             self._ask_what_to_open,
         )
         self.cancel = button("Cancel", "Stop; no object is made", one_each.cancel)
@@ -96,7 +97,7 @@ class OneEachPanel(QWidget):
         self.dialog = open_file_dialog(
             self,
             "Points or boxes",
-            "Tables (*.csv *.tsv *.txt)",
+            "Points or boxes (*.csv *.tsv *.txt *.geojson *.gpkg *.shp *.fgb *.kml)",
             lambda path: self._one_each.attempt("from_file", path),
         )
 

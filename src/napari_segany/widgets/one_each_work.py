@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from napari_segany.engine.progress import Progress, Steps, relabelled
 from napari_segany.engine.prompts import Prompt
 from napari_segany.engine.tiled_embedding import TiledEmbedding
 from napari_segany.formats.window_mask import WindowMask
+from napari_segany.widgets.asker import arguments_of
 from napari_segany.widgets.drafts import Prompts
 from napari_segany.widgets.embedder import Embedder
 from napari_segany.widgets.embedding_cache import EmbeddingKey
@@ -24,6 +25,7 @@ from napari_segany.widgets.geometry import Floats, Plane
 from napari_segany.widgets.large_planes import encoding_steps, plane_reader
 from napari_segany.widgets.layers import intensity_limits
 from napari_segany.widgets.one_each_inputs import EachPrompt
+from napari_segany.widgets.raster_data import RasterData
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,12 +40,15 @@ class FoundMask:
         As the model says.
     prompts : Prompts
         What it answers.
+    attributes : Mapping
+        What a vector file says of it.
     """
 
     mask: WindowMask
     predicted_iou: float | None
     stability_score: float | None
     prompts: Prompts
+    attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +67,8 @@ class EachQuestion:
         Which of three masks a point gets.
     cleaning : CleanUp or None
         What is done to each mask.
+    data : RasterData or None
+        Where a raster with a place on Earth holds data.
     """
 
     prompts: EachPrompt
@@ -69,6 +76,12 @@ class EachQuestion:
     embedding: Callable[[Plane], Steps[Any]]
     policy: MaskPolicy
     cleaning: CleanUp | None
+    data: RasterData | None = None
+
+    def found(self, mask: WindowMask, iou: float | None, stability: float | None, prompts: Prompts) -> FoundMask:
+        """Return a mask as it is kept: cleaned, and without pixels that hold no data."""
+        mask = _cleaned(mask, self.cleaning)
+        return FoundMask(mask if self.data is None else self.data.cut(mask), iou, stability, prompts)
 
 
 Found = dict[Plane, list[FoundMask]]
@@ -94,13 +107,17 @@ def each_steps(question: EachQuestion) -> Steps[Found]:
         encoding = question.embedding(plane)
         embedding = yield from relabelled(encoding, lambda inner, done=done: Progress(done, total, inner.note))  # type: ignore[misc]
         if isinstance(embedding, TiledEmbedding):
-            steps = _one_by_one(question, embedding, positions)
+            steps = _one_by_one(question, embedding, plane)
+        elif isinstance(positions, tuple):
+            steps = _one_after_the_other(question, embedding, plane)
         else:
-            steps = _batched(question, embedding, positions)
-        found[plane] = yield from relabelled(
+            steps = _batched(question, embedding, plane, positions)
+        masks = yield from relabelled(
             steps,
             lambda inner, done=done: Progress(done + inner.done, total, f"{done + inner.done} of {total}"),  # type: ignore[misc]
         )
+        said = question.prompts.attributes_of(plane)
+        found[plane] = [replace(one, attributes=own) for one, own in zip(masks, said, strict=True)]
         done += len(positions)
     return found
 
@@ -127,7 +144,7 @@ def plane_embeddings(embedder: Embedder, image: Image) -> Callable[[Plane], Step
     return embedding
 
 
-def _batched(question: EachQuestion, embedding: Any, positions: Floats) -> Steps[list[FoundMask]]:
+def _batched(question: EachQuestion, embedding: Any, plane: Plane, positions: Floats) -> Steps[list[FoundMask]]:
     if not isinstance(question.predictor, AnswersInLogits):
         raise ValueError("this model answers one prompt at a time; choose another one")
     if question.prompts.kind == "point":
@@ -136,31 +153,46 @@ def _batched(question: EachQuestion, embedding: Any, positions: Floats) -> Steps
         prompt = Prompt.checked(box=positions, image_shape=embedding.image_shape)
     records = yield from one_each_steps(question.predictor, embedding, prompt, policy=question.policy)
     found = []
-    for record, prompts in zip(records, _each(question.prompts, positions), strict=True):
+    for record, prompts in zip(records, question.prompts.each(plane), strict=True):
         top, left, bottom, right = record.bbox
         mask = WindowMask(record.rle.window((top, left, bottom, right)), (top, left), record.rle.size)
-        mask = _cleaned(mask, question.cleaning)
-        found.append(FoundMask(mask, record.predicted_iou, record.stability_score, prompts))
+        found.append(question.found(mask, record.predicted_iou, record.stability_score, prompts))
     return found
 
 
-def _one_by_one(question: EachQuestion, embedding: TiledEmbedding, positions: Floats) -> Steps[list[FoundMask]]:
+def _one_after_the_other(question: EachQuestion, embedding: Any, plane: Plane) -> Steps[list[FoundMask]]:
+    """Answer prompts that are not alike."""
     found: list[FoundMask] = []
-    for prompts in _each(question.prompts, positions):
-        yield Progress(len(found), len(positions), "Asking the model")
-        given: dict[str, Any] = {"box": prompts.box} if prompts.box is not None else {"points": list(prompts.points)}
+    total = len(question.prompts.planes[plane])
+    for prompts in question.prompts.each(plane):
+        yield Progress(len(found), total, "Asking the model")
+        answer = question.predictor.predict(embedding, **arguments_of(prompts, None))
+        masks = [np.asarray(mask) for mask in answer.masks]
+        rank = choose_mask([int(np.count_nonzero(mask)) for mask in masks], question.policy)
+        mask = WindowMask.cropped(masks[rank], (0, 0), (masks[rank].shape[0], masks[rank].shape[1]))
+        scores = float(answer.predicted_iou[rank]), float(answer.stability_score[rank])
+        found.append(question.found(mask, *scores, prompts))
+    return found
+
+
+def _one_by_one(question: EachQuestion, embedding: TiledEmbedding, plane: Plane) -> Steps[list[FoundMask]]:
+    """Answer prompts on a plane that is too large to be encoded as a whole."""
+    found: list[FoundMask] = []
+    total = len(question.prompts.planes[plane])
+    for prompts in question.prompts.each(plane):
+        yield Progress(len(found), total, "Asking the model")
+        given: dict[str, Any] = {"box": prompts.box}
+        if prompts.points:
+            given |= {"points": list(prompts.points), "labels": list(prompts.labels)}
+        if prompts.mask is not None:
+            given["mask"] = WindowMask.cropped(prompts.mask.mask, (0, 0), embedding.image_shape)
         steps = embedding.answer_steps(question.predictor, **given)
         count = len(found)
-        answer = yield from relabelled(steps, lambda inner, count=count: Progress(count, len(positions), inner.note))  # type: ignore[misc]
+        answer = yield from relabelled(steps, lambda inner, count=count: Progress(count, total, inner.note))  # type: ignore[misc]
         rank = choose_mask([mask.area for mask in answer.masks], question.policy)
         scores = float(answer.predicted_iou[rank]), float(answer.stability_score[rank])
-        found.append(FoundMask(_cleaned(answer.masks[rank], question.cleaning), *scores, prompts))
+        found.append(question.found(answer.masks[rank], *scores, prompts))
     return found
-
-
-def _each(prompts: EachPrompt, positions: Floats) -> Iterator[Prompts]:
-    for values in positions.tolist():
-        yield Prompts(((values[0], values[1]),), (1,)) if prompts.kind == "point" else Prompts(box=tuple(values))
 
 
 def _cleaned(mask: WindowMask, cleaning: CleanUp | None) -> WindowMask:

@@ -145,6 +145,7 @@ def _row(plane: Plane, found: FoundMask, *, model: str, source: str, category: s
         "plane": list(plane.index),
         **found.prompts.to_dict(),
         "source": source,
+        **({"attributes": dict(found.attributes)} if found.attributes else {}),
     }
     scores = {"predicted_iou": found.predicted_iou, "stability_score": found.stability_score}
     row: dict[str, Any] = {name: score for name, score in scores.items() if score is not None}

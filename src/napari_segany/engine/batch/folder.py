@@ -39,6 +39,9 @@ _PLACES = {  # output: folder, ending, whether each plane has its own
     "yolo": ("yolo/labels/train", ".txt", True),
     "yolo images": ("yolo/images/train", ".png", True),
     "overlay": ("overlays", ".png", True),
+    "gpkg": ("vectors", ".gpkg", False),
+    "geojson": ("vectors", ".geojson", False),
+    "shp": ("vectors", ".shp", False),
 }
 _TEMPORARY = re.compile(r"\..+-[0-9a-f]{8}(\.\w+)?")  # what `replacing` leaves when the process is killed
 
@@ -112,7 +115,8 @@ class BatchFolder:
     @property
     def subfolders(self) -> tuple[Path, ...]:
         """The folders within it that a batch writes into."""
-        return (*(self.root / name for name in ("labels", "tables", "sa1b", "yolo", "overlays")), self.root / _STATE)
+        names = ("labels", "tables", "sa1b", "yolo", "overlays", "vectors", _STATE)
+        return tuple(self.root / name for name in names)
 
     def output(self, kind: str, name: str, plane: str = ONLY_PLANE) -> Path:
         """Return where a file of an image is, and make its folder."""

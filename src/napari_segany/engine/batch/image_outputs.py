@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,12 @@ from PIL import Image
 from napari_segany.engine.batch.detection import BatchObject
 from napari_segany.engine.batch.folder import BatchFolder
 from napari_segany.engine.batch.settings import BatchJob
-from napari_segany.engine.batch.sources import BatchImage, ImageContent, Limits
-from napari_segany.engine.progress import Progress, Steps
+from napari_segany.engine.batch.sources import ONLY_PLANE, BatchImage, ImageContent, Limits
+from napari_segany.engine.progress import Progress, Steps, relabelled
 from napari_segany.formats.atomic import replacing
+from napari_segany.formats.geo_features import vector_files
+from napari_segany.formats.geo_labels import write_label_geotiff
+from napari_segany.formats.geo_vectors import VectorObject, write_vectors
 from napari_segany.formats.labels import write_label_tiff
 from napari_segany.formats.overlay import write_overlay_png
 from napari_segany.formats.painting import paint
@@ -24,6 +27,9 @@ from napari_segany.formats.pixel_size import PixelSize
 from napari_segany.formats.sa1b import write_sa1b
 from napari_segany.formats.table import Table, property_table, write_table
 from napari_segany.formats.yolo import YoloObject, write_yolo_labels
+
+if TYPE_CHECKING:
+    from napari_segany.formats.geo_pyramid import RasterView
 
 
 @dataclass
@@ -72,6 +78,8 @@ def write_image_steps(image: BatchImage, content: ImageContent, job: BatchJob) -
             collected.tables.append(_located(table, stacked[number], len(objects)))
         collected.count += len(objects)
     collected.files += _write_whole(image, content, collected, job)
+    if job.settings.vector_outputs and content.view is not None:
+        collected.files += yield from _vector_steps(image, content.view, job)
     return collected.count, collected.files
 
 
@@ -123,14 +131,33 @@ def _write_plane(
 def _write_whole(image: BatchImage, content: ImageContent, collected: _Collected, job: BatchJob) -> Iterator[Path]:
     folder = BatchFolder(job.folder)
     if collected.labels:
-        path = folder.output("labels", image.name)
-        write_label_tiff(path, _stacked_labels(collected, content), pixel_size=content.pixel_size)
+        path, labels = folder.output("labels", image.name), _stacked_labels(collected, content)
+        if content.view is None:
+            write_label_tiff(path, labels, pixel_size=content.pixel_size)
+        else:
+            write_label_geotiff(path, labels, content.view.raster.grid)
         yield path
     if collected.tables:
         path = folder.output("csv", image.name)
         names = collected.tables[0]
         write_table(path, {name: np.concatenate([table[name] for table in collected.tables]) for name in names})
         yield path
+
+
+def _vector_steps(image: BatchImage, view: RasterView, job: BatchJob) -> Steps[list[Path]]:
+    """Write the objects as features, one file for each format, and return all files."""
+    folder, written = BatchFolder(job.folder), []
+    named = image.detections is not None
+    objects = [
+        VectorObject(item.record, number, job.classes.get(item.class_id, "") if named else "")
+        for number, item in enumerate(folder.read_plane(image.name, ONLY_PLANE).objects, 1)
+    ]
+    for form in job.settings.vector_outputs:
+        path = folder.output(form, image.name)
+        steps = write_vectors(path, objects, view.raster.grid, job.settings.vectors)
+        yield from relabelled(steps, lambda step: Progress(*step, "Tracing outlines"))
+        written += vector_files(path)
+    return written
 
 
 def _labels(objects: Sequence[BatchObject], content: ImageContent, before: int, job: BatchJob) -> NDArray[Any]:

@@ -9,11 +9,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath
 
+from napari_segany.engine.batch.raster_source import Bands, RasterSource
 from napari_segany.engine.batch.sources import ArraySource, BatchImage, FileSource, ImageContent
+from napari_segany.formats.geo_recognition import is_readable_raster
 
 IMAGE_SUFFIXES = (
     ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".npy", ".bmp", ".gif", ".webp", ".jp2", ".pgm", ".ppm", ".lsm", ".stk",
-    ".dcm",
+    ".dcm", ".vrt",
 )  # fmt: skip
 """Endings of the files that a folder is searched for; a file that is named, or a pattern, may have any."""
 
@@ -21,7 +23,11 @@ _UNFIT = re.compile(r'[<>:"/\\|?*\x00-\x1f]+')  # what one file system or anothe
 
 
 def find_images(
-    inputs: Iterable[str | os.PathLike[str]], *, recursive: bool = False, skip: Iterable[Path] = ()
+    inputs: Iterable[str | os.PathLike[str]],
+    *,
+    recursive: bool = False,
+    skip: Iterable[Path] = (),
+    bands: Bands = None,
 ) -> tuple[BatchImage, ...]:
     """Return the images of files, folders and patterns, in the order given; those of a folder by name.
 
@@ -33,6 +39,8 @@ def find_images(
         Take the images of folders within folders too.
     skip : iterable of pathlib.Path
         Folders whose files are left out: those of the outputs, which may lie among the inputs.
+    bands : str, int or tuple of int, optional
+        Which bands are seen of rasters with a place on Earth; see `RasterSource`.
 
     Raises
     ------
@@ -55,9 +63,14 @@ def find_images(
     file_names = _relative_names(paths)
     names = distinct_names([PurePath(name) for name in file_names])
     return tuple(
-        BatchImage(FileSource(path, shown_of[path]), name, file_name)
+        BatchImage(_source(path, shown_of[path], bands), name, file_name)
         for path, name, file_name in zip(paths, names, file_names, strict=True)
     )
+
+
+def _source(path: Path, shown: str, bands: Bands) -> FileSource:
+    """Return how a file is read: a raster with a place on Earth as such, where the extra `geo` is there."""
+    return RasterSource(path, shown, bands) if is_readable_raster(path) else FileSource(path, shown)
 
 
 def images_of_arrays(contents: Iterable[tuple[str, ImageContent]]) -> tuple[BatchImage, ...]:

@@ -19,6 +19,7 @@ from napari_segany.engine.batch.settings import BatchJob
 from napari_segany.engine.batch.sources import BatchImage, ImageContent
 from napari_segany.engine.predictor import Predictor
 from napari_segany.engine.progress import Progress, Steps
+from napari_segany.formats.geo_nodata import on_data, valid_pixels
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def image_steps(image: BatchImage, job: BatchJob, predictor: LazyPredictor) -> S
         yield Progress(0, 0, "Reading the image")
         with _of_this_image(image):
             content = _read(image, job)
-            planes = _checked_planes(image, content)
+            planes = _checked_planes(image, content, job)
         yield from _mask_steps(image, content, masks_key, job, predictor)
     except ImageError as error:
         return ImageResult(image.name, image.source.shown, error=str(error))
@@ -121,20 +122,29 @@ def _mask_steps(
 def _object_steps(
     image: BatchImage, content: ImageContent, pixels: NDArray[np.generic], job: BatchJob, predictor: Predictor
 ) -> Steps[list[BatchObject]]:
+    limits = content.contrast_limits
     if image.detections is not None:
-        return (
-            yield from box_mask_steps(predictor, pixels, image.detections, contrast_limits=content.contrast_limits)
-        )
+        found = yield from box_mask_steps(predictor, pixels, image.detections, contrast_limits=limits)
+        return _on_data(found, content)
     generator = AutomaticMaskGenerator(predictor, job.settings.automatic)
-    records = yield from generator.run(pixels, contrast_limits=content.contrast_limits)
+    region = None if content.view is None else valid_pixels(content.view.raster, content.view.choice.bands)
+    records = yield from generator.run(pixels, contrast_limits=limits, region=region)
     if job.settings.text is not None:
         from napari_segany.engine.clip import loaded_clip
         from napari_segany.engine.text_ranking import found_by_text
 
         clip = loaded_clip(job.settings.text.model)
-        limits = content.contrast_limits
         records = yield from found_by_text(clip, pixels, records, job.settings.text, contrast_limits=limits)
     return [BatchObject(record) for record in records]
+
+
+def _on_data(found: list[BatchObject], content: ImageContent) -> list[BatchObject]:
+    """Return objects without their pixels where a raster has no data; those that are left with none are left out."""
+    if content.view is None:
+        return found
+    view = content.view
+    cut = [replace(item, record=on_data(item.record, view.raster, view.choice.bands)) for item in found]
+    return [item for item in cut if item.record.area]
 
 
 def _read(image: BatchImage, job: BatchJob) -> ImageContent:
@@ -143,9 +153,15 @@ def _read(image: BatchImage, job: BatchJob) -> ImageContent:
     return replace(content, contrast_limits=job.settings.contrast_limits or content.limits())
 
 
-def _checked_planes(image: BatchImage, content: ImageContent) -> tuple[str, ...]:
+def _checked_planes(image: BatchImage, content: ImageContent, job: BatchJob) -> tuple[str, ...]:
     """Return the names of the planes."""
     planes = tuple(name for name, _ in content.planes())
+    vectors = job.settings.vector_outputs
+    if vectors and (content.view is None or not content.view.raster.grid.has_place):
+        raise ValueError(
+            f"{image.source.shown} has no place on Earth that is known here, which {', '.join(vectors)} needs; "
+            "leave that output out for it"
+        )
     if image.detections and len(planes) > 1:
         raise ValueError(f"{image.source.shown} is a stack of {len(planes)} planes; boxes belong to single images")
     return planes

@@ -10,6 +10,15 @@ OUTPUTS = {
     "yolo": "a data set for YOLO-seg in yolo/: polygons, pictures and data.yaml",
     "overlay": "a picture of the masks over the image in overlays/",
 }
-"""What can be written, and what it is."""
+"""What can be written of any image, and what it is."""
+
+VECTOR_OUTPUTS = {
+    "gpkg": "GeoPackage in vectors/, of images with a place on Earth (extra geo)",
+    "geojson": "GeoJSON in vectors/, of such images, in WGS 84",
+    "shp": "Shapefile in vectors/, of such images",
+}
+"""What can be written of images with a place on Earth."""
+
+EVERY_OUTPUT = {**OUTPUTS, **VECTOR_OUTPUTS}
 
 DEFAULT_OUTPUTS = ("labels", "csv")

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from napari_segany.engine.automatic_settings import AutomaticSettings
-from napari_segany.engine.batch.output_names import DEFAULT_OUTPUTS, OUTPUTS
+from napari_segany.engine.batch.output_names import DEFAULT_OUTPUTS, EVERY_OUTPUT, VECTOR_OUTPUTS
 from napari_segany.engine.batch.sources import BatchImage, Limits
 from napari_segany.engine.image import checked_limits
 from napari_segany.engine.text_query import TextQuery
+from napari_segany.formats.geo_vectors import VectorSettings
 from napari_segany.formats.painting import PAINTING_RULES, PaintingRule
 
 _RECIPE = 1  # to be raised by whoever changes what the same question is answered, or how it is written
@@ -27,7 +28,7 @@ class BatchSettings:
     Attributes
     ----------
     outputs : tuple of str
-        Names of `OUTPUTS`, in its order, each once.
+        Names of `EVERY_OUTPUT`, in its order, each once.
     automatic : AutomaticSettings
         How everything is segmented; without meaning for the boxes of a detector.
     contrast_limits : tuple of float or None
@@ -36,6 +37,8 @@ class BatchSettings:
         Which mask shows in the label image where several overlap: one of `PAINTING_RULES`.
     text : TextQuery or None
         Of everything only what fits these words; None keeps all.
+    vectors : VectorSettings
+        How objects of images with a place on Earth become features.
 
     Raises
     ------
@@ -48,14 +51,15 @@ class BatchSettings:
     contrast_limits: Limits | None = None
     painting: PaintingRule = "smaller"
     text: TextQuery | None = None
+    vectors: VectorSettings = field(default_factory=VectorSettings)
 
     def __post_init__(self) -> None:
         """Check the outputs and bring them into one order."""
-        unknown = [name for name in self.outputs if name not in OUTPUTS]
+        unknown = [name for name in self.outputs if name not in EVERY_OUTPUT]
         if unknown or not self.outputs:
             what = f"there is no output {', '.join(unknown)}" if unknown else "no output is chosen"
-            raise ValueError(f"{what}; choose from {', '.join(OUTPUTS)}")
-        object.__setattr__(self, "outputs", tuple(name for name in OUTPUTS if name in self.outputs))
+            raise ValueError(f"{what}; choose from {', '.join(EVERY_OUTPUT)}")
+        object.__setattr__(self, "outputs", tuple(name for name in EVERY_OUTPUT if name in self.outputs))
         if self.painting not in PAINTING_RULES:
             raise ValueError(f"the painting rule is {self.painting!r}; choose from {', '.join(PAINTING_RULES)}")
         if self.contrast_limits is not None:
@@ -65,6 +69,11 @@ class BatchSettings:
     def image_outputs(self) -> tuple[str, ...]:
         """The outputs that each image has files of its own for."""
         return tuple(name for name in self.outputs if name not in _FOR_ALL)
+
+    @property
+    def vector_outputs(self) -> tuple[str, ...]:
+        """The outputs that need a place on Earth."""
+        return tuple(name for name in self.outputs if name in VECTOR_OUTPUTS)
 
 
 @dataclass(frozen=True)
@@ -103,7 +112,10 @@ class BatchJob:
     def outputs_key(self, image: BatchImage, masks_key: str) -> str:
         """Return what is the same for the same files of an image."""
         classes = sorted(self.classes.items())
-        return _key(masks_key, self.settings.image_outputs, self.settings.painting, image.file_name, classes)
+        facts: list[Any] = [self.settings.image_outputs, self.settings.painting, image.file_name, classes]
+        if self.settings.vector_outputs:
+            facts.append(asdict(self.settings.vectors))
+        return _key(masks_key, *facts)
 
 
 def _key(*values: Any) -> str:

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import tifffile
@@ -21,6 +21,9 @@ from napari_segany.engine.image import checked_image, checked_limits, default_li
 from napari_segany.engine.progress import Progress, Steps
 from napari_segany.formats.image_file import read_array
 from napari_segany.formats.pixel_size import PixelSize, read_pixel_size
+
+if TYPE_CHECKING:
+    from napari_segany.formats.geo_pyramid import RasterView
 
 ONLY_PLANE = "image"
 """The name of the plane of an image that is no stack."""
@@ -58,11 +61,14 @@ class ImageContent:
         How large a pixel is, where it is known.
     contrast_limits : tuple of float or None
         Intensities that become black and white; None for the default, taken from all planes together.
+    view : RasterView or None
+        What is shown of which raster, for one with a place on Earth.
     """
 
     pixels: NDArray[np.generic]
     pixel_size: PixelSize | None = None
     contrast_limits: Limits | None = None
+    view: RasterView | None = None
 
     @property
     def stack_shape(self) -> tuple[int, ...]:
@@ -177,6 +183,8 @@ class ArraySource:
         hasher = new_hasher("xxh128")
         facts = (pixels.shape, pixels.dtype.str, self.content.pixel_size, self.content.contrast_limits)
         hasher.update(repr(facts).encode())
+        if self.content.view is not None:
+            hasher.update(repr(self.content.view).encode())
         for number, (_, plane) in enumerate(ImageContent(pixels).planes()):
             yield Progress(number, math.prod(self.content.stack_shape), f"Checking {self.shown}")
             hasher.update(np.ascontiguousarray(plane))

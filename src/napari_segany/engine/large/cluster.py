@@ -18,6 +18,7 @@ from napari_segany.engine.batch.cluster import Cluster, ClusterError, WorkerMode
 from napari_segany.engine.batch.model_source import ModelSource, NamedModel
 from napari_segany.engine.large.job import ImageAtPath, LargeJob, Place
 from napari_segany.engine.large.one_tile import Everything, TileResult, tile_steps
+from napari_segany.engine.large.raster import RasterAtPath
 from napari_segany.engine.large.run import progress_of
 from napari_segany.engine.progress import Progress, Steps, drain
 
@@ -50,7 +51,7 @@ class TileCluster:
         """
         if not isinstance(model, NamedModel):
             raise ValueError("workers of a cluster load the model themselves; give its name or file (NamedModel)")
-        if not isinstance(job.image, ImageAtPath):
+        if not isinstance(job.image, (ImageAtPath, RasterAtPath)):
             raise ValueError(
                 "workers of a cluster open the image themselves; save it and give its path (ImageAtPath)"
             )

@@ -32,6 +32,9 @@ class ImageOnDemand(Protocol):
     def open(self) -> LazyImage:
         """Open it; OSError or ValueError where that fails."""
 
+    def valid(self, window: Window) -> NDArray[np.bool_] | None:
+        """Return (rows, cols) bool of a window, False where there are no data; None where there are everywhere."""
+
 
 @dataclass(frozen=True)
 class ImageAtPath:
@@ -52,6 +55,9 @@ class ImageAtPath:
         """Open it."""
         return open_lazy(self.path)
 
+    def valid(self, window: Window) -> None:
+        """Return None: nothing tells of pixels without data."""
+
 
 @dataclass(frozen=True, eq=False)
 class ImageAtHand:
@@ -71,6 +77,9 @@ class ImageAtHand:
     def open(self) -> LazyImage:
         """Return it."""
         return self.image
+
+    def valid(self, window: Window) -> None:
+        """Return None: nothing tells of pixels without data."""
 
 
 @dataclass(frozen=True, order=True)
@@ -131,7 +140,7 @@ class LargeJob:
         """Return where the masks of a tile are kept."""
         return self.folder / f"{place.level}" / f"{place.row:05d}" / f"{place.name}.npz"
 
-    def key(self, place: Place, pixels: NDArray[np.generic]) -> str:
+    def key(self, place: Place, pixels: NDArray[np.generic], valid: NDArray[np.bool_] | None = None) -> str:
         """Return what is the same for the same masks: of the same pixels, place, model and settings."""
         question = asdict(self.settings)
         del question["points_per_batch"]  # it changes the speed, not the masks
@@ -140,6 +149,8 @@ class LargeJob:
         hasher = new_hasher("xxh128")
         hasher.update(json.dumps([facts, self.plan.side, pixels.shape, pixels.dtype.str], sort_keys=True).encode())
         hasher.update(np.ascontiguousarray(pixels))
+        if valid is not None:
+            hasher.update(np.packbits(valid))
         digest: str = hasher.hexdigest()
         return digest
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -15,6 +15,7 @@ from napari_segany.engine.device import NotEnoughMemoryError
 from napari_segany.engine.large.job import LargeJob, Place
 from napari_segany.engine.large.tile_masks import TileMasks, has_tile, read_tile
 from napari_segany.engine.progress import Progress, Steps
+from napari_segany.formats.geo_nodata import placed
 from napari_segany.formats.lazy_image import LazyImage
 from napari_segany.formats.record import MaskRecord
 
@@ -89,20 +90,43 @@ def tile_steps(job: LargeJob, image: LazyImage, place: Place, segment: SegmentTi
     yield Progress(0, 0, "Reading a tile")
     try:
         pixels = image.read(window.box, window.factor)
+        valid = job.image.valid(window)
     except (OSError, ValueError, MemoryError, RuntimeError) as error:
         return TileResult(place, error=f"tile {place.name} cannot be read: {_sentence(error)}")
-    key, path = job.key(place, pixels), job.path(place)
+    key, path = job.key(place, pixels, valid), job.path(place)
     if has_tile(path, key):
         return TileResult(place, key, len(read_tile(path)), reused=True)
-    settings = job.settings_in(window)
+    settings = _asked_on_data(job.settings_in(window), valid)
     records: list[MaskRecord] = []
-    if not _is_blank(pixels):
+    if settings is not None and not _is_blank(pixels):
         try:
             records = yield from segment.steps(pixels, settings, job.contrast_limits)
         except (NotEnoughMemoryError, MemoryError) as error:
             return TileResult(place, error=f"tile {place.name}: {_sentence(error)}")
+    if valid is not None:
+        records = [cut for record in records if (cut := _on_data(record, valid)).area]
     TileMasks.of(key, records).write(path)
     return TileResult(place, key, len(records))
+
+
+def _asked_on_data(settings: AutomaticSettings, valid: NDArray[np.bool_] | None) -> AutomaticSettings | None:
+    """Return settings without the points on pixels that hold no data; None where none is left."""
+    if valid is None or settings.point_grids is None:
+        return settings
+    points = np.array(settings.point_grids[0], float).reshape(-1, 2)
+    rows, cols = np.minimum(points * valid.shape, np.subtract(valid.shape, 1)).astype(np.int64).T
+    kept = points[valid[rows, cols]]
+    return replace(settings, point_grids=(tuple((row, col) for row, col in kept.tolist()),)) if len(kept) else None
+
+
+def _on_data(record: MaskRecord, valid: NDArray[np.bool_]) -> MaskRecord:
+    top, left, bottom, right = record.bbox
+    mask = record.rle.window(record.bbox)
+    kept = mask & valid[top:bottom, left:right]
+    if np.array_equal(kept, mask):
+        return record
+    rle = placed(kept, (top, left), record.rle.size)
+    return replace(record, rle=rle, bbox=rle.bbox, area=rle.area)
 
 
 def _is_blank(pixels: NDArray[np.generic]) -> bool:

@@ -21,6 +21,7 @@ from napari_segany.engine.large.job import LargeJob
 from napari_segany.engine.large.objects import LargeObjects
 from napari_segany.engine.large.tile_store import TileStore
 from napari_segany.engine.progress import Progress, Steps
+from napari_segany.engine.tiling import Window
 from napari_segany.formats.atomic import replacing
 from napari_segany.formats.lazy_image import enlarged
 
@@ -163,6 +164,9 @@ def _chunk_steps(store: TileStore, objects: LargeObjects, array: Any) -> Steps[N
     for number, box in enumerate(boxes):
         yield Progress(number, len(boxes), "Drawing the labels")
         part = label_part(store, objects, box, ranks)
+        valid = store.job.image.valid(Window(0, box)) if part.any() else None
+        if valid is not None:
+            part[~valid] = 0
         if part.any():
             array[box[0] : box[2], box[1] : box[3]] = part
             shown, counts = np.unique(part, return_counts=True)

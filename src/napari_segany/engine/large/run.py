@@ -27,6 +27,7 @@ from napari_segany.engine.large.job import ImageOnDemand, LargeJob, Place, diges
 from napari_segany.engine.large.objects import LargeObjects, all_objects
 from napari_segany.engine.large.one_tile import Everything, SegmentTile, TileResult, tile_steps
 from napari_segany.engine.large.painting import paint_steps, write_tiff_steps
+from napari_segany.engine.large.raster import MapOutputs
 from napari_segany.engine.large.stitching import stitch_steps
 from napari_segany.engine.large.tile_store import TileStore
 from napari_segany.engine.progress import Progress, Steps, relabelled
@@ -132,6 +133,7 @@ def large_steps(
     model_side: int = DEFAULT_MODEL_SIDE,
     tiff: bool = False,
     workers: TileWorkers | None = None,
+    on_map: MapOutputs | None = None,
 ) -> Steps[LargeResult]:
     """Segment everything in one large image; closing the generator stops within the tile at work.
 
@@ -159,6 +161,8 @@ def large_steps(
         Write labels/NAME.tif too.
     workers : TileWorkers, optional
         Who does it; this process by default.
+    on_map : MapOutputs, optional
+        What else is written of a raster with a place on Earth; its label GeoTIFF is labels/NAME.tif.
 
     Yields
     ------
@@ -177,6 +181,8 @@ def large_steps(
     ValueError
         For an image that is none, settings that do not fit, or weights that are damaged.
     """
+    if on_map is not None:
+        on_map.check()
     folder = Path(folder).expanduser().absolute()
     state = folder / ".segany" / "tiles" / name
     state.mkdir(parents=True, exist_ok=True)
@@ -197,7 +203,7 @@ def large_steps(
             state, image, opened, model_side=model_side, model_digest=digest, contrast_limits=limits,
             settings=settings or AutomaticSettings(), tiling=tiling or TilingSettings(), painting=painting,
         )  # fmt: skip
-        return (yield from _job_steps(job, name, folder, model, workers or ThisProcess(), tiff=tiff))
+        return (yield from _job_steps(job, name, folder, model, workers or ThisProcess(), tiff=tiff, on_map=on_map))
     finally:
         lock.release()
 
@@ -210,7 +216,14 @@ def progress_of(total: int, results: Mapping[Place, TileResult], stage: Progress
 
 
 def _job_steps(
-    job: LargeJob, name: str, folder: Path, model: ModelSource, workers: TileWorkers, *, tiff: bool
+    job: LargeJob,
+    name: str,
+    folder: Path,
+    model: ModelSource,
+    workers: TileWorkers,
+    *,
+    tiff: bool,
+    on_map: MapOutputs | None,
 ) -> Steps[LargeResult]:
     places = list(job.places())
     results: dict[Place, TileResult] = {}
@@ -218,19 +231,26 @@ def _job_steps(
     failed = tuple(results[place].error for place in places if results[place].error)
     labels, table = folder / "labels" / f"{name}.zarr", folder / "tables" / f"{name}.csv"
     tell = partial(progress_of, len(places), results)
-    key = digest_of([results[place].key for place in places], job.painting)
-    objects = _known(job, key, labels, table)
+    further = [] if on_map is None else [on_map.facts]
+    key = digest_of([results[place].key for place in places], job.painting, *further)
+    files = [table] if on_map is None else [table, *on_map.files(labels)]
+    objects = _known(job, key, labels, files)
     if objects is None:
-        objects = yield from relabelled(_output_steps(job, places, results, labels, table), tell)
+        objects = yield from relabelled(_output_steps(job, places, results, labels, table, on_map), tell)
         _write_text(job.folder / "done", f"{key} {objects}")
-    if tiff:
+    if tiff and on_map is None:
         yield from relabelled(write_tiff_steps(labels, labels.with_suffix(".tif")), tell)
     reused = sum(results[place].reused for place in places)
     return LargeResult(job.image.shown, labels, table, objects, len(places), reused, failed)
 
 
 def _output_steps(
-    job: LargeJob, places: Sequence[Place], results: Mapping[Place, TileResult], labels: Path, table: Path
+    job: LargeJob,
+    places: Sequence[Place],
+    results: Mapping[Place, TileResult],
+    labels: Path,
+    table: Path,
+    on_map: MapOutputs | None,
 ) -> Steps[int]:
     store = TileStore(job)
     levels = []
@@ -240,17 +260,19 @@ def _output_steps(
     objects = all_objects(job, levels)
     pixels = yield from paint_steps(job, objects, labels)
     _write_table(objects, pixels, table)
+    if on_map is not None:
+        yield from on_map.steps(store, objects, labels)
     return len(objects)
 
 
-def _known(job: LargeJob, key: str, labels: Path, table: Path) -> int | None:
+def _known(job: LargeJob, key: str, labels: Path, files: Sequence[Path]) -> int | None:
     """Return the number of objects if the outputs were made of these very tiles and are there."""
     try:
         words = (job.folder / "done").read_text(encoding="utf-8").split()
     except OSError:
         return None
     is_same = len(words) == 2 and words[0] == key and words[1].isdigit()
-    return int(words[1]) if is_same and labels.is_dir() and table.is_file() else None
+    return int(words[1]) if is_same and labels.is_dir() and all(path.is_file() for path in files) else None
 
 
 def _write_table(objects: LargeObjects, pixels: NDArray[np.int64], path: Path) -> None:

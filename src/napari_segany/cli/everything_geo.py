@@ -1,0 +1,64 @@
+"""`segany everything` for rasters with a place on Earth: which bands are seen, and how objects become features."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari_segany.engine.batch.raster_source import Bands
+    from napari_segany.formats.geo_vectors import VectorSettings
+
+
+def add_geo_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    group = parser.add_argument_group("rasters with a place on Earth (GeoTIFF, COG, VRT; needs the extra geo)")
+    group.add_argument(
+        "--bands", metavar="PRESET|N|N,N,N", type=bands,
+        help="true-colour, false-colour, ndvi, or bands by their numbers from 1 (default: what the file tells)",
+    )  # fmt: skip
+    group.add_argument(
+        "--simplify", metavar="PIXELS", type=float, default=0.0,
+        help="vector files: leave out corners that span less than its square; neighbours keep one boundary "
+        "(default: 0, exact)",
+    )  # fmt: skip
+    group.add_argument(
+        "--min-area", metavar="M2", type=float, default=0.0, help="vector files: leave out smaller objects, in m2"
+    )
+    group.add_argument(
+        "--measure", choices=("geodesic", "projected"), default="geodesic",
+        help="vector files: areas on the ellipsoid, or in the plane of the map (default: geodesic)",
+    )  # fmt: skip
+
+
+def vector_settings(args: argparse.Namespace) -> VectorSettings:
+    """Return how objects become features."""
+    from napari_segany.formats.geo_vectors import VectorSettings
+
+    return VectorSettings(args.simplify, args.min_area, args.measure)
+
+
+def check_geo(vectors: Sequence[str], chosen: Bands) -> None:
+    """Refuse before the work what needs libraries that are not installed."""
+    from napari_segany.formats.geo_extra import GeoMissingError, geo_module
+
+    needed = [*(["rasterio"] if vectors or chosen is not None else []), *(["pyogrio", "shapely"] if vectors else [])]
+    try:
+        for name in needed:
+            geo_module(name)
+    except GeoMissingError as error:
+        raise ValueError(str(error)) from error
+
+
+def bands(text: str) -> Bands:
+    """Return a preset by its name, or the numbers of bands."""
+    if not text[:1].isdigit():
+        return text.replace("-", " ").lower()
+    try:
+        numbers = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither a preset nor one number or three, separated by commas, as in 4,3,2"
+        ) from None
+    return numbers[0] if len(numbers) == 1 else numbers

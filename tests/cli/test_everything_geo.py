@@ -1,0 +1,73 @@
+"""Rasters with a place on Earth on the command line: bands, nodata, and objects that come back on the map."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+rasterio = pytest.importorskip("rasterio")
+pyogrio = pytest.importorskip("pyogrio")
+pytest.importorskip("shapely")
+
+from napari_segany.cli.main import main  # noqa: E402
+
+LOOSE = (
+    "--points-per-side", 2, "--pred-iou-thresh", 0, "--stability-score-thresh", 0, "--max-mask-area-fraction", "none",
+)  # fmt: skip
+TURNED = rasterio.Affine(0.4, 0.3, 500_000.0, 0.3, -0.4, 5_400_000.0)
+
+
+def everything(*arguments: object) -> int:
+    return main(["everything", *(str(argument) for argument in arguments)])
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Path:
+    """A turned raster of five interleaved bands, with nodata at the left."""
+    pixels = np.random.default_rng(0).integers(300, 4000, (5, 40, 60)).astype(np.uint16)
+    pixels[:, :, :9] = 0
+    path = tmp_path / "town.tif"
+    profile = {"driver": "GTiff", "crs": "EPSG:32633", "transform": TURNED, "nodata": 0, "interleave": "pixel"}
+    with rasterio.open(path, "w", count=5, height=40, width=60, dtype="uint16", **profile) as file:
+        file.write(pixels)
+        for number, name in enumerate(("blue", "green", "red", "red edge", "nir"), 1):
+            file.set_band_description(number, name)
+    return path
+
+
+@pytest.mark.filterwarnings("always::napari_segany.formats.geo_features.ReprojectedWarning")
+@pytest.mark.parametrize("tiles", ["never", "always"])
+def test_objects_come_back_on_the_map_and_never_on_nodata(town, checkpoint, tmp_path, capsys, tiles):
+    out = tmp_path / "out"
+    arguments = (
+        town, "-o", out, "--model", checkpoint, *LOOSE, "--tiles", tiles, "--bands", "false-colour",
+        "--outputs", "labels,csv,gpkg,geojson,shp",
+    )  # fmt: skip
+    assert everything(*arguments) == 0
+    assert "and not in WGS 84 / UTM zone 33N" in capsys.readouterr().err, "GeoJSON changes the coordinates"
+    with rasterio.open(out / "labels/town.tif") as file:
+        labels = file.read(1)
+        assert (file.crs.to_epsg(), file.transform) == (32633, TURNED)
+    assert labels.any()
+    assert not labels[:, :9].any()
+    numbers = set(range(1, labels.max() + 1))
+    for ending in ("gpkg", "geojson", "shp"):
+        meta, _, _, values = pyogrio.raw.read(out / f"vectors/town.{ending}")
+        assert set(values[list(meta["fields"]).index("id")]) == numbers
+        assert meta["crs"] == ("EPSG:4326" if ending == "geojson" else "EPSG:32633")
+
+    assert everything(*arguments) == 0
+    assert ("of them complete before" if tiles == "never" else "of them kept from before") in capsys.readouterr().out
+    assert everything(*arguments, "--min-area", 1e9) == 0
+    assert len(pyogrio.raw.read(out / "vectors/town.gpkg")[2]) == 0
+
+
+def test_what_rasters_cannot_give_is_told(town, checkpoint, image, tmp_path, capsys):
+    assert everything(town, "-o", tmp_path / "a", "--model", checkpoint, *LOOSE, "--bands", "1,9,2") == 1
+    assert "town.tif has no band 9; its bands are 1 to 5" in capsys.readouterr().err
+    assert everything(image, "-o", tmp_path / "b", "--model", checkpoint, *LOOSE, "--outputs", "labels,gpkg") == 1
+    assert "has no place on Earth that is known here, which gpkg needs" in capsys.readouterr().err
+    assert everything(town, "-o", tmp_path / "c", "--bands", "4,x") == 2
+    assert "is neither a preset nor one number or three" in capsys.readouterr().err
