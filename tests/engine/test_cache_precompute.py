@@ -10,6 +10,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+from napari_segany.engine import tiling
 from napari_segany.engine.batch.inputs import find_images
 from napari_segany.engine.cache_disk import DiskCache
 from napari_segany.engine.cache_entry import CacheEntry
@@ -18,6 +19,9 @@ from napari_segany.engine.cache_places import CachePlaces
 from napari_segany.engine.cache_precompute import embed_steps
 from napari_segany.engine.predictor import Predictor
 from napari_segany.engine.progress import drain
+from napari_segany.engine.tiled_embedding import TiledEmbedding
+from napari_segany.engine.tiling import tile_plan
+from napari_segany.formats.lazy_image import lazy_image
 
 RNG = np.random.default_rng(0)
 PICTURE = RNG.integers(0, 255, (40, 60, 3)).astype(np.uint8)
@@ -161,3 +165,28 @@ def test_limits_of_choice(inputs, tmp_path, predictor):
     with pytest.raises(ValueError, match="the lower first"):
         embed(inputs, tmp_path / "wrong", predictor, (9, 1))
     assert not (tmp_path / "wrong").exists()
+
+
+def test_windows_of_a_large_image_are_those_that_a_click_asks_for(tmp_path, predictor, counted, monkeypatch):
+    monkeypatch.setattr(tiling, "LARGE_SIDE", 100)
+    pixels = RNG.integers(0, 4096, (300, 200)).astype(np.uint16)
+    (tmp_path / "in").mkdir()
+    tifffile.imwrite(tmp_path / "in" / "big.tif", pixels)
+    out = tmp_path / "out"
+    result = embed(tmp_path / "in", out, predictor)
+    image = lazy_image(pixels)
+    plan = tile_plan(image.shape, predictor.sam.config.image_size)
+    windows = [window for level in plan.levels for _, _, window in plan.windows(level)]
+    assert len(windows) > 4
+    assert [plane.state for plane in result.planes] == ["computed"] * len(windows)
+    assert [plane.state for plane in embed(tmp_path / "in", out, predictor).planes] == ["reused"] * len(windows)
+    assert {record.plane for record in read_manifest(out)} > {"window 0-0-0", "window 1-0-0"}
+
+    count = len(counted)
+    there = Predictor(predictor.sam, device="cpu", cache=CachePlaces(limit=0, prepared=out).open())
+    limits = (float(pixels.min()), float(pixels.max()))
+    big = TiledEmbedding(image, plan, limits, prepared=True)
+    for row in range(5, 300, 19):  # near edges of windows too
+        window = big.window_for((row, 95, row, 95), 0)
+        drain(big.embedding_steps(there, window))
+    assert len(counted) == count, "nothing is encoded"

@@ -15,6 +15,7 @@ def test_the_first_mask_comes_from_one_window(viewer, tiles):
     rows, cols = np.indices((81, 81)) - 40
     image.data[6960:7041, 5960:6041] = np.where(np.hypot(rows, cols) <= 40, 200, 0)
     session.choose_image(image)
+    viewer.scene.camera.zoom = 1
     session.add_point((7000, 6000))
     assert predictor.encoded == [(1024, 1024)]
     (mask,) = session.candidates
@@ -31,6 +32,7 @@ def test_levels_of_a_multiscale_image_are_read_in_windows(viewer, tiles):
     predictor = tiles.ComponentPredictor(side=1024)
     session = PromptSession(viewer, SynchronousRunner(), lambda model, device: predictor)
     session.choose_image(image)
+    viewer.scene.camera.zoom = 1
     session.add_point((2050, 2050))
     assert predictor.encoded == [(1024, 1024)]
     assert session.candidates[0].mask.sum() == 100 * 100

@@ -26,7 +26,18 @@ def image(viewer):
     layer = viewer.add_image(np.zeros((SIDE, SIDE), np.uint8), contrast_limits=(0, 255), scale=(2, 2))
     layer.data[500:512, 500:512] = 200
     layer.data[547:553, 622:628] = 200  # in another window
+    viewer.scene.camera.zoom, viewer.scene.camera.center = 4, (1010, 1010)
     return layer
+
+
+def test_a_click_from_afar_is_answered_from_a_coarser_level(viewer, image, predictor):
+    session = PromptSession(viewer, SynchronousRunner(), lambda model, device: predictor)
+    session.choose_image(image)
+    viewer.scene.camera.zoom = 0.3
+    session.add_point((505, 505))
+    (window,) = session.windows.ready
+    assert window.level > 0
+    assert session.candidates[0].mask[505, 505]
 
 
 def test_windows_around_a_click_become_ready_and_are_outlined(viewer, image, predictor):
@@ -48,7 +59,9 @@ def test_windows_around_a_click_become_ready_and_are_outlined(viewer, image, pre
     assert not outlines.editable
     assert viewer.layers.index(outlines) == viewer.layers.index(image) + 1, "under masks and prompts"
     found = {(*data.min(axis=0), *data.max(axis=0)) for data in outlines.data}
-    assert found == {tuple(np.array(window.image_box) - 0.5) for window in windows.ready}
+    assert found == {tuple(np.array(box) - 0.5) for box in windows.answering}
+    inset = WINDOW // 8
+    assert windows.answering[0] == tuple(np.add(clicked.image_box, (inset, inset, -inset, -inset)))
     np.testing.assert_array_equal(outlines.scale, image.scale)
     count = len(predictor.encoded)
     windows.enabled = False

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_segany.cli.everything_large import split_zarr
 from napari_segany.cli.watched import watched
 
 if TYPE_CHECKING:
@@ -53,8 +54,11 @@ def run(args: argparse.Namespace) -> int:
     folder = _folder(args.inputs, args.output)
 
     from napari_segany.engine.batch.inputs import find_images
+    from napari_segany.engine.batch.sources import BatchImage, FileSource
 
-    images = find_images(args.inputs, recursive=args.recursive, skip=(folder,))
+    files, zarrs = split_zarr(args.inputs)
+    images = find_images(files, recursive=args.recursive, skip=(folder,)) if files else ()
+    images += tuple(BatchImage(FileSource(path.absolute(), str(path)), path.name, path.name) for path in zarrs)
 
     from napari_segany.engine.cache_precompute import embed_steps
     from napari_segany.engine.predictor import Predictor

@@ -11,7 +11,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_segany.engine.batch.sources import BatchImage, ImageContent
+from napari_segany.engine.batch.raster_source import RasterSource
+from napari_segany.engine.batch.sources import BatchImage, FileSource, ImageContent
 from napari_segany.engine.cache import key_steps
 from napari_segany.engine.cache_disk import DiskCache
 from napari_segany.engine.cache_entry import CacheEntry, DamagedEntryError
@@ -21,6 +22,14 @@ from napari_segany.engine.cache_manifest import ManifestRecord, add_to_manifest
 from napari_segany.engine.image import checked_limits
 from napari_segany.engine.predictor import Predictor
 from napari_segany.engine.progress import Progress, Steps, relabelled
+from napari_segany.engine.tiled_embedding import image_limits
+from napari_segany.engine.tiling import is_large, model_side, tile_plan
+from napari_segany.formats.geo_pyramid import raster_levels
+from napari_segany.formats.geo_raster import read_raster
+from napari_segany.formats.lazy_files import open_lazy, plane_shape
+from napari_segany.formats.lazy_image import LazyImage
+
+_RANGE_SIDE = 2048  # pixels of what is read at once for the lowest and highest value
 
 Mapping = Literal["layer", "percentiles"]
 """Where contrast limits come from: those of a new napari layer, or the engine's own, of the whole file."""
@@ -85,7 +94,8 @@ def embed_steps(
 ) -> Steps[EmbedResult]:
     """Compute the embeddings of all planes of all images and keep them in a folder that can be carried elsewhere.
 
-    An embedding that is there already is not computed again, one whose file is damaged is. An image that cannot be
+    Of images that are too large for one embedding the windows are embedded that napari asks for. An embedding that is
+    there already is not computed again, one whose file is damaged is. An image that cannot be
     read does not stop the others. Closing the generator stops within the plane at work.
 
     Parameters
@@ -124,6 +134,11 @@ def embed_steps(
         yield tally.progress(f"{image.file_name}: reading")
         tally.images -= 1
         before = len(tally.done)
+        opened = _opened_if_large(image)
+        if opened is not None:
+            yield from _window_steps(image, opened, mapping, disk, predictor, tally)
+            add_to_manifest(disk, (item.record for item in tally.done[before:]))
+            continue
         try:
             content = image.source.read()
             planes = list(content.planes())
@@ -173,6 +188,67 @@ def _plane_steps(
     tally.done.append(Embedded(record, state))
 
 
+def _opened_if_large(image: BatchImage) -> LazyImage | None:
+    """Return an image that is worked on in windows, opened without being read; None for others."""
+    source = image.source
+    try:
+        if isinstance(source, RasterSource):
+            size = read_raster(source.path).size
+            return raster_levels(source.view()) if is_large(size) else None
+        shape = plane_shape(source.path) if isinstance(source, FileSource) else None
+        return open_lazy(source.path) if isinstance(source, FileSource) and shape and is_large(shape) else None
+    except (OSError, ValueError):  # told when it is read
+        return None
+
+
+def _window_steps(
+    image: BatchImage,
+    opened: LazyImage,
+    mapping: Mapping | Limits,
+    disk: DiskCache,
+    predictor: Predictor,
+    tally: _Tally,
+) -> Steps[None]:
+    """Embed the windows of a large image, those that a click in napari asks for."""
+    plan = tile_plan(opened.shape, model_side(predictor))
+    windows = [(level, row, col, window) for level in plan.levels for row, col, window in plan.windows(level)]
+    tally.planes += len(windows)
+    try:
+        limits = yield from _lazy_limits_steps(image, opened, mapping, tally)
+    except (ValueError, OSError, MemoryError) as error:
+        tally.planes -= len(windows) - 1
+        tally.failed.append(_sentence(image, error))
+        return
+    for level, row, col, window in windows:
+        name = f"window {level}-{row}-{col}"
+        yield tally.progress(f"{image.plane_file_name(name)}: reading")
+        try:
+            pixels = opened.read(window.box, window.factor)
+        except (ValueError, OSError, MemoryError, RuntimeError) as error:
+            tally.failed.append(f"{_sentence(image, error)} ({name})")
+            continue
+        yield from _plane_steps(image, name, pixels, limits, disk, predictor, tally)
+
+
+def _lazy_limits_steps(
+    image: BatchImage, opened: LazyImage, mapping: Mapping | Limits, tally: _Tally
+) -> Steps[Limits]:
+    """Return the contrast limits of all windows: of a raster its stretch, else those of a new layer or a sample."""
+    if isinstance(mapping, tuple):
+        return mapping
+    if isinstance(image.source, RasterSource):
+        view = image.source.view()
+        return (0.0, 255.0) if view.choice.is_rgb else (view.stretch.low[0], view.stretch.high[0])
+    if mapping != "layer" or opened.has_colours or opened.dtype == np.uint8:
+        return image_limits(opened)
+    ranges = []
+    for _, _, window in tile_plan(opened.shape, _RANGE_SIDE).windows(0):
+        yield tally.progress(f"{image.file_name}: looking for its lowest and highest value")
+        ranges.append(layer_limits(opened.read(window.box), has_colours=False))
+    known = [one for one in ranges if one is not None]
+    return min(low for low, _ in known), max(high for _, high in known)
+
+
 def _labelled(tally: _Tally, name: str, step: Progress) -> Progress:
     within = f" {step.done}/{step.total}" if step.total else ""
     note = step.note[:1].lower() + step.note[1:]
@@ -180,8 +256,8 @@ def _labelled(tally: _Tally, name: str, step: Progress) -> Progress:
 
 
 def _limits(content: ImageContent, mapping: Mapping | Limits) -> Limits | None:
-    if mapping == "percentiles":
-        return content.limits()
+    if mapping == "percentiles" or (mapping == "layer" and content.view is not None):
+        return content.limits()  # of a raster the one stretch, which its layer has
     if mapping == "layer":
         has_colours = content.pixels.ndim - len(content.stack_shape) == 3
         return layer_limits(content.pixels, has_colours=has_colours)

@@ -25,7 +25,7 @@ from napari_segany.formats.window_mask import WindowMask
 
 DEFAULT_MEMORY = 512 * 1024**2
 
-_INSIDE = 0.25  # of a window's side: how far from its edges a prompt lies well inside
+_INSIDE = 0.25  # of a window's side: how far from its edges a prompt lies well inside one that is to be encoded
 _KEPT_INSIDE = 1 / 16  # the same for a prompt that refines the last answer
 _TOUCHING = 2  # reduced pixels from an edge within which a mask counts as cut by it
 
@@ -107,6 +107,8 @@ class TiledEmbedding:
         Intensities that become black and white in all windows; by default those of a sample of the whole image.
     memory : int
         Bytes of embeddings to keep.
+    prepared : bool
+        Whether the windows of the grid were encoded in advance: then one of them is better than one around a prompt.
 
     Attributes
     ----------
@@ -123,8 +125,9 @@ class TiledEmbedding:
         contrast_limits: tuple[float, float] | None = None,
         *,
         memory: int = DEFAULT_MEMORY,
+        prepared: bool = False,
     ) -> None:
-        self.image, self.plan = image, plan
+        self.image, self.plan, self._prepared = image, plan, prepared
         self.contrast_limits = image_limits(image) if contrast_limits is None else checked_limits(contrast_limits)
         self.nbytes = memory
         self._kept: MemoryCache[Window, Any] = MemoryCache(memory)
@@ -210,17 +213,30 @@ class TiledEmbedding:
     def window_for(self, extent: Extent, level: int) -> Window:
         """Return the window of a level that answers a prompt (row_min, col_min, row_max, col_max) of the image.
 
-        One that is there, if the prompt is well inside of it; else the window of the grid, under the same condition;
-        else one around the prompt.
+        One that is there, if the prompt lies in its `answering_part`; else the window of the grid, if the prompt is
+        well inside of it; else one around the prompt.
         """
-        least = _INSIDE * self.plan.side
-        known = [one for one in self.ready if one.level == level and self.plan.margin(one, extent) >= least]
+        known = [
+            one for one in self.ready if one.level == level and self.plan.margin(one, extent) >= self.plan.overlap / 2
+        ]
         if known:
             return max(known, key=lambda one: self.plan.margin(one, extent))
-        for _, _, window in self._grid_around(extent, level):
-            if self.plan.margin(window, extent) >= least:
-                return window
-        return self.plan.centred(level, extent)
+        least = self.plan.overlap / 2 if self._prepared else _INSIDE * self.plan.side
+        grid = [window for _, _, window in self._grid_around(extent, level)]
+        best = max(grid, key=lambda one: self.plan.margin(one, extent))
+        return best if self.plan.margin(best, extent) >= least else self.plan.centred(level, extent)
+
+    def answering_part(self, window: Window) -> tuple[int, int, int, int]:
+        """Return the box of the image where a click is answered from a window that is ready.
+
+        Up to half an overlap from its edges, so that the parts of all windows of the grid cover the image.
+        """
+        edges, inset = self.plan.inner_edges(window), self.plan.overlap // 2
+        top, left, bottom, right = (
+            (side + (inset if axis < 2 else -inset) * is_inner) * window.factor
+            for axis, (side, is_inner) in enumerate(zip(window.box, edges, strict=True))
+        )
+        return top, left, min(bottom, self.image_shape[0]), min(right, self.image_shape[1])
 
     def neighbours(self, window: Window, view: Extent | None = None) -> list[Window]:
         """Return the windows of the grid around a window that are not there yet, those in view first, then near ones.

@@ -13,6 +13,7 @@ from napari_segany.formats.geo_extra import geo_module
 from napari_segany.formats.geo_raster import Raster
 from napari_segany.formats.geo_stretch import Stretch
 from napari_segany.formats.geo_windows import Box, pixel_type, read_window
+from napari_segany.formats.lazy_image import LazyImage
 
 VIEW_KEY = "napari_segany_raster"
 """Key of a layer's metadata whose value is the `RasterView` that it shows."""
@@ -108,6 +109,11 @@ class RasterLevel:
             part.indices(side) for part, side in zip(window[:2], self.shape[:2], strict=True)
         )
         return self.view.read((top, left, bottom, right), level=self.level)
+
+
+def raster_levels(view: RasterView) -> LazyImage:
+    """Return a raster as an image that is read window by window."""
+    return LazyImage(tuple(RasterLevel(view, level) for level in range(len(view.raster.levels))))
 
 
 def _lazy(view: RasterView, level: int) -> Any:

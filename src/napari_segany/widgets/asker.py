@@ -49,6 +49,8 @@ class Question:
         The questions that led to that answer.
     data : RasterData, optional
         Where a raster with a place on Earth holds data.
+    view : float
+        How much of the plane is seen, the longer side in its pixels; 0 where that is not known.
     """
 
     plane: Plane
@@ -61,6 +63,7 @@ class Question:
     refines: int | None = None
     earlier: tuple[Asked, ...] = ()
     data: RasterData | None = None
+    view: float = 0
 
     @property
     def asked(self) -> tuple[Asked, ...]:
@@ -139,7 +142,7 @@ def candidate_steps(question: Question) -> Steps[tuple[Candidate, ...]]:
         question.data.check(question.prompts)
     if isinstance(question.embedding, TiledEmbedding):
         asked = question.predictor, question.embedding, question.prompts
-        return (yield from window_candidate_steps(*asked, question.data))
+        return (yield from window_candidate_steps(*asked, question.data, question.view))
     prediction = question.predictor.predict(question.embedding, **arguments_of(question.prompts, question.refine))
     yield Progress(1, 1, "Predicting masks")
     return _candidates(prediction, question)

@@ -22,6 +22,7 @@ from napari_segany.widgets.candidate_layers import CandidateLayers
 from napari_segany.widgets.drafts import Candidate, Draft, ObjectPrompt, Prompts
 from napari_segany.widgets.embedder import Embedder
 from napari_segany.widgets.embedding_cache import EmbeddingKey
+from napari_segany.widgets.everything_region import view_corners
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.large_planes import plane_reader
 from napari_segany.widgets.layers import intensity_limits
@@ -68,6 +69,7 @@ class Conversation:
         self.layers = CandidateLayers(viewer)
         self._drafts: dict[Plane, Draft] = {}
         self._drafts_of: dict[str, dict[Plane, Draft]] = {}
+        self._viewer = viewer
         self._rest = Rest(runner, self.prepare, _SETTLE_MS)
         self._embedder = embedder
         self._prompt_layers = prompt_layers
@@ -195,8 +197,8 @@ class Conversation:
         refine = self.logits_to_refine(prompts)
         read, limits = self._reader(plane), key.contrast_limits
         refines, earlier = (None, ()) if refine is None else (draft.selected, draft.asked)
-        data = RasterData.of(self.image)
-        self._asker.ask(Question(plane, prompts, refine, predictor, embedding, read, limits, refines, earlier, data))
+        seen = RasterData.of(self.image), self._viewed()
+        self._asker.ask(Question(plane, prompts, refine, predictor, embedding, read, limits, refines, earlier, *seen))
 
     def logits_to_refine(self, prompts: Prompts) -> NDArray[np.float32] | None:
         """Return the (h, w) logits of the shown candidate where prompts only add to those that it answers."""
@@ -248,6 +250,13 @@ class Conversation:
 
     def _reader(self, plane: Plane) -> Callable[[], ArrayLike]:
         return partial(np.zeros, (0, 0)) if self.image is None else plane_reader(self.image, plane)
+
+    def _viewed(self) -> float:
+        """Return the longer side of what is seen of the plane, in its pixels."""
+        if self.image is None or self.plane is None:
+            return 0
+        corners = self.plane.to_plane(view_corners(self._viewer, self.image))
+        return float((corners.max(axis=0) - corners.min(axis=0)).max())
 
     def _answered(self, question: Question, candidates: tuple[Candidate, ...]) -> None:
         self._drafts[question.plane] = replace(

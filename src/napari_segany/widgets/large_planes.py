@@ -33,20 +33,25 @@ def encoding_steps(predictor: Any, image: ArrayLike | LazyImage, limits: tuple[f
     """Return the embedding of an image; of a large one a value that encodes a window when it is asked."""
     if isinstance(image, LazyImage):
         yield Progress(0, 0, "Looking at the image")
-        return TiledEmbedding(image, tile_plan(image.shape, model_side(predictor)), limits)
+        prepared = getattr(getattr(predictor, "cache", None), "prepared", None) is not None
+        return TiledEmbedding(image, tile_plan(image.shape, model_side(predictor)), limits, prepared=prepared)
     return (yield from predictor.encode_steps(image, contrast_limits=limits))
 
 
 def window_candidate_steps(
-    predictor: Any, embedding: TiledEmbedding, prompts: Prompts, data: RasterData | None = None
+    predictor: Any, embedding: TiledEmbedding, prompts: Prompts, data: RasterData | None = None, viewed: float = 0
 ) -> Steps[tuple[Candidate, ...]]:
-    """Answer prompts on a large plane, encoding what they need of it; best first; nothing where there are no data."""
+    """Answer prompts on a large plane, encoding what they need of it; best first; nothing where there are no data.
+
+    `viewed` is how much of the plane is seen, in its pixels: what is clicked on is not tiny in it.
+    """
     arguments: dict[str, Any] = {}
+    level = embedding.plan.level_for_view(viewed)
     if prompts.points:
         arguments.update(points=list(prompts.points), labels=list(prompts.labels))
     if prompts.mask is not None:
         arguments["mask"] = WindowMask.cropped(prompts.mask.mask, (0, 0), embedding.image_shape)
-    answer = yield from embedding.answer_steps(predictor, box=prompts.box, **arguments)
+    answer = yield from embedding.answer_steps(predictor, box=prompts.box, level=level, **arguments)
     found = []
     for rank, whole in enumerate(answer.masks):
         mask = whole if data is None else data.cut(whole)

@@ -114,6 +114,12 @@ class WindowsAhead:
         embedding = self._embedding
         return () if embedding is None else embedding.ready
 
+    @property
+    def answering(self) -> tuple[tuple[int, int, int, int], ...]:
+        """The boxes (row_min, col_min, row_max, col_max) of the shown plane in which a click is answered at once."""
+        embedding = self._embedding
+        return () if embedding is None else tuple(embedding.answering_part(window) for window in embedding.ready)
+
     def forget(self, layer: object) -> None:
         """Take note that a layer is gone from the viewer: outlines that the user removed do not come again."""
         if self.layer.forget(layer):
@@ -171,7 +177,7 @@ class WindowsAhead:
 
     def _show(self) -> None:
         image, plane = self._conversation.image, self._conversation.plane
-        boxes = np.array([window.image_box for window in self.ready], float).reshape(-1, 4)
+        boxes = np.array(self.answering, float).reshape(-1, 4)
         if image is not None and plane is not None and len(boxes) and self._outlined:
             self.layer.show(image, plane, boxes)
         else:

@@ -20,6 +20,7 @@ from napari_segany.engine.digests import new_hasher
 from napari_segany.engine.image import checked_image, checked_limits, default_limits
 from napari_segany.engine.progress import Progress, Steps
 from napari_segany.formats.image_file import read_array
+from napari_segany.formats.lazy_files import is_zarr, open_lazy
 from napari_segany.formats.pixel_size import PixelSize, read_pixel_size
 
 if TYPE_CHECKING:
@@ -243,6 +244,9 @@ def file_digest_steps(path: Path) -> Steps[str]:
 
 
 def _read(path: Path) -> NDArray[np.generic]:
+    if is_zarr(path):
+        image = open_lazy(path)
+        return image.read((0, 0, *image.shape))
     try:
         return read_array(path)
     except ValueError as error:

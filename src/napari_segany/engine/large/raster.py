@@ -21,7 +21,7 @@ from napari_segany.engine.tiling import Window
 from napari_segany.formats.geo_features import check_target
 from napari_segany.formats.geo_labels import write_label_geotiff
 from napari_segany.formats.geo_polygons import window_polygon
-from napari_segany.formats.geo_pyramid import RasterLevel, RasterView
+from napari_segany.formats.geo_pyramid import RasterView, raster_levels
 from napari_segany.formats.geo_vectors import TracedObject, VectorSettings, write_traced
 from napari_segany.formats.geo_windows import read_valid
 from napari_segany.formats.lazy_image import LazyImage
@@ -47,7 +47,7 @@ class RasterAtPath:
 
     def open(self) -> LazyImage:
         """Open it."""
-        return LazyImage(tuple(RasterLevel(self.view, level) for level in range(len(self.view.raster.levels))))
+        return raster_levels(self.view)
 
     def valid(self, window: Window) -> NDArray[np.bool_] | None:
         """Return (rows, cols) bool of a window, False where any of the bands is nodata; None where none is."""
