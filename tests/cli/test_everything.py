@@ -239,7 +239,7 @@ def test_words_choose_among_the_masks_and_a_missing_clip_is_told(checkpoint, ima
     common = [str(image), "--model", str(checkpoint), "--outputs", "sa1b", "--points-per-side", "2"]
     common += ["--pred-iou-thresh", "0", "--stability-score-thresh", "0", "--box-nms-thresh", "1"]
     assert main(["everything", *common, "-o", str(tmp_path / "all")]) == 0
-    monkeypatch.setattr(clip, "loaded_clip", lambda model: Half())
+    monkeypatch.setattr(clip, "Clip", lambda model, device, fetch: Half())
     assert main(["everything", *common, "-o", str(tmp_path / "half"), "--text", "a thing"]) == 0
     every, half = (read_sa1b(next((tmp_path / name / "sa1b").rglob("*.json"))).records for name in ("all", "half"))
     assert len(half) == (len(every) + 1) // 2 > 0
@@ -249,6 +249,9 @@ def test_words_choose_among_the_masks_and_a_missing_clip_is_told(checkpoint, ima
     arguments = ["everything", *common, "-o", str(tmp_path / "none"), "--text", "a"]
     arguments += ["--text-model", str(tmp_path / "missing")]
     assert main(arguments) == 2
-    assert "is no folder with a CLIP, and could not be fetched" in capsys.readouterr().err
+    assert "is no folder with a CLIP; on a computer" in capsys.readouterr().err
+    assert main([*arguments[:-1], "nobody/nothing"]) == 2
+    assert "'nobody/nothing' is not on this computer yet; add --text-download to fetch it" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
     assert main([*arguments[:-4], "--text-threshold", "0.4"]) == 2
     assert "go with --text" in capsys.readouterr().err

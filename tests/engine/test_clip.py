@@ -7,6 +7,7 @@ import pytest
 import torch
 from tests.tiny_clip import write_tiny_clip
 
+from napari_segany.engine.batch.model_source import LazyPredictor, NamedModel
 from napari_segany.engine.clip import Clip, NotHereError, TextModelError
 from napari_segany.engine.progress import drain
 from napari_segany.engine.text_query import TextQuery
@@ -94,7 +95,13 @@ def _last_layer(hidden, seen, weights, heads=4):
 
 
 def test_what_is_not_here_is_told(folder):
-    with pytest.raises(TextModelError, match="is no folder with a CLIP, and could not be fetched"):
+    with pytest.raises(TextModelError, match="is no folder with a CLIP; on a computer"):
         Clip(str(folder / "missing"))
-    with pytest.raises(NotHereError, match="'nobody/nothing' is not on this computer yet"):
-        Clip("nobody/nothing", fetch=False)
+    with pytest.raises(NotHereError, match="'nobody/nothing' is not on this computer yet; ask for it"):
+        Clip("nobody/nothing")
+
+
+def test_a_batch_loads_its_clip_once(folder):
+    models = LazyPredictor(NamedModel())
+    assert models.clip(str(folder)) is models.clip(str(folder))
+    assert not models.is_loaded

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from napari_segany.cli.automatic_options import add_automatic_options, automatic_settings
+from napari_segany.cli.clip_option import add_download_option, load_clip
 from napari_segany.cli.everything_geo import add_geo_options, check_geo, vector_settings
 from napari_segany.cli.everything_large import add_tile_options, run_large, split_large, split_zarr
 from napari_segany.engine.batch.output_names import DEFAULT_OUTPUTS, EVERY_OUTPUT, OUTPUTS
@@ -83,10 +84,11 @@ def _add_text_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--not-text", metavar="WORDS", action="append", help="descriptions of everything else")
     group.add_argument("--text-threshold", metavar="P", type=float, help="least probability, 0 to 1 (default: 0.5)")
     group.add_argument("--text-model", metavar="FOLDER|NAME", help="a folder with a CLIP, or a public one's name")
+    add_download_option(group)
 
 
 def _text(args: argparse.Namespace) -> TextQuery | None:
-    """Return what is looked for; whether there is a model for it is found out before the work begins."""
+    """Return what is looked for."""
     given = {
         "background": None if args.not_text is None else tuple(args.not_text),
         "threshold": args.text_threshold,
@@ -94,17 +96,14 @@ def _text(args: argparse.Namespace) -> TextQuery | None:
     }
     given = {name: value for name, value in given.items() if value is not None}
     if args.text is None:
-        if given:
-            raise ValueError("--not-text, --text-threshold and --text-model go with --text WORDS")
+        if given or args.text_download:
+            raise ValueError("--not-text, --text-threshold, --text-model and --text-download go with --text WORDS")
         return None
     if args.boxes is not None:
         raise ValueError("--text chooses among everything in an image; leave it out with --boxes")
-    from napari_segany.engine.clip import loaded_clip
     from napari_segany.engine.text_query import TextQuery
 
-    query = TextQuery(tuple(args.text), **given)
-    loaded_clip(query.model)
-    return query
+    return TextQuery(tuple(args.text), **given)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -138,7 +137,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         images, classes = _with_boxes(args, images)
     from napari_segany.engine.batch.model_source import NamedModel
-    from napari_segany.engine.batch.run import batch_steps
+    from napari_segany.engine.batch.run import ThisProcess, batch_steps
 
     model = NamedModel(args.model, args.device)
     model.check()
@@ -146,7 +145,11 @@ def run(args: argparse.Namespace) -> int:
         status = run_large(args, large, settings, _workers(args))
         if not images:
             return status
-    steps = batch_steps(images, args.output, model, settings, classes=classes, workers=_workers(args))
+    workers = _workers(args)
+    if settings.text is not None:  # whether it is here is found out before the work begins
+        clip = load_clip(settings.text.model, download=args.text_download)
+        workers = workers or ThisProcess(clip)
+    steps = batch_steps(images, args.output, model, settings, classes=classes, workers=workers)
     result = _watched(steps, len(images))
     for image in result.failed:
         print(f"failed: {image.error}", file=sys.stderr)

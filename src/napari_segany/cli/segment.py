@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_segany.cli.clip_option import add_download_option, load_clip
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -51,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--text-model", metavar="FOLDER|NAME", help="the CLIP that the model was trained with (default: as it says)"
     )
+    add_download_option(parser)
     parser.add_argument(
         "--csv", metavar="FILE", type=Path,
         help="one object for each line: row,col or row_min,col_min,row_max,col_max, or a file that napari saved",
@@ -89,8 +92,8 @@ def run(args: argparse.Namespace) -> int:
         _check_csv(args)
     elif not points and args.box is None and args.text is None:
         raise ValueError("the prompt is empty; give --point R,C, --box R0,C0,R1,C1, --text WORDS or --csv FILE")
-    if args.text_model is not None and args.text is None:
-        raise ValueError("--text-model goes with --text WORDS")
+    if (args.text_model is not None or args.text_download) and args.text is None:
+        raise ValueError("--text-model and --text-download go with --text WORDS")
     _check_outputs(args.output)
     if args.embeddings is not None and not args.embeddings.is_dir():
         raise ValueError(f"there is no folder {args.embeddings}; give one that `segany embed` made")
@@ -128,7 +131,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _embedded(args: argparse.Namespace, predictor: Predictor) -> NDArray[np.float32]:
     """Return the embedding of the words by the CLIP that the model was trained with."""
-    from napari_segany.engine.clip import Clip
     from napari_segany.engine.loaded_model import text_model_of
     from napari_segany.engine.prompts import check_words
 
@@ -137,7 +139,7 @@ def _embedded(args: argparse.Namespace, predictor: Predictor) -> NDArray[np.floa
     model = args.text_model or text_model_of(args.model)
     if model is None:
         raise ValueError(f"{args.model} does not say with which CLIP it was trained; give it as --text-model")
-    embedding: NDArray[np.float32] = Clip(model).words([args.text])[0]
+    embedding: NDArray[np.float32] = load_clip(model, download=args.text_download).words([args.text])[0]
     return embedding
 
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from napari_segany.cli.clip_option import add_download_option, load_clip
+
 if TYPE_CHECKING:
     from napari_segany.engine.progress import Progress
     from napari_segany.training.config import TrainingConfig
@@ -49,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --output")
     parser.add_argument("--device", default="auto", help="auto, cuda, mps or cpu (default: auto)")
+    add_download_option(parser)
     parser.add_argument("--provenance", default="", help="data, licences and attribution, stored with the weights")
     naming = parser.add_mutually_exclusive_group()
     naming.add_argument(
@@ -68,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
         _rehearse(name)
     config = _config(args)
     images = find_images(args.data, args.images) if args.data else []
+    clip = load_clip(config.text_model, args.device, download=args.text_download) if config.text_share else None
     steps = train(
         config,
         images,
@@ -76,6 +80,7 @@ def run(args: argparse.Namespace) -> int:
         resume=args.resume,
         device=args.device,
         provenance=args.provenance,
+        clip=clip,
     )
     bars = _Bars()
     try:

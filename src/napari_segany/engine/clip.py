@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from napari_segany.engine.text_query import DEFAULT_CLIP
+from napari_segany.engine.text_query import DEFAULT_CLIP, download_size
 
 _OBJECTS_AT_A_TIME = 32
 
@@ -31,7 +30,22 @@ class TextModelError(ValueError):
 
 
 class NotHereError(TextModelError):
-    """A public CLIP is not on this computer yet."""
+    """A public CLIP is not on this computer yet, and nobody has asked for it to be fetched.
+
+    Parameters
+    ----------
+    model : str
+        Its name.
+    ask : str
+        How a user asks for it.
+    """
+
+    def __init__(self, model: str, ask: str = "ask for it to be fetched") -> None:
+        self.model = model
+        super().__init__(
+            f"the CLIP model {model!r} is not on this computer yet; {ask} once ({download_size(model)}), or give a "
+            f"folder that holds one: `hf download {model} --local-dir clip` makes it where there is a network"
+        )
 
 
 class PictureEncoder(Protocol):
@@ -76,7 +90,7 @@ class Clip:
     device : torch.device or str
         Where it computes.
     fetch : bool
-        Whether a public model that is not on this computer may be fetched.
+        Whether a public model that is not on this computer may be fetched: only where the user has asked for it.
 
     Raises
     ------
@@ -86,7 +100,7 @@ class Clip:
         For a public model that is not on this computer and may not be fetched.
     """
 
-    def __init__(self, model: str = DEFAULT_CLIP, device: torch.device | str = "cpu", *, fetch: bool = True) -> None:
+    def __init__(self, model: str = DEFAULT_CLIP, device: torch.device | str = "cpu", *, fetch: bool = False) -> None:
         try:
             from transformers import AutoTokenizer, CLIPModel
             from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
@@ -100,10 +114,11 @@ class Clip:
             self._pixels: Any = CLIPImageProcessorPil.from_pretrained(model, local_files_only=not fetch)
         except (OSError, ValueError, RuntimeError) as error:
             if not fetch and _PUBLIC_NAME.fullmatch(model) and not Path(model).is_dir():
-                raise NotHereError(f"the CLIP model {model!r} is not on this computer yet") from error
+                raise NotHereError(model) from error
+            fetched = ", and could not be fetched" if fetch else ""
             raise TextModelError(
-                f"the CLIP model {model!r} is no folder with a CLIP, and could not be fetched; on a computer with a "
-                f"network `hf download {DEFAULT_CLIP} --local-dir clip` makes a folder to give instead"
+                f"the CLIP model {model!r} is no folder with a CLIP{fetched}; on a computer with a network "
+                f"`hf download {DEFAULT_CLIP} --local-dir clip` makes a folder to give instead"
             ) from error
         self._device = device
 
@@ -162,12 +177,6 @@ class Clip:
             seen = F.max_pool2d(masks[:, None].float(), patch).flatten(1) > 0
             vectors.append(_of_length_one(self._clip.visual_projection(look_at_patches(vision, pixels, seen))))
         return np.concatenate(vectors)
-
-
-@lru_cache(maxsize=1)
-def loaded_clip(model: str) -> Clip:
-    """Return a CLIP on the processor, read once in each process; errors are those of `Clip`."""
-    return Clip(model)
 
 
 def look_at_patches(vision: Any, pixels: Tensor, seen: Tensor) -> Tensor:

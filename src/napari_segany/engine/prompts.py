@@ -88,7 +88,7 @@ class Prompt:
         mask_ = None if mask is None else _checked_mask(mask, image_shape, logits_shape)
         text_ = None if text is None else _checked_text(text)
         if points_ is None and box_ is None and mask_ is None and text_ is None:
-            raise ValueError("the prompt is empty; give at least one point, a box or a mask")
+            raise ValueError("the prompt is empty; give at least one point, a box, a mask or words")
         _check_batch(points_, box_, mask_, text_)
         return cls(image_shape, points_, labels_, box_, mask_, text_)
 

@@ -16,6 +16,11 @@ DOWNLOAD_GB = {DEFAULT_CLIP: 0.6, LARGE_CLIP: 1.7}
 BACKGROUND = ("background", "texture", "a blurry image")
 
 
+def download_size(model: str) -> str:
+    """Return how much is fetched for a public model, such as "0.6 GB"."""
+    return f"{DOWNLOAD_GB[model]:g} GB" if model in DOWNLOAD_GB else "of unknown size"
+
+
 @dataclass(frozen=True)
 class TextQuery:
     """What is looked for.

@@ -51,7 +51,7 @@ class TrainingConfig:
         Share of images whose first prompt is how CLIP sees the objects, from which a model learns to follow words
         (section 7.5); 0 trains without words. The others begin with a point or a box.
     text_model : str
-        A folder with that CLIP, or the name of a public one, which is fetched once.
+        A folder with that CLIP, or the name of a public one. Training fetches nothing: it has to be here.
     loss_stride : int
         1, 2 or 4: step of the grid, in pixels, on which masks are compared.
     focal_weight, dice_weight, iou_weight : float

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_segany.engine.progress import Progress, Steps
-from napari_segany.engine.text_query import DOWNLOAD_GB, TextQuery
+from napari_segany.engine.text_query import TextQuery, download_size
 from napari_segany.formats.record import MaskRecord
 from napari_segany.widgets.everything_objects import Key, WordFit
 from napari_segany.widgets.everything_results import EverythingResults
@@ -180,8 +180,7 @@ class EverythingWords:
     @property
     def download_size(self) -> str:
         """How much `download` fetches, such as "0.6 GB"."""
-        size = None if self.query is None else DOWNLOAD_GB.get(self.query.model)
-        return "of unknown size" if size is None else f"{size:g} GB"
+        return download_size("" if self.query is None else self.query.model)
 
     @property
     def is_busy(self) -> bool:

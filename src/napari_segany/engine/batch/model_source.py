@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from napari_segany.engine.batch.sources import file_digest_steps
 from napari_segany.engine.loaded_model import model_digest_steps
@@ -15,6 +15,9 @@ from napari_segany.engine.model_registry import UnknownModelError
 from napari_segany.engine.predictor import Predictor
 from napari_segany.engine.progress import Steps
 from napari_segany.engine.weights import find_entry, resolve_steps
+
+if TYPE_CHECKING:
+    from napari_segany.engine.clip import PictureEncoder
 
 
 class ModelSource(Protocol):
@@ -105,18 +108,21 @@ class LoadedModel:
 
 
 class LazyPredictor:
-    """A model that is loaded when it is first asked for, once, whatever the number of threads.
+    """The models of a batch, loaded when they are first asked for, once, whatever the number of threads.
 
     Parameters
     ----------
     source : ModelSource
         The model.
+    clip : PictureEncoder, optional
+        The CLIP of a batch with words, where it is loaded already.
     """
 
-    def __init__(self, source: ModelSource) -> None:
+    def __init__(self, source: ModelSource, clip: PictureEncoder | None = None) -> None:
         self._source = source
         self._lock = threading.Lock()
         self._predictor: Predictor | None = None
+        self._clip = clip
 
     @property
     def is_loaded(self) -> bool:
@@ -129,3 +135,12 @@ class LazyPredictor:
             if self._predictor is None:
                 self._predictor = self._source.load()
             return self._predictor
+
+    def clip(self, model: str) -> PictureEncoder:
+        """Return the CLIP of a batch with words, on the processor; nothing is fetched. Errors are those of `Clip`."""
+        with self._lock:
+            if self._clip is None:
+                from napari_segany.engine.clip import Clip
+
+                self._clip = Clip(model)
+            return self._clip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,9 @@ from napari_segany.engine.batch.sources import BatchImage, ImageContent
 from napari_segany.engine.predictor import Predictor
 from napari_segany.engine.progress import Progress, Steps
 from napari_segany.formats.geo_nodata import on_data, valid_pixels
+
+if TYPE_CHECKING:
+    from napari_segany.engine.clip import PictureEncoder
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ def image_steps(image: BatchImage, job: BatchJob, predictor: LazyPredictor) -> S
     job : BatchJob
         What is wanted.
     predictor : LazyPredictor
-        The model; it is asked for when masks are missing.
+        The models; they are asked for when masks are missing.
 
     Yields
     ------
@@ -114,13 +118,19 @@ def _mask_steps(
             continue
         yield Progress(0, 0, "Loading the model" if not predictor.is_loaded else f"Segmenting plane {number}")
         model = predictor.get()
+        clip = None if job.settings.text is None else predictor.clip(job.settings.text.model)
         with _of_this_image(image):
-            objects = yield from _object_steps(image, content, pixels, job, model)
+            objects = yield from _object_steps(image, content, pixels, job, model, clip)
         folder.write_plane(image.name, plane, PlaneMasks(key, content.plane_shape, tuple(objects)))
 
 
 def _object_steps(
-    image: BatchImage, content: ImageContent, pixels: NDArray[np.generic], job: BatchJob, predictor: Predictor
+    image: BatchImage,
+    content: ImageContent,
+    pixels: NDArray[np.generic],
+    job: BatchJob,
+    predictor: Predictor,
+    clip: PictureEncoder | None,
 ) -> Steps[list[BatchObject]]:
     limits = content.contrast_limits
     if image.detections is not None:
@@ -129,11 +139,9 @@ def _object_steps(
     generator = AutomaticMaskGenerator(predictor, job.settings.automatic)
     region = None if content.view is None else valid_pixels(content.view.raster, content.view.choice.bands)
     records = yield from generator.run(pixels, contrast_limits=limits, region=region)
-    if job.settings.text is not None:
-        from napari_segany.engine.clip import loaded_clip
+    if job.settings.text is not None and clip is not None:
         from napari_segany.engine.text_ranking import found_by_text
 
-        clip = loaded_clip(job.settings.text.model)
         records = yield from found_by_text(clip, pixels, records, job.settings.text, contrast_limits=limits)
     return [BatchObject(record) for record in records]
 

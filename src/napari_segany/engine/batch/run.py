@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from napari_segany.engine.batch.folder import BatchFolder
 from napari_segany.engine.batch.former_names import forget_former_steps
@@ -21,6 +21,9 @@ from napari_segany.engine.batch.settings import BatchJob, BatchSettings
 from napari_segany.engine.batch.sources import BatchImage
 from napari_segany.engine.batch.summary_files import write_summary_steps
 from napari_segany.engine.progress import Progress, Steps, relabelled
+
+if TYPE_CHECKING:
+    from napari_segany.engine.clip import PictureEncoder
 
 
 @dataclass(frozen=True)
@@ -82,14 +85,23 @@ class Workers(Protocol):
         """Do all images, whatever their order, and put what became of each under its number."""
 
 
+@dataclass(frozen=True, eq=False)
 class ThisProcess:
-    """One image after the other, here."""
+    """One image after the other, here.
+
+    Attributes
+    ----------
+    clip : PictureEncoder or None
+        The CLIP of a batch with words, where it is loaded already.
+    """
+
+    clip: PictureEncoder | None = None
 
     def steps(
         self, images: Sequence[BatchImage], job: BatchJob, model: ModelSource, results: dict[int, ImageResult]
     ) -> Steps[None]:
         """Do all images in their order; see `image_steps` for the errors."""
-        predictor = LazyPredictor(model)
+        predictor = LazyPredictor(model, self.clip)
         for number, image in enumerate(images):
             tell = partial(progress_of, len(images), results, image.name)
             results[number] = yield from relabelled(image_steps(image, job, predictor), tell)
