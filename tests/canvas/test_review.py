@@ -30,10 +30,11 @@ def folders(tmp_path):
 def test_two_models_are_rated_with_keys(folders, tmp_path, make_napari_viewer, qtbot):
     viewer = make_napari_viewer(show=True)
     widget = ReviewWidget(viewer)
-    viewer.window.add_dock_widget(widget, name="Review masks")
+    dock = viewer.window.add_dock_widget(widget, name="Review masks")
     viewer.window.resize(1200, 900)
     qtbot.wait(100)  # the canvas has its size only then
     session, canvas = widget.session, viewer.window._qt_viewer.canvas.native
+    assert viewer.keymap == {}, "napari keeps its keys as long as nothing is rated"
     session.open(folders, tmp_path / "ratings.csv")
     qtbot.wait(50)
 
@@ -53,11 +54,19 @@ def test_two_models_are_rated_with_keys(folders, tmp_path, make_napari_viewer, q
         assert viewer.canvas.grid.enabled == (view == "side by side")
         press(Qt.Key_V)
     assert zooms["zoomed"] > 1.5 * zooms["whole"]
+    dock.hide()
+    press(Qt.Key_0)
+    assert session.review.rated == 0, "what nobody looks at is not rated"
+    assert viewer.keymap == {}
+    dock.show()
     press(Qt.Key_0)
     assert session.review.current.source != first
     press(Qt.Key_Backspace)
     assert session.review.current.source == first
     press(Qt.Key_9)
+    press(Qt.Key_3)
+    press(Qt.Key_Backspace)
+    assert session.review.rated == 2, "the last one can be rated anew"
     press(Qt.Key_4)
     assert widget.note.text() == "All masks are rated."
     ratings = {row["source"]: (row["rating"], row["object"]) for row in read_ratings(tmp_path / "ratings.csv")}
@@ -65,3 +74,5 @@ def test_two_models_are_rated_with_keys(folders, tmp_path, make_napari_viewer, q
     assert len({name for _, name in ratings.values()}) == 1
     assert f"| {first} | 1 | 9.00 |" in widget.result.text()
     assert "mask" not in viewer.layers
+    viewer.window.remove_dock_widget(widget)
+    assert viewer.keymap == {}

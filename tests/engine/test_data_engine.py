@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,11 +11,12 @@ from PIL import Image
 
 from napari_segany.engine.automatic_settings import AutomaticSettings
 from napari_segany.engine.data_engine import stages
-from napari_segany.engine.data_engine.clock import HINT, ObjectClock
+from napari_segany.engine.data_engine.clock import HINT, ObjectClock, StrokeClock
 from napari_segany.engine.data_engine.export import CardFacts, as_bytes, export_steps
 from napari_segany.engine.data_engine.folder import DataEngine
 from napari_segany.engine.data_engine.masks import EngineMask, Origin, by_prominence, mask_iou, new_masks
 from napari_segany.engine.progress import Progress, drain
+from napari_segany.evaluation.review import review_items
 from napari_segany.formats.coco import read_coco
 from napari_segany.formats.record import MaskRecord
 from napari_segany.formats.sa1b import iterate_sa1b, read_sa1b
@@ -100,6 +102,24 @@ def test_the_clock_begins_with_the_first_click_and_hints_after_thirty_seconds():
     assert (clock.seconds, clock.clicks) == (0, 0)
 
 
+def test_strokes_in_a_row_on_one_object_count_with_the_pauses_between_them():
+    now = 100.0
+    clock = StrokeClock(lambda: now)
+    clock.press()
+    now = 102.0
+    assert clock.stroke(1) == 2
+    now = 110.0
+    clock.press()
+    now = 111.0
+    assert clock.stroke(1) == 9
+    now = 150.0  # looked for the next object
+    clock.press()
+    now = 181.0
+    assert (clock.hint, clock.stroke(2), clock.hint) == ("", 31, HINT)
+    clock.reset()
+    assert (clock.hint, clock.stroke(2)) == ("", 0)
+
+
 class Generator:
     def __init__(self, predictor, settings):
         pass
@@ -115,7 +135,7 @@ class Named:
 
 def test_the_models_stages_are_kept_apart_from_the_persons(engine, monkeypatch):
     monkeypatch.setattr(stages, "AutomaticMaskGenerator", Generator)
-    monkeypatch.setattr(stages, "weights_checksum", lambda sam: "abc")
+    monkeypatch.setattr(stages, "weights_hash", lambda sam: "abc")
     monkeypatch.setattr(stages, "_usual", lambda predictor: AutomaticSettings())
     engine.add("a", [EngineMask(FIRST, Origin("assisted", 2, 1))])
     assert drain(stages.model_masks(engine, "a", Named(), "semi-automatic")) == 1
@@ -126,9 +146,9 @@ def test_the_models_stages_are_kept_apart_from_the_persons(engine, monkeypatch):
 
 
 def test_the_data_set_is_read_back_in_all_three_forms(engine, tmp_path):
-    engine.add(
-        "a", [EngineMask(FIRST, Origin("assisted", 5, 3, "light", "abc")), EngineMask(SECOND, Origin("automatic"))]
-    )
+    clicked = replace(FIRST, prompt={"points": [[3, 3]], "labels": [1], "box": [2, 2, 11, 11]})
+    masks = [EngineMask(clicked, Origin("assisted", 5, 3, "light", "abc")), EngineMask(SECOND, Origin("automatic"))]
+    engine.add("a", masks)
     out = tmp_path / "out"
     card = drain(export_steps(engine, ["a", "b"], out, CardFacts("Cells", "ours", "CC0")))
     samples = list(iterate_sa1b(out / "sa_000000"))
@@ -142,7 +162,9 @@ def test_the_data_set_is_read_back_in_all_three_forms(engine, tmp_path):
         "clicks": 3,
         "model": "light",
         "weights": "abc",
+        "prompt": clicked.prompt,
     }
+    assert review_items({"ours": out})[0].record.prompt == clicked.prompt
     coco = read_coco(out / "coco.json")
     assert [one.record.rle for one in coco.images[0].objects] == [FIRST.rle, SECOND.rle]
     assert (out / coco.images[0].file_name).is_file()

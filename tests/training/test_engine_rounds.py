@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from napari_segany.engine.data_engine.folder import DataEngine
+from napari_segany.engine.data_engine.lessons import Lessons, read_lessons, write_lessons
 from napari_segany.engine.data_engine.masks import EngineMask, Origin
 from napari_segany.engine.prediction import Prediction
 from napari_segany.engine.progress import Progress, drain
@@ -34,8 +37,9 @@ def square(corner, side=8):
 def test_training_sees_what_a_person_saw_and_the_better_weights_are_kept(engine, tmp_path, monkeypatch):
     seen, results = [], []
 
-    def train(config, images, output, *, init, device):
+    def train(config, images, output, *, init, device, measure_on):
         yield Progress(0, 1, "Training")
+        assert len(measure_on) == 1
         seen.extend(image.read()[1][0] for image in images)
         return results.pop()
 
@@ -54,8 +58,32 @@ def test_training_sees_what_a_person_saw_and_the_better_weights_are_kept(engine,
     engine.finish("b")
     results[:] = [came(0.7, 0.8, 100), came(0.7, 0.7, 0)]
     assert drain(engine_rounds.retrain_steps(engine, **run)).weights is None
+    assert read_lessons(engine.work).learned == ()
     assert drain(engine_rounds.retrain_steps(engine, **run)).weights == tmp_path / "weights.safetensors"
     np.testing.assert_array_equal(seen[0] > 0, square((2, 2)))
+    assert set(read_lessons(engine.work).learned) == {"a", "b"} - set(read_lessons(engine.work).aside)
+    assert (engine.work / read_lessons(engine.work).weights) == tmp_path / "weights.safetensors"
+
+
+def test_images_that_were_learned_from_are_never_measured_on(tmp_path):
+    one = Lessons().for_round(["a", "b", "c"], 0.2)
+    assert len(one.aside) == 1
+    learned = tuple(name for name in "abc" if name not in one.aside)
+    write_lessons(tmp_path, replace(one, learned=learned, weights="round_0/weights.safetensors"))
+    before = read_lessons(tmp_path)
+    assert before == replace(one, learned=learned, weights="round_0/weights.safetensors")
+    names = [f"{number:02}" for number in range(7)]
+    after = before.for_round([*"abc", *names], 0.2)
+    assert after.aside[:1] == one.aside
+    assert len(after.aside) == 2
+    assert not set(after.aside) & set(learned)
+    with pytest.raises(ValueError, match="learned from all images"):
+        before.for_round(list(learned), 0.2)
+    with pytest.raises(ValueError, match="kept to measure on"):
+        before.for_round(list(one.aside), 0.2)
+    (tmp_path / "lessons.json").write_text('{"aside": 3}')
+    with pytest.raises(ValueError, match="lists of names"):
+        read_lessons(tmp_path)
 
 
 class Slow:

@@ -8,8 +8,9 @@ from napari.components import ViewerModel
 from PIL import Image
 from tests.widgets.conftest import SquarePredictor
 
-from napari_segany.engine.data_engine.clock import HINT, ObjectClock
+from napari_segany.engine.data_engine.clock import HINT
 from napari_segany.engine.data_engine.folder import DataEngine
+from napari_segany.engine.data_engine.lessons import Lessons, write_lessons
 from napari_segany.engine.data_engine.masks import Origin
 from napari_segany.evaluation.engine_times import person_seconds
 from napari_segany.widgets.engine_session import EngineSession
@@ -41,7 +42,7 @@ def now():
 def session(folder, now):
     runner, viewer, predictor = SynchronousRunner(), ViewerModel(), SquarePredictor()
     prompting = PromptSession(viewer, runner, lambda model, device: predictor)
-    made = EngineSession(viewer, runner, prompting, lambda model, device: predictor, ObjectClock(now), lambda: "abc")
+    made = EngineSession(viewer, runner, prompting, lambda model, device: predictor, now, lambda: "abc")
     made.prompting = prompting
     made.open(folder)
     yield made
@@ -71,7 +72,7 @@ def test_objects_are_timed_kept_in_their_order_and_taken_out(session, folder, no
     session.remove(1)
     assert len(session.engine.masks("a")) == 1
     session.remove(7)
-    assert session.message == "a has 1 masks; there is no mask 7"
+    assert session.message == "There is no mask 7 in the layer 'filled in': pick one there first."
     session.show("b")
     session.show("a")
     assert len(session.engine.masks("a")) == 1, "what was kept is not kept twice"
@@ -100,3 +101,59 @@ def test_another_folder_takes_the_place_of_the_first(session, folder, tmp_path):
     assert session.name == "c"
     assert len(DataEngine(folder, folder / "segany").masks("a")) == 1
     assert session.engine.masks("c") == ()
+
+
+def paint(session, at, label, seconds, now):
+    """A stroke of a person: napari calls back when the mouse is pressed, and tells of the pixels when it is over."""
+    layer = session.prompting.objects.ready()
+    layer.mode, layer.brush_size, layer.selected_label = "paint", 4, label
+    assert session._efforts._pressed in layer.mouse_drag_callbacks
+    session._efforts._pressed(layer, None)
+    now.seconds += seconds
+    with layer.block_history():
+        layer.paint(at, label)
+
+
+def test_what_is_painted_is_timed_and_no_models(session, folder, now):
+    paint(session, (8, 8), 1, 3, now)
+    now.seconds += 30
+    paint(session, (9, 9), 1, 1, now)
+    assert session.hint() == HINT
+    session.prompting.add_point((30, 30))
+    assert session.hint() == ""
+    now.seconds += 2
+    session.prompting.accept()
+    paint(session, (31, 31), 2, 4, now)
+    assert session.keep()
+    painted, corrected = session.engine.masks("a")
+    assert painted.origin == Origin("assisted", 34, 2, "", "")
+    assert painted.record.prompt == {}
+    assert corrected.origin == Origin("assisted", 6, 2, "light", "abc")
+    assert corrected.record.prompt == {"points": [[30, 30]], "labels": [1]}
+    assert corrected.record.predicted_iou == pytest.approx(0.9)
+
+
+def test_an_image_that_is_done_can_be_worked_on(session, folder):
+    prompting = session.prompting
+    session.finish()
+    prompting.add_point((20, 20))
+    prompting.accept()
+    session.finish()
+    assert session.message.startswith("All images are done")
+    prompting.add_point((3, 3))
+    prompting.accept()
+    prompting.objects.layer.fill((20, 20), 0)
+    session.finish()
+    (only,) = session.engine.masks("b")
+    assert only.record.mask[3, 3], "later objects are kept, and those that were deleted are not"
+    assert "filled in" not in session._viewer.layers
+
+
+def test_the_model_that_was_taught_here_goes_on(session, folder, tmp_path):
+    weights = folder / "segany" / "round_0" / "weights.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.touch()
+    write_lessons(folder / "segany", Lessons(weights="round_0/weights.safetensors"))
+    session.open(folder)
+    assert session.prompting.model == str(weights)
+    assert "The model is the one that was taught here" in session.message

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from napari_segany.engine.device import DeviceFallbackWarning, is_out_of_memory
 from napari_segany.engine.digests import new_hasher
 from napari_segany.engine.model_registry import UnknownModelError
-from napari_segany.engine.progress import Progress, Steps
+from napari_segany.engine.progress import Progress, Steps, drain
 from napari_segany.engine.weights import resolve
 from napari_segany.model import Sam, load_sam
 
@@ -78,6 +78,11 @@ def model_digest_steps(sam: Sam) -> Steps[str]:
         hasher.update(plain.view(torch.uint8).numpy() if plain.numel() else np.empty(0, np.uint8))
     digest: str = hasher.hexdigest()
     return digest
+
+
+def weights_hash(sam: Sam) -> str:
+    """Return `model_digest_steps` of a model at once: 32 characters, for records of what made a mask."""
+    return drain(model_digest_steps(sam))
 
 
 def placed(sam: Sam, device: torch.device) -> Sam:

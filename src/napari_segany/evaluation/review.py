@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from napari_segany.evaluation.metrics import Interval
 from napari_segany.evaluation.plots import new_figure
 from napari_segany.formats.atomic import replacing
 from napari_segany.formats.record import MaskRecord
-from napari_segany.formats.sa1b import SA1BSample, iterate_sa1b
+from napari_segany.formats.sa1b import SA1BSample, iterate_sa1b, read_sa1b
 
 LOWEST, HIGHEST = 1, 10
 BOOTSTRAP = 10_000
@@ -302,7 +302,7 @@ def _items_of(source: str, sample: SA1BSample, others: Sequence[ReviewItem]) -> 
     from napari_segany.engine.data_engine.masks import mask_iou
 
     name, taken, items = sample.image_path.stem, set(), []
-    for number, record in enumerate(sample.records(), 1):
+    for number, record in enumerate(_records_of(sample), 1):
         word = f"{source} {number}"
         free = [other for other in others if other.object not in taken]
         overlaps = [mask_iou(record, other.record) for other in free]
@@ -311,3 +311,29 @@ def _items_of(source: str, sample: SA1BSample, others: Sequence[ReviewItem]) -> 
             taken.add(word)
         items.append(ReviewItem(source, name, number, word, record, sample.image_path))
     return items
+
+
+def _records_of(sample: SA1BSample) -> list[MaskRecord]:
+    """Return the masks of an image with their whole prompts, where the data engine has written them beside."""
+    image = read_sa1b(sample.annotation_path)
+    told = image.extra.get("provenance")
+    found = [_prompt_of(one) for one in told] if isinstance(told, list) else []
+    found += [{}] * (len(image.records) - len(found))
+    return [
+        replace(record, prompt=prompt) if prompt else record
+        for record, prompt in zip(image.records, found, strict=False)
+    ]
+
+
+def _prompt_of(provenance: Any) -> Mapping[str, Any]:
+    """Return the prompt of an entry of a file; {} for one that cannot be drawn."""
+    prompt = provenance.get("prompt") if isinstance(provenance, Mapping) else None
+    if not isinstance(prompt, Mapping):
+        return {}
+    try:
+        points = np.array(prompt.get("points") or np.zeros((0, 2)), float)
+        box = np.array(prompt.get("box") or np.zeros(4), float)
+        labels = np.array(prompt.get("labels") or np.ones(len(points)), float)
+    except (ValueError, TypeError):
+        return {}
+    return prompt if points.shape == (len(labels), 2) and box.shape == (4,) else {}

@@ -11,6 +11,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from napari_segany.engine.data_engine.folder import DataEngine
+from napari_segany.engine.data_engine.lessons import read_lessons, write_lessons
 from napari_segany.engine.loaded_model import load_model
 from napari_segany.engine.progress import Steps
 from napari_segany.training.annotated import Layers, layers_of
@@ -23,6 +24,9 @@ LEAST_IMAGES = 2
 """So many must be done: one to learn from, and one to measure on."""
 
 STEPS = 150
+
+MEASURED_SHARE = 0.2
+"""Of the images that are done, kept to measure on."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +98,13 @@ def retrain_steps(
     steps: int = STEPS,
     config: TrainingConfig | None = None,
     device: str = "auto",
+    share: float = MEASURED_SHARE,
+    seed: int = 0,
 ) -> Steps[Retrained]:
     """Teach a model what a person annotated, and measure before and after.
+
+    Images that are measured on stay aside in all rounds; which they are is in the engine's `lessons.json`, and so are
+    the weights of the last round that was better.
 
     Parameters
     ----------
@@ -113,6 +122,8 @@ def retrain_steps(
         The knobs; those of `retraining_config` by default.
     device : str
         "auto", "cpu", "cuda" or "mps".
+    share, seed : float, int
+        How many of the images are kept to measure on, and the chance that chooses them.
 
     Yields
     ------
@@ -122,7 +133,7 @@ def retrain_steps(
     Raises
     ------
     ValueError
-        For less than two images.
+        For less than two images, or where the model has learned from all of them.
     """
     chosen = engine.finished if names is None else names
     usable = [name for name in chosen if any(one.origin.stage != "automatic" for one in engine.masks(name))]
@@ -131,10 +142,17 @@ def retrain_steps(
             f"{len(usable)} images are done and have masks that you made; finish at least {LEAST_IMAGES}, so that "
             "one can be kept to measure on"
         )
+    lessons = read_lessons(engine.work).for_round(usable, share, seed)
     config = config or retraining_config(init, steps)
     images = [EngineImage(engine, name) for name in usable]
-    result = yield from train(config, images, output, init=init, device=device)
+    write_lessons(engine.work, lessons)
+    result = yield from train(config, images, output, init=init, device=device, measure_on=lessons.aside)
     if result.before is None or result.validation is None:
         raise ValueError("nothing could be measured on the images kept from training; finish more images")
     better = result.step > 0 and result.validation.click > result.before.click
+    if better:
+        learned = dict.fromkeys((*lessons.learned, *(name for name in usable if name not in lessons.aside)))
+        weights, home = result.weights.resolve(), engine.work.resolve()
+        place = weights.relative_to(home) if weights.is_relative_to(home) else weights
+        write_lessons(engine.work, replace(lessons, learned=tuple(learned), weights=place.as_posix()))
     return Retrained(result.before, result.validation, result.weights if better else None)

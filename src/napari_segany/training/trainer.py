@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -83,6 +83,7 @@ def train(
     device: str = "auto",
     provenance: str = "",
     clip: ObjectEncoder | None = None,
+    measure_on: Collection[str] | None = None,
 ) -> Steps[TrainingResult]:
     """Train a model.
 
@@ -106,6 +107,9 @@ def train(
         Where the data came from and under which licence, stored with the weights.
     clip : ObjectEncoder, optional
         What words are learned with where `config.text_share` is not 0; the config's `text_model` by default.
+    measure_on : collection of str, optional
+        Names of the images that are kept from training to measure on; by default chosen by chance, see
+        `split_by_group`.
 
     Yields
     ------
@@ -137,7 +141,11 @@ def train(
     width = None if clip is None else clip.width
     sam = start_network(config, init, checkpoint.shape if checkpoint else None, width).to(place)
     screening = yield from screen(images)
-    kept, measured = split_by_group(screening.images, config.validation_share, config.seed)
+    if measure_on is None:
+        kept, measured = split_by_group(screening.images, config.validation_share, config.seed)
+    else:
+        kept = [image for image in screening.images if image.name not in measure_on]
+        measured = [image for image in screening.images if image.name in measure_on]
     source = CropSource(kept, config, sam.config)
     average = start_average(sam)
     optimizer = build_optimizer(sam, config)

@@ -10,8 +10,7 @@ from napari_segany.widgets.batch_words import counted
 from napari_segany.widgets.batch_work import BatchStep
 from napari_segany.widgets.everything_asker import WorkState
 from napari_segany.widgets.everything_clock import about
-
-_THOUSANDTHS = 1000
+from napari_segany.widgets.small_parts import fill_bar
 
 
 class BatchRunRow(QWidget):
@@ -52,10 +51,10 @@ class BatchRunRow(QWidget):
     def _show_progress(self, progress: Progress, seconds_left: float | None) -> None:
         counts = isinstance(progress, BatchStep)
         stage = (progress.stage if isinstance(progress, BatchStep) else None) or Progress(0, 0)
-        _fill(self.images_bar, progress)
+        fill_bar(self.images_bar, progress)
         self.images_bar.setFormat(f"{progress.done:,} of {counted(progress.total, 'image')}" if counts else "")
         self.stage_bar.setVisible(counts)
-        _fill(self.stage_bar, stage)
+        fill_bar(self.stage_bar, stage)
         left = "" if seconds_left is None else f" {about(seconds_left).capitalize()} left."
         self.note.setText(f"{progress.note}.{left}")
 
@@ -65,9 +64,3 @@ def _bar() -> QProgressBar:
     bar.setAlignment(Qt.AlignmentFlag.AlignCenter)
     bar.setFormat("")
     return bar
-
-
-def _fill(bar: QProgressBar, progress: Progress) -> None:
-    # A range of 0 to 0 is Qt's "busy". Totals in bytes would overflow its 32 bits: show thousandths.
-    bar.setRange(0, _THOUSANDTHS if progress.total else 0)
-    bar.setValue(round(_THOUSANDTHS * progress.done / progress.total) if progress.total else 0)

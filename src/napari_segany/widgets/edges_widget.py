@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from napari.layers import Image, Layer
-from qtpy.QtWidgets import QCheckBox, QFormLayout, QLabel, QProgressBar, QSpinBox, QVBoxLayout
+from qtpy.QtWidgets import QCheckBox, QFormLayout, QProgressBar, QSpinBox, QVBoxLayout
 
 from napari_segany.widgets.catalogue import Catalogue, catalogue_steps, predictor_loader
 from napari_segany.widgets.dock_body import DockBody
@@ -16,7 +16,7 @@ from napari_segany.widgets.layers import unwrap
 from napari_segany.widgets.model_picker import ModelPicker
 from napari_segany.widgets.progress_runner import Runner
 from napari_segany.widgets.settings import Settings, read_settings
-from napari_segany.widgets.small_parts import button
+from napari_segany.widgets.small_parts import button, fill_bar, wrapping_label
 from napari_segany.widgets.workers import BackgroundRunner
 
 
@@ -58,8 +58,7 @@ class EdgesWidget(DockBody):
         self.run_button = button("Run", "Draw the edges, or stop", self._pressed)
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
-        self.note = QLabel()
-        self.note.setWordWrap(True)
+        self.note = wrapping_label()
         self._lay_out()
         self._connect(viewer)
         self._farewell = Farewell(self, self.session.close)
@@ -118,15 +117,8 @@ class EdgesWidget(DockBody):
         working = progress is not None
         self.run_button.setText("Cancel" if working else "Run")
         self.run_button.setEnabled(working or self.session.image is not None)
-        if progress is not None:
-            # Thousandths: a range of 0 to 0 is Qt's "busy".
-            self.bar.setRange(0, 1000 if progress.total else 0)
-            self.bar.setValue(round(1000 * progress.done / progress.total) if progress.total else 0)
-            self.note.setText(progress.note)
-        else:
-            self.bar.setRange(0, 1000)
-            self.bar.setValue(0)
-            self.note.setText(self.session.message)
+        fill_bar(self.bar, progress)
+        self.note.setText(self.session.message if progress is None else progress.note)
 
 
 def _is_image(layer: Layer) -> bool:

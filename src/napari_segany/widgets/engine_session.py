@@ -6,6 +6,7 @@ Everything that the buttons do is a method. Prompting is that of `PromptSession`
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,14 +17,15 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels
 from psygnal import Signal
 
-from napari_segany.engine.data_engine.clock import ObjectClock
+from napari_segany.engine.data_engine.clock import ObjectClock, StrokeClock
 from napari_segany.engine.data_engine.folder import DataEngine
-from napari_segany.engine.data_engine.masks import EngineMask, Origin
+from napari_segany.engine.data_engine.lessons import read_lessons
+from napari_segany.engine.data_engine.masks import EngineMask
 from napari_segany.engine.progress import Progress, Steps
 from napari_segany.formats.record import MaskRecord
-from napari_segany.widgets.drafts import Prompts
 from napari_segany.widgets.embedder import LoadPredictor
-from napari_segany.widgets.layers import full_resolution, remove
+from napari_segany.widgets.engine_efforts import Efforts
+from napari_segany.widgets.layers import remove
 from napari_segany.widgets.objects import OWNER_KEY
 from napari_segany.widgets.progress_runner import Runner, Task
 from napari_segany.widgets.prompt_layers import OWNER_KEY as PROMPTS_OF
@@ -45,10 +47,10 @@ class EngineSession:
         What the person clicks with.
     load_predictor : callable
         Makes the model of its name and a device.
-    clock : ObjectClock, optional
-        Measures the person's time.
+    now : callable
+        The clock that the person's time is measured with, in seconds.
     weights : callable
-        Returns the checksum of the weights that answer the clicks.
+        Returns the hash of the weights that answer the clicks.
 
     Attributes
     ----------
@@ -58,6 +60,8 @@ class EngineSession:
         The folder; None before `open`.
     name : str or None
         The image that is shown.
+    training_steps : int
+        How long a retraining is.
     progress : Progress or None
         How far the work is; None while nothing runs.
     message : str
@@ -72,43 +76,49 @@ class EngineSession:
         runner: Runner,
         prompting: PromptSession,
         load_predictor: LoadPredictor,
-        clock: ObjectClock | None = None,
+        now: Callable[[], float] = time.monotonic,
         weights: Callable[[], str] = str,
     ) -> None:
         self.engine: DataEngine | None = None
         self.name: str | None = None
+        self.training_steps = 150
         self.progress: Progress | None = None
         self.message = "Choose a folder of images."
-        self.clock = clock or ObjectClock()
-        self._weights = weights
+        self._efforts = Efforts(prompting, ObjectClock(now), StrokeClock(now), weights)
         self._viewer, self._runner, self._prompting, self._load = viewer, runner, prompting, load_predictor
         self._image: Image | None = None
         self._filled: Labels | None = None
-        self._took: dict[int, tuple[float, int]] = {}
-        self._is_left = False
-        self._prompts, self._last = 0, (0.0, 1)
+        self._kept: tuple[EngineMask, ...] = ()  # of the record, what is in the layer `objects` too
         self._task: Task | None = None
-        prompting.prompts_changed.connect(self._prompted)
-        prompting.accepted.connect(self._accepted)
+        self._is_beside = False  # whether what runs leaves the images alone
+        prompting.accepted.connect(lambda label: self.changed.emit())
 
     # ------------------------------------------------------------------ images
 
     def open(self, images: Path, work: Path | None = None) -> None:
-        """Work on a folder; its records are kept in `work`, by default the folder `segany` within it."""
+        """Work on a folder; its records are kept in `work`, by default the folder `segany` within it.
+
+        A folder that is gone on with is annotated with the model that it taught last.
+        """
         if self._is_busy():
             return
         try:
             engine = DataEngine(images, images / "segany" if work is None else work)
+            taught = read_lessons(engine.work).weights
         except (ValueError, OSError) as error:
             self._say(str(error))
             return
-        if self.keep():
-            self.engine, self.name = engine, None
-            self.show(engine.next_name or engine.names[0])
+        if not self.keep():
+            return
+        self.engine, self.name = engine, None
+        self.show(engine.next_name or engine.names[0])
+        if taught and (engine.work / taught).is_file():
+            self._prompting.choose_model(str(engine.work / taught))
+            self._say(f"{self.message} The model is the one that was taught here.")
 
     def show(self, name: str) -> None:
         """Show an image of the folder; what was accepted in the shown one is kept first."""
-        if self.engine is None or self._is_busy():
+        if self.engine is None or self._is_in_the_way():
             return
         try:
             pixels = self.engine.read_image(name)
@@ -122,29 +132,37 @@ class EngineSession:
         self._viewer.layers.insert(0, image)
         self._prompting.choose_image(image)
         self._put_away()
-        self.name, self._image, self._is_left = name, image, False
+        self.name, self._image, self._kept = name, image, ()
+        self._efforts.turn_to(self._prompting.objects)
         self._viewer.reset_view()
         self._prompting.choose_tool("points")
         self._show_filled()
         self._say(f"{name}: click on what stands out most, accept it with N, and go on with the next object.")
 
     def keep(self) -> bool:
-        """Write the accepted objects of the shown image into its record, when it is left; tell whether it worked."""
-        if self.engine is None or self.name is None or self._is_left:
+        """Write the accepted objects of the shown image into its record, as they are now; tell whether it worked."""
+        if self.engine is None or self.name is None:
+            return True
+        masks = tuple(self._efforts.masks())
+        if not masks and not self._kept:
             return True
         try:
-            self.engine.add(self.name, self._persons_masks())
+            self.engine.put(self.name, (*(mask for _, mask in self._others()), *masks))
         except (ValueError, OSError) as error:
             self._say(f"The masks of {self.name} were not kept: {error}")
             return False
-        self._is_left = True
+        self._kept = masks
         return True
 
     def finish(self) -> None:
         """Keep the masks, call the image done, and show the next one."""
-        if self.engine is None or self.name is None or self._is_busy() or not self.keep():
+        if self.engine is None or self.name is None or self._is_in_the_way() or not self.keep():
             return
-        self.engine.finish(self.name)
+        try:
+            self.engine.finish(self.name)
+        except OSError as error:
+            self._say(f"{self.name} was not called done: {error}")
+            return
         following = self.engine.next_name
         if following is None:
             self._say("All images are done. Export makes a data set of them.")
@@ -153,9 +171,12 @@ class EngineSession:
 
     def remove(self, label: int | None = None) -> None:
         """Take a mask out of the layer `filled in`: that of a label, by default of the layer's selected one."""
-        if self.engine is None or self.name is None or self._filled is None:
+        if self.engine is None or self.name is None or self._filled is None or self._is_in_the_way():
             return
         number = int(self._filled.selected_label if label is None else label)
+        if number not in (one for one, _ in self._others()):
+            self._say(f"There is no mask {number} in the layer {FILLED!r}: pick one there first.")
+            return
         try:
             self.engine.remove(self.name, number)
         except (ValueError, OSError) as error:
@@ -170,7 +191,7 @@ class EngineSession:
         """Semi-automatic: fill in the masks of which the model is sure; the person adds the rest."""
         if self.engine is None or self.name is None or self._is_busy():
             return
-        theirs = [mask.record for mask in self._persons_masks()]
+        theirs = [mask.record for mask in self._efforts.masks()]
         self._start("Filling in masks", self._fill_steps(self.engine, self.name, theirs), self._filled_in)
 
     def annotate_rest(self) -> None:
@@ -180,11 +201,15 @@ class EngineSession:
         left = [name for name in self.engine.names if name not in (*self.engine.finished, self.name)]
         self._start("Annotating images", self._rest_steps(self.engine, left), self._annotated)
 
-    def retrain(self, steps: int = 150) -> None:
-        """Teach the model the images that are done; the next ones use it, if it is the better one."""
+    def retrain(self, steps: int | None = None) -> None:
+        """Teach the model the images that are done; the next ones use it, if it is the better one.
+
+        Annotation can go on meanwhile.
+        """
         if self.engine is None or self._is_busy():
             return
-        self._start("Retraining", self._retrain_steps(self.engine, steps), self._retrained)
+        work = self._retrain_steps(self.engine, self.training_steps if steps is None else steps)
+        self._start("Retraining", work, self._retrained, beside=True)
 
     def export(self, folder: Path, name: str = "", source: str = "", licence: str = "") -> None:
         """Write the images that are done as a data set: SA-1B's layout, COCO and YOLO, with a card."""
@@ -205,7 +230,12 @@ class EngineSession:
 
     def hint(self) -> str:
         """Return what to tell the person now; "" for nothing."""
-        return self.clock.hint
+        return self._efforts.hint
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether images can be annotated now: nothing runs, or what runs leaves them alone."""
+        return self.progress is None or self._is_beside
 
     def tell_counts(self) -> str:
         """Return what the stages gave so far, in words."""
@@ -222,6 +252,7 @@ class EngineSession:
         """Keep what was accepted, and let go of the viewer."""
         self.cancel()
         self.keep()
+        self._efforts.turn_to(None)
         if not keep_layers:
             remove(self._viewer, self._filled)
         self._runner.close()
@@ -232,6 +263,9 @@ class EngineSession:
         if self.progress is not None:
             self._say("Wait until the work is done, or cancel it.")
         return self.progress is not None
+
+    def _is_in_the_way(self) -> bool:
+        return not self.can_go_on and self._is_busy()
 
     def _fill_steps(self, engine: DataEngine, name: str, theirs: list[MaskRecord]) -> Steps[int]:
         from napari_segany.engine.data_engine.stages import model_masks
@@ -284,8 +318,8 @@ class EngineSession:
             return
         self._end(f"The data set is in {card.parent}, with the times in times.png.")
 
-    def _start(self, title: str, steps: Steps[Any], done: Callable[[Any], None]) -> None:
-        self.progress = Progress(0, 0, title)
+    def _start(self, title: str, steps: Steps[Any], done: Callable[[Any], None], *, beside: bool = False) -> None:
+        self.progress, self._is_beside = Progress(0, 0, title), beside
         self.changed.emit()
         failed = lambda error: self._end(f"It did not work: {error}")  # noqa: E731
         task = self._runner.start(title, steps, done=done, failed=failed, report=self._report)
@@ -303,44 +337,24 @@ class EngineSession:
         self.message = message
         self.changed.emit()
 
-    def _prompted(self, prompts: Prompts) -> None:
-        count = len(prompts.points) + (prompts.box is not None)
-        for _ in range(count - self._prompts):
-            self.clock.click()
-        if count == 0 and self.clock.clicks:
-            self._last = self.clock.finish()  # accepted, which is told next, or dropped
-        self._prompts = count
-
-    def _accepted(self, label: int) -> None:
-        self._took[label] = self.clock.finish() if self.clock.clicks else self._last
-        self._prompts = 0
-        self.changed.emit()
-
-    def _persons_masks(self) -> list[EngineMask]:
-        """Return the objects of the layer `objects`, those accepted first first; painted ones count as one stroke."""
-        objects = self._prompting.objects
-        layer = None if objects is None else objects.find()
-        if layer is None or self._image is None:
+    def _others(self) -> list[tuple[int, EngineMask]]:
+        """Return the masks of the record that are not in the layer `objects`, with their numbers from 1."""
+        if self.engine is None or self.name is None:
             return []
-        data = np.asarray(full_resolution(layer))
-        masks, weights = [], self._weights()
-        for label in sorted(set(np.unique(data[data != 0]).tolist()), key=partial(_rank, list(self._took))):
-            seconds, clicks = self._took.get(label, (0.0, 1))
-            origin = Origin("assisted", round(seconds, 2), clicks, self._prompting.model, weights)
-            masks.append(EngineMask(MaskRecord.from_mask(data == label), origin))
-        return masks
+        kept = {id(mask) for mask in self._kept}
+        return [(n, mask) for n, mask in enumerate(self.engine.masks(self.name), 1) if id(mask) not in kept]
 
     def _show_filled(self) -> None:
-        """Show the masks of the record; a mask's label is its number from 1."""
+        """Show the masks of the record that are not in the layer `objects`; a mask's label is its number."""
         remove(self._viewer, self._filled)
         self._filled = None
         if self.engine is None or self.name is None or self._image not in self._viewer.layers:
             return
-        masks = self.engine.masks(self.name)
+        masks = self._others()
         if not masks:
             return
-        data = np.zeros(masks[0].record.rle.size, np.int32)
-        for number, mask in sorted(enumerate(masks, 1), key=lambda pair: -pair[1].record.area):
+        data = np.zeros(masks[0][1].record.rle.size, np.int32)
+        for number, mask in sorted(masks, key=lambda pair: -pair[1].record.area):
             data[mask.record.mask] = number
         self._filled = Labels(data, name=FILLED, opacity=0.4)
         active = self._viewer.layers.selection.active
@@ -352,15 +366,9 @@ class EngineSession:
         layer, self._image = self._image, None
         remove(self._viewer, self._filled)
         self._filled = None
-        self._took.clear()
-        self.clock.reset()
         if layer is None:
             return
         keys = (OWNER_KEY, PROMPTS_OF)
         theirs = [one for one in self._viewer.layers if layer.unique_id in (one.metadata.get(key) for key in keys)]
         for one in (*theirs, layer):
             remove(self._viewer, one)
-
-
-def _rank(order: list[int], label: int) -> tuple[int, int]:
-    return (order.index(label) if label in order else len(order), label)

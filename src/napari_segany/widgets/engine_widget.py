@@ -13,7 +13,6 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QFormLayout,
     QGridLayout,
-    QLabel,
     QLineEdit,
     QProgressBar,
     QVBoxLayout,
@@ -31,7 +30,7 @@ from napari_segany.widgets.prompt_widget import PromptWidget
 from napari_segany.widgets.remembering_loader import RememberingLoader
 from napari_segany.widgets.section import Section
 from napari_segany.widgets.settings import Settings, read_settings
-from napari_segany.widgets.small_parts import button, open_folder_dialog
+from napari_segany.widgets.small_parts import button, fill_bar, open_folder_dialog, wrapping_label
 from napari_segany.widgets.workers import BackgroundRunner
 
 _LOOK_MS = 1000
@@ -67,18 +66,16 @@ class EngineWidget(DockBody):
         self.images = QComboBox()
         self.images.setToolTip("The image that is shown; those with a tick are done")
         self.images.activated.connect(lambda _: self.session.show(str(self.images.currentData())))
-        self.note = QLabel()
-        self.counts = QLabel()
-        for label in (self.note, self.counts):
-            label.setWordWrap(True)
+        self.note, self.counts = wrapping_label(), wrapping_label()
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.cancel_button = button("Cancel", "Stop what runs; masks that are written down stay", self.session.cancel)
         self.dialog: QFileDialog | None = None
+        self._rows: list[tuple[str, str]] = []
         self._lay_out()
         self.session.changed.connect(self._refresh)
         self._looks = QTimer(self)
-        self._looks.timeout.connect(self._show_hint)
+        self._looks.timeout.connect(self._show_note)
         self._looks.start(_LOOK_MS)
         self._farewell = Farewell(self, partial(self.session.close, keep_layers=True))
         self._refresh()
@@ -141,35 +138,34 @@ class EngineWidget(DockBody):
             self.dialog.close()
         self.dialog = open_folder_dialog(self, title, "", chosen)
 
-    def _show_hint(self) -> None:
-        self.note.setText(self.session.hint() or self.session.message)
+    def _show_note(self) -> None:
+        """Show the hint to the person, what runs, and else the last message."""
+        progress = self.session.progress
+        self.note.setText(self.session.hint() or (self.session.message if progress is None else progress.note))
 
     def _refresh(self) -> None:
         session, engine, progress = self.session, self.session.engine, self.session.progress
         working = progress is not None
-        if progress is not None:
-            # Thousandths: a range of 0 to 0 is Qt's "busy".
-            self.bar.setRange(0, 1000 if progress.total else 0)
-            self.bar.setValue(round(1000 * progress.done / progress.total) if progress.total else 0)
-            self.note.setText(progress.note)
-        else:
-            self.bar.setRange(0, 1000)
-            self.bar.setValue(0)
-            self._show_hint()
+        fill_bar(self.bar, progress)
+        self._show_note()
         self.counts.setText(session.tell_counts())
-        for one in (
-            self.done_button,
-            self.fill_button,
-            self.remove_button,
-            self.rest_button,
-            self.retrain_button,
-            self.export_button,
-        ):
+        for one in (self.done_button, self.remove_button, self.images):
+            one.setEnabled(engine is not None and session.can_go_on)
+        for one in (self.fill_button, self.rest_button, self.retrain_button, self.export_button):
             one.setEnabled(engine is not None and not working)
-        self.images.setEnabled(engine is not None and not working)
         self.folder_button.setEnabled(not working)
         self.cancel_button.setEnabled(working)
-        self.images.clear()
-        for name in () if engine is None else engine.names:
-            self.images.addItem(f"{'✓ ' if engine is not None and name in engine.finished else ''}{name}", name)
-        self.images.setCurrentIndex(self.images.findData(session.name))
+        self._list_images()
+
+    def _list_images(self) -> None:
+        """Show the images and which are done; filled anew only where that has changed, for there may be thousands."""
+        engine = self.session.engine
+        finished = set() if engine is None else set(engine.finished)
+        names = () if engine is None else engine.names
+        rows = [(f"{'✓ ' if name in finished else ''}{name}", name) for name in names]
+        if rows != self._rows:
+            self._rows = rows
+            self.images.clear()
+            for text, name in rows:
+                self.images.addItem(text, name)
+        self.images.setCurrentIndex(names.index(self.session.name) if self.session.name in names else -1)

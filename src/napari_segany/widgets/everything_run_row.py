@@ -7,6 +7,7 @@ from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QProgressBar, QPushBu
 
 from napari_segany.widgets.everything_asker import Estimate, WorkState
 from napari_segany.widgets.everything_clock import about
+from napari_segany.widgets.small_parts import fill_bar
 
 
 class RunRow(QWidget):
@@ -56,9 +57,7 @@ class RunRow(QWidget):
         """Show how far the work is; `possible` tells whether there is something to run."""
         self._working = state.phase == "working"
         progress = state.progress
-        # Totals in bytes would overflow Qt's 32 bits: show thousandths. A range of 0 to 0 is its "busy".
-        self.bar.setRange(0, 1000 if progress.total or not self._working else 0)
-        self.bar.setValue(round(1000 * progress.done / progress.total) if self._working and progress.total else 0)
+        fill_bar(self.bar, progress if self._working else None)
         left = "" if state.seconds_left is None else f" {about(state.seconds_left).capitalize()} left."
         self.note.setText(f"{progress.note}.{left}" if self._working else "")
         self.bar.setVisible(self._working)

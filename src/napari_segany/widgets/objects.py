@@ -55,8 +55,8 @@ class Added:
 class ObjectsLayer:
     """Accepted objects of one image.
 
-    Emits `changed` with what undoes a change, `touched` with the pixels of every change, those of undo too, and
-    `replaced` when somebody else gave the layer other data.
+    Emits `changed` with what undoes a change, `touched` with the pixels of every change, those of undo too, `stroked`
+    with those of a stroke by hand, and `replaced` when somebody else gave the layer other data.
 
     Parameters
     ----------
@@ -77,6 +77,7 @@ class ObjectsLayer:
     released = Signal(object)
     changed = Signal(ObjectsChange)
     touched = Signal(PixelChange)
+    stroked = Signal(PixelChange)
     replaced = Signal(object)
 
     def __init__(self, viewer: ViewerModel, image: Image) -> None:
@@ -197,6 +198,7 @@ class ObjectsLayer:
         if self.layer is not None and len(pixels.indices):
             before, length = self._rows_before(self.layer, pixels)
             self._settle(self.layer, pixels, before, length, {}, how)
+            self.stroked.emit(pixels)
 
     def put_back(self, change: ObjectsChange) -> ObjectsChange:
         """Put a change back, and return the way back; a layer that was removed comes back first."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QWidget
 
+from napari_segany.engine.progress import Progress
 from napari_segany.widgets.embedder import EmbeddingState
+from napari_segany.widgets.small_parts import fill_bar
 
 
 class ProgressRow(QWidget):
@@ -53,10 +55,7 @@ class ProgressRow(QWidget):
         self.button.setEnabled(self._working or (possible and (stale or state.phase != "ready")))
 
     def _fill(self, done: int, total: int, text: str) -> None:
-        # A range of 0 to 0 is Qt's "busy". Totals in bytes would overflow its 32 bits: show thousandths.
-        thousandths = round(1000 * done / total) if total else 0
-        self.bar.setRange(0, 1000 if total else 0)
-        self.bar.setValue(thousandths)
+        fill_bar(self.bar, Progress(done, total))
         self.bar.setFormat(text)
 
     def _pressed(self) -> None:

@@ -19,18 +19,21 @@ class RememberingLoader:
     def __init__(self, load: LoadPredictor) -> None:
         self._load = load
         self._last: tuple[tuple[str, str], Any] | None = None
+        self._hash = ""
 
     def __call__(self, model: str, device: str) -> Any:
         """Return the predictor; errors are those of the loader."""
         if self._last is None or self._last[0] != (model, device):
-            self._last = (model, device), self._load(model, device)
+            self._last, self._hash = ((model, device), self._load(model, device)), ""
         return self._last[1]
 
     def weights(self) -> str:
-        """Return the checksum of the last predictor's weights; "" before one is loaded, or without weights."""
+        """Return the hash of the last predictor's weights; "" before one is loaded, or without weights."""
         sam = None if self._last is None else getattr(self._last[1], "sam", None)
         if sam is None:
             return ""
-        from napari_segany.engine.loaded_model import weights_checksum
+        if not self._hash:
+            from napari_segany.engine.loaded_model import weights_hash
 
-        return weights_checksum(sam)
+            self._hash = weights_hash(sam)
+        return self._hash

@@ -11,15 +11,14 @@ from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image, Labels, Layer, Points
+from napari.layers import Image, Labels, Layer, Points, Shapes
 from psygnal import Signal
 
-from napari_segany.evaluation.review import HIGHEST, Review, ReviewItem, review_items, review_text
+from napari_segany.evaluation.review import Review, ReviewItem, review_items, review_text
 from napari_segany.formats.image_file import read_image
 from napari_segany.widgets.layers import remove
 
 VIEWS = ("whole", "zoomed", "contour", "mask only", "side by side")
-KEYS: Mapping[str, int] = {**{str(number): number for number in range(1, HIGHEST)}, "0": HIGHEST}
 _ZOOM_SHARE = 0.5  # of the canvas that the mask takes when it is zoomed in on
 
 
@@ -33,8 +32,8 @@ class ReviewSession:
 
     Attributes
     ----------
-    changed : Signal
-        Emitted after every change of what is shown.
+    changed, layer_made : Signal
+        Emitted after every change of what is shown, and with every layer that is made for it.
     review : Review or None
         The masks and their ratings; None before `open`.
     view : str
@@ -44,13 +43,14 @@ class ReviewSession:
     """
 
     changed = Signal()
+    layer_made = Signal(object)
 
     def __init__(self, viewer: ViewerModel) -> None:
         self.review: Review | None = None
         self.view = VIEWS[0]
         self.message = "Choose a folder of masks in SA-1B's layout, or two to compare two models."
         self._viewer = viewer
-        self._layers: list[Layer] = []
+        self._layers: list[Layer] = []  # image, mask, prompts
 
     def open(self, folders: Mapping[str, Path], ratings: Path, count: int | None = None, seed: int = 0) -> None:
         """Rate the masks of one folder, or of two blind; `ratings` is gone on with."""
@@ -111,31 +111,53 @@ class ReviewSession:
         except (ValueError, OSError) as error:
             self._say(f"{item.image} cannot be shown: {error}")
             return
-        before, self._layers = self._layers, self._made(item, image)
-        for layer in self._layers:
-            self._viewer.layers.append(layer)
-        for layer in before:
-            remove(self._viewer, layer)
+        if not self._shown_in_place(item, image):
+            before, self._layers = self._layers, self._made(item, image)
+            for layer in self._layers:
+                self._viewer.layers.append(layer)
+            for layer in before:
+                remove(self._viewer, layer)
         # No layer is active: its own keys would come before those of the ratings.
         self._viewer.layers.selection.clear()
         self._arrange()
         self._say(f"Mask {review.rated + 1} of {len(review.order)}: 1 to 9, or 0 for 10. V changes the view.")
 
     def _made(self, item: ReviewItem, image: Any) -> list[Layer]:
-        points = np.array(item.record.prompt.get("points") or np.zeros((0, 2)), float).reshape(-1, 2)
-        size = max(3.0, max(item.record.rle.size) / 60)
-        return [
+        """Return layers for a mask: image, mask, points, and a box where there is one."""
+        size = max(item.record.rle.size)
+        layers: list[Layer] = [
             Image(image, name="image"),
             Labels(item.record.mask.astype(np.uint8), name="mask", opacity=0.5),
-            Points(points, name="prompt", face_color="lime", size=size),
+            Points(ndim=2, name="prompt", size=max(3.0, size / 60)),
         ]
+        _draw_points(layers[2], item)
+        if item.record.prompt.get("box"):
+            style = {"face_color": "transparent", "edge_color": "lime", "edge_width": max(1.0, size / 300)}
+            layers.append(Shapes([_box_of(item)], name="prompt box", **style))
+        for layer in layers:
+            self.layer_made.emit(layer)
+        return layers
+
+    def _shown_in_place(self, item: ReviewItem, image: Any) -> bool:
+        """Show a mask in the layers of the one before, where it fits: making layers takes napari half a second."""
+        if not self._layers or any(layer not in self._viewer.layers for layer in self._layers):
+            return False
+        shown, mask, points, *boxes = self._layers
+        if np.shape(image) != shown.data.shape or bool(item.record.prompt.get("box")) != bool(boxes):
+            return False
+        shown.data, mask.data = image, item.record.mask.astype(np.uint8)
+        _draw_points(points, item)
+        for box in boxes:
+            box.data = [_box_of(item)]
+        return True
 
     def _arrange(self) -> None:
         if self.review is None or self.review.current is None or len(self._layers) < 2:
             return
-        image, mask, points = self._layers
+        image, mask, *prompts = self._layers
         image.visible = self.view != "mask only"
-        points.visible = self.view in ("whole", "zoomed")
+        for layer in prompts:
+            layer.visible = self.view in ("whole", "zoomed")
         mask.contour = 2 if self.view == "contour" else 0
         self._viewer.canvas.grid.enabled = self.view == "side by side"
         self._viewer.reset_view()
@@ -159,3 +181,15 @@ class ReviewSession:
     def _say(self, message: str) -> None:
         self.message = message
         self.changed.emit()
+
+
+def _draw_points(layer: Points, item: ReviewItem) -> None:
+    """Show the points of a prompt: green on the object, red off it."""
+    prompt = item.record.prompt
+    layer.data = np.array(prompt.get("points") or np.zeros((0, 2)), float).reshape(-1, 2)
+    if len(layer.data):
+        layer.face_color = ["lime" if label else "red" for label in prompt.get("labels") or [1] * len(layer.data)]
+
+
+def _box_of(item: ReviewItem) -> Any:
+    return np.array(item.record.prompt["box"], float).reshape(2, 2)

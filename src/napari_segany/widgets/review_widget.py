@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtWidgets import QComboBox, QFileDialog, QGridLayout, QLabel, QVBoxLayout
+from qtpy.QtGui import QHideEvent, QShowEvent
+from qtpy.QtWidgets import QComboBox, QFileDialog, QGridLayout, QVBoxLayout
 
 from napari_segany.evaluation.review import CRITERIA
 from napari_segany.widgets.dock_body import DockBody
 from napari_segany.widgets.farewell import Farewell
 from napari_segany.widgets.layers import unwrap
-from napari_segany.widgets.review_session import KEYS, VIEWS, ReviewSession
-from napari_segany.widgets.small_parts import button, open_folder_dialog, open_save_dialog
+from napari_segany.widgets.review_keys import RATINGS, ReviewKeys
+from napari_segany.widgets.review_session import VIEWS, ReviewSession
+from napari_segany.widgets.small_parts import button, open_folder_dialog, open_save_dialog, wrapping_label
 
 RATINGS_FILE = "ratings.csv"
 
@@ -35,16 +36,14 @@ class ReviewWidget(DockBody):
         self.dialog: QFileDialog | None = None
         self.one = button("Masks of one folder ...", "Rate a data set in SA-1B's layout", partial(self._ask, 1))
         self.two = button("Compare two folders ...", "Masks of two models, mixed and blind", partial(self._ask, 2))
-        self.note, self.result, self.criteria = QLabel(), QLabel(), QLabel(CRITERIA)
-        for label in (self.note, self.result, self.criteria):
-            label.setWordWrap(True)
+        self.note, self.result, self.criteria = wrapping_label(), wrapping_label(), wrapping_label(CRITERIA)
         self.views = QComboBox()
         self.views.addItems(VIEWS)
         self.views.setToolTip("How the mask is shown (key V)")
         self.views.textActivated.connect(self.session.choose_view)
         self.back_button = button("Back", "Rate the mask before anew (Backspace)", self.session.back)
         grid = QGridLayout()
-        numbers = tuple(KEYS.values())
+        numbers = tuple(RATINGS.values())
         self.ratings = [button(str(one), f"Rate it {one}", partial(self.session.rate, one)) for one in numbers]
         for number, one in enumerate(self.ratings):
             grid.addWidget(one, number // 5, number % 5)
@@ -55,18 +54,28 @@ class ReviewWidget(DockBody):
         for part in (self.back_button, self.criteria, self.result):
             column.addWidget(part)
         column.addStretch(1)
-        self._keys = {key: partial(self.session.rate, number) for key, number in KEYS.items()}
-        self._keys |= {"V": partial(self.session.next_view), "Backspace": partial(self.session.back)}
-        for key, action in self._keys.items():
-            self._viewer.bind_key(key, _of_viewer(action), overwrite=True)
+        self._keys = ReviewKeys(self._viewer, self.session)
         self.session.changed.connect(self._refresh)
         self._farewell = Farewell(self, partial(self.session.close, keep_layers=True))
         self._refresh()
 
     def _end(self) -> None:
-        for key in self._keys:
-            self._viewer.bind_key(key, None)
+        self._keys.give_back()
         self.session.close()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Take the keys as soon as the dock is seen."""
+        super().showEvent(event)
+        self._hold_keys()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Give the keys back: nothing is rated that nobody looks at."""
+        super().hideEvent(event)
+        self._keys.give_back()
+
+    def _hold_keys(self) -> None:
+        if self.session.review is not None and self.isVisible():
+            self._keys.take()
 
     def _ask(self, count: int, folders: tuple[Path, ...] = ()) -> None:
         """Ask for the folders one after the other, then for the place of the ratings; all beside the viewer."""
@@ -93,15 +102,8 @@ class ReviewWidget(DockBody):
         self.note.setText(self.session.message)
         self.views.setCurrentText(self.session.view)
         is_over = review is not None and review.current is None
-        for one in (*self.ratings, self.back_button, self.views):
+        for one in (*self.ratings, self.views):
             one.setEnabled(review is not None and not is_over)
+        self.back_button.setEnabled(review is not None)
         self.result.setText(self.session.result() if is_over else "")
-
-
-def _of_viewer(action: Callable[[], None]) -> Callable[[Any], None]:
-    """Return what napari binds to a key: a function of the viewer, with a name."""
-
-    def run(viewer: Any) -> None:
-        action()
-
-    return run
+        self._hold_keys()

@@ -6,9 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFileDialog, QFrame, QLabel, QMessageBox, QPushButton, QWidget
+from qtpy.QtWidgets import QFileDialog, QFrame, QLabel, QMessageBox, QProgressBar, QPushButton, QWidget
 
+from napari_segany.engine.progress import Progress
 from napari_segany.widgets.keys import KEYS
+
+_THOUSANDTHS = 1000
 
 
 def button(text: str, tip: str, action: Callable[[], Any]) -> QPushButton:
@@ -18,6 +21,21 @@ def button(text: str, tip: str, action: Callable[[], Any]) -> QPushButton:
     made.setFocusPolicy(Qt.FocusPolicy.NoFocus)
     made.clicked.connect(lambda: action())
     return made
+
+
+def fill_bar(bar: QProgressBar, progress: Progress | None) -> None:
+    """Show in a bar how far work is; empty for none."""
+    total = 0 if progress is None else progress.total
+    # A range of 0 to 0 is Qt's "busy". Totals in bytes would overflow its 32 bits: show thousandths.
+    bar.setRange(0, _THOUSANDTHS if total or progress is None else 0)
+    bar.setValue(round(_THOUSANDTHS * progress.done / total) if progress is not None and total else 0)
+
+
+def wrapping_label(text: str = "") -> QLabel:
+    """Return a label that breaks its lines."""
+    label = QLabel(text)
+    label.setWordWrap(True)
+    return label
 
 
 def rule() -> QFrame:

@@ -50,3 +50,47 @@ class ObjectClock:
     def reset(self) -> None:
         """Forget the object."""
         self._begun, self.clicks = None, 0
+
+
+class StrokeClock:
+    """Measures the time of objects that are painted: strokes in a row on one object, with the pauses between them.
+
+    Parameters
+    ----------
+    now : callable
+        Seconds of any clock that does not go back.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._pressed: float | None = None
+        self._row: tuple[int, float, float] | None = None  # the object, its first stroke, its last
+
+    @property
+    def hint(self) -> str:
+        """What to tell the person now; "" for nothing, also when the last stroke was a while ago."""
+        if self._row is None:
+            return ""
+        _, begun, ended = self._row
+        return HINT if ended - begun > HINT_SECONDS and self._now() - ended < HINT_SECONDS else ""
+
+    def press(self) -> None:
+        """Take note that a stroke begins."""
+        self._pressed = self._now()
+
+    def stroke(self, label: int) -> float:
+        """Take note that a stroke on an object has ended; return by how many seconds its time has grown."""
+        now = self._now()
+        begun = now if self._pressed is None else self._pressed
+        self._pressed = None
+        if self._row is not None and self._row[0] == label:
+            since = self._row[2]
+            self._row = (label, self._row[1], now)
+        else:
+            since = begun
+            self._row = (label, begun, now)
+        return now - since
+
+    def reset(self) -> None:
+        """Something else is done: the next stroke begins anew."""
+        self._pressed = self._row = None

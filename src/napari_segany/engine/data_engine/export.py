@@ -123,10 +123,10 @@ def data_set_card(engine: DataEngine, names: Sequence[str], facts: CardFacts) ->
         f"# {facts.name}\n\n{_table(rows)}\n\n"
         "| stage | masks | seconds of a person per mask | clicks per mask |\n|---|---:|---:|---:|\n"
         + "\n".join(f"| {stage} | {row} |" for stage, row in stages.items())
-        + f"\n\n| model | weights (checksum) | masks |\n|---|---|---:|\n{models}\n\n"
+        + f"\n\n| model | weights (hash) | masks |\n|---|---|---:|\n{models}\n\n"
         f"`{SA1B_FOLDER}/` has each image beside a JSON of its masks in SA-1B's layout; `provenance` in it tells of\n"
-        "each mask, by its `id`, the stage, a person's seconds and clicks, the model, and the checksum of its\n"
-        "weights. `coco.json` and `yolo/` hold the same masks. Images were brought to eight bits.\n"
+        "each mask, by its `id`, the stage, a person's seconds and clicks, the prompt, the model, and the hash of\n"
+        "its weights. `coco.json` and `yolo/` hold the same masks. Images were brought to eight bits.\n"
     )
 
 
@@ -142,7 +142,9 @@ def as_bytes(image: NDArray[np.generic]) -> NDArray[np.uint8]:
 
 
 def _provenance(masks: Sequence[EngineMask]) -> list[dict[str, object]]:
-    return [{"id": number, **asdict(one.origin)} for number, one in enumerate(masks, 1)]
+    return [
+        {"id": number, **asdict(one.origin), "prompt": dict(one.record.prompt)} for number, one in enumerate(masks, 1)
+    ]
 
 
 def _stage_row(masks: Sequence[EngineMask]) -> str:

@@ -104,23 +104,27 @@ class DataEngine:
         return self._masks[self._known(name)]
 
     def add(self, name: str, masks: Sequence[EngineMask]) -> None:
-        """Add masks to an image and write them down.
+        """Add masks to an image and write them down; errors are those of `put`."""
+        self.put(name, (*self.masks(name), *masks))
+
+    def put(self, name: str, masks: Sequence[EngineMask]) -> None:
+        """Have these masks for an image, in place of those that are there, and write them down.
 
         Raises
         ------
         ValueError
-            For an empty mask, or one of another size than those that are there.
+            For an empty mask, or masks of different sizes.
         OSError
-            Where the record cannot be written; nothing is added then.
+            Where the record cannot be written; nothing changes then.
         """
-        sizes = {one.record.rle.size for one in (*self.masks(name), *masks)}
+        sizes = {one.record.rle.size for one in masks}
         if len(sizes) > 1:
             raise ValueError(
                 f"masks of {name} have the sizes {', '.join(map(str, sorted(sizes)))}; they must be equal"
             )
         if any(one.record.area == 0 for one in masks):
             raise ValueError(f"a mask of {name} has no pixel")
-        self._write(name, (*self.masks(name), *masks), name in self._finished)
+        self._write(name, tuple(masks), name in self._finished)
 
     def remove(self, name: str, number: int) -> EngineMask:
         """Take a mask out by its number from 1, and return it."""

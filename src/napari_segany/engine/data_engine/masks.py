@@ -33,7 +33,7 @@ class Origin:
     clicks : int
         Clicks and strokes.
     model, weights : str
-        The model's name and the checksum of its weights; "" for a mask that no model had a part in.
+        The model's name and the hash of its weights; "" for a mask that no model had a part in.
 
     Raises
     ------

@@ -12,7 +12,7 @@ from napari_segany.engine.automatic_presets import default_preset
 from napari_segany.engine.automatic_settings import AutomaticSettings
 from napari_segany.engine.data_engine.folder import DataEngine
 from napari_segany.engine.data_engine.masks import EngineMask, Origin, Stage, by_prominence, new_masks
-from napari_segany.engine.loaded_model import weights_checksum
+from napari_segany.engine.loaded_model import weights_hash
 from napari_segany.engine.predictor import Predictor
 from napari_segany.engine.progress import Progress, Steps, relabelled
 from napari_segany.formats.record import MaskRecord
@@ -75,7 +75,7 @@ def model_masks(
     found = yield from AutomaticMaskGenerator(predictor, settings).run(image)
     fresh = new_masks(found, [*there, *(one.record for one in engine.masks(name))])
     fresh = [fresh[number] for number in by_prominence(fresh, image)]
-    origin = Origin(stage, model=predictor.name, weights=weights_checksum(predictor.sam))
+    origin = Origin(stage, model=predictor.name, weights=weights_hash(predictor.sam))
     engine.add(name, [EngineMask(one, origin) for one in fresh])
     return len(fresh)
 
