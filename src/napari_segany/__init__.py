@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from napari_segany.engine.embedding import ImageEmbedding
     from napari_segany.engine.mask_cleaning import CleanUp
     from napari_segany.engine.object_overlap import put_object
+    from napari_segany.engine.one_each import one_each, put_each
     from napari_segany.engine.prediction import Prediction
     from napari_segany.engine.predictor import Predictor
     from napari_segany.engine.replay import image_digest
@@ -37,6 +38,8 @@ _HOME_OF = {
     "Predictor": "napari_segany.engine.predictor",
     "RunLengths": "napari_segany.formats.rle",
     "image_digest": "napari_segany.engine.replay",
+    "one_each": "napari_segany.engine.one_each",
+    "put_each": "napari_segany.engine.one_each",
     "put_object": "napari_segany.engine.object_overlap",
     "read_array": "napari_segany.formats.image_file",
     "to_labels": "napari_segany.formats.labels",
@@ -55,6 +58,8 @@ __all__ = [
     "RunLengths",
     "__version__",
     "image_digest",
+    "one_each",
+    "put_each",
     "put_object",
     "read_array",
     "to_labels",

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
-from qtpy.QtWidgets import QApplication
+from qtpy.QtCore import QEvent, Qt
+from qtpy.QtWidgets import QApplication, QListWidget
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (60, 80), dtype=np.uint8)
 
@@ -55,6 +59,41 @@ def test_the_close_button_of_the_dock_ends_the_session(viewer, qtbot):
     _, again = open_by_name(viewer)
     assert again is not widget
     assert again.session.image is not None
+
+
+# The dock of prompts comes last: when it goes, a Shapes layer goes, and napari alone does not survive drawing after
+# that on Mesa's software OpenGL.
+DOCKS = ("Segment everything", "Segment a folder", "Edges of everything", "Review masks", "Prompt segmentation")
+
+
+def test_a_closed_dock_is_gone_from_memory(viewer, qtbot):
+    def open_and_close(name):
+        dock, widget = viewer.window.add_plugin_dock_widget("napari-segany", name)
+        if name == "Prompt segmentation":
+            qtbot.waitUntil(lambda: widget.session.embedding_state.phase in ("ready", "failed"), timeout=60_000)
+        watched = [weakref.ref(widget), weakref.ref(widget.session)]
+        dock.title.close_button.click()
+        return watched
+
+    def left(watched):
+        QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+        gc.collect()
+        return [type(one()).__name__ for one in watched if one() is not None]
+
+    for name in DOCKS:
+        watched = open_and_close(name)
+        qtbot.waitUntil(lambda watched=watched: left(watched) == [], timeout=20_000)
+
+
+def test_settings_open_on_the_page_of_the_plugin(viewer, qtbot):
+    _, widget = open_by_name(viewer)
+    qtbot.mouseClick(widget.view_row.settings, Qt.LeftButton)
+    (pages,) = viewer.window._qt_window.findChildren(QListWidget, "Preferences")
+    dialog = pages.window()
+    assert dialog.isVisible()
+    assert not dialog.isModal()
+    assert pages.currentItem().text() == "napari-segany"
+    dialog.close()
 
 
 def test_nothing_is_cut_off_in_a_window_of_1280_by_800(viewer, qtbot):

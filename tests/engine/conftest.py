@@ -5,8 +5,11 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
+from tests.engine.propagation_scene import squares
 
 from napari_segany.engine.predictor import Predictor
 from napari_segany.model import Sam, SamConfig, ViTConfig, build_sam
@@ -38,3 +41,9 @@ def predictor() -> Predictor:
     torch.manual_seed(0)
     encoder = ViTConfig(embed_dim=32, depth=2, num_heads=2, window_size=4, global_attn_indexes=(1,))
     return Predictor(build_sam(SamConfig(image_size=128, encoder=encoder)), device="cpu")
+
+
+@pytest.fixture
+def still() -> NDArray[np.integer]:
+    """Object 1 on all of ten slices, object 2 on slices 2 to 7."""
+    return squares(10, (1, 8, 8, 12, range(10)), (2, 40, 40, 12, range(2, 8)))

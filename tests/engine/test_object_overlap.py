@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from napari_segany.engine.object_overlap import OVERLAP_RULES, writable_pixels
+from napari_segany.engine.object_overlap import OVERLAP_RULES, put_numbered, put_object, writable_pixels
+from napari_segany.formats.window_mask import WindowMask
 
 SHAPE = (6, 7)
 
@@ -43,3 +44,24 @@ def test_free_pixels_are_always_taken_and_others_by_their_rule(mask, present, ow
         assert not taken["keep"][here].any()
         assert taken["overwrite"][here].all()
         assert (taken["smaller"][here] == (mask.sum() < (present == label).sum())).all()
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.lists(arrays(bool, SHAPE), min_size=1, max_size=4),
+    arrays(np.uint16, SHAPE, elements=st.integers(0, 3)),
+    st.sampled_from(OVERLAP_RULES),
+)
+def test_many_are_written_as_one_after_the_other(masks, present, rule):
+    expected = present.astype(np.int64)
+    for number, mask in enumerate(masks, 10):
+        put_object(expected, mask, number, overlap=rule)
+    left = [number if (expected == number).any() else 0 for number in range(10, 10 + len(masks))]
+    found = present.copy()
+    put_numbered(found, [WindowMask.cropped(mask, (0, 0), SHAPE) for mask in masks], left, overlap=rule)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_each_of_many_needs_a_number():
+    with pytest.raises(ValueError, match="1 masks have 2 numbers"):
+        put_numbered(np.zeros(SHAPE, int), [WindowMask(np.ones((2, 2), bool), (0, 0), SHAPE)], [1, 2])

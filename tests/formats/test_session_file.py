@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from napari_segany.formats.rle import RunLengths
 from napari_segany.formats.session_file import SavedMaskPrompt, SavedSession, read_session, write_session
+from napari_segany.formats.session_log import SavedEach, SavedLog
 
 MASK = RunLengths.from_mask(np.eye(6, 8, dtype=bool))
 SAVED = SavedSession(
@@ -38,7 +40,7 @@ def test_cells_of_numpy_become_plain_and_nan_is_left_out(tmp_path):
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("version", 3, "version 3"),
+        ("version", 4, "version 4"),
         ("format", "COCO", "'COCO'"),
         ("planes", 5, "'planes' is 5"),
         ("prompts", {"points": [[1, "x"]], "labels": [], "boxes": [], "masks": []}, "could not convert"),
@@ -53,3 +55,17 @@ def test_other_files_are_refused_with_a_sentence(tmp_path, key, value, message):
     with pytest.raises(ValueError, match=message) as error:
         read_session(path)
     assert "one.json is no sound session file" in str(error.value)
+
+
+def test_many_prompts_are_read_as_they_were_written_and_refused_without_their_labels(tmp_path):
+    answerer = {"model": "light", "weights": "ab", "device": "cpu", "rounded": True}
+    boxes = ((1.0, 2.0, 3.0, 4.0), (2.0, 2.0, 9.0, 9.0))
+    each = SavedEach((1, 2), (2,), (), boxes, (4, 0), "best", (0.0, 9.0), **answerer, cleaning={"smooth": 2})
+    path = tmp_path / "one.json"
+    write_session(path, replace(SAVED, log=SavedLog(steps=(each,))))
+    assert read_session(path).log.steps == (each,)
+    values = json.loads(path.read_text())
+    values["log"]["steps"][0]["labels"] = [4]
+    path.write_text(json.dumps(values))
+    with pytest.raises(ValueError, match="0 points, 2 boxes and 1 labels"):
+        read_session(path)

@@ -11,7 +11,7 @@ from napari.layers import Points, Shapes
 
 from napari_segany.engine.one_each import AT_A_TIME
 from napari_segany.engine.prediction import LogitsPrediction
-from napari_segany.engine.progress import Progress
+from napari_segany.engine.progress import Progress, drain
 from napari_segany.formats.prompt_table import read_prompt_table
 from napari_segany.widgets.progress_runner import SynchronousRunner
 from napari_segany.widgets.session import PromptSession
@@ -153,6 +153,22 @@ def test_overlaps_are_ruled_as_if_each_was_accepted_in_turn(session, rule, areas
     assert {one: session.objects.area(one) for one in areas} == areas
     assert session.objects.labels == tuple(one for one, area in areas.items() if area)
     assert ("1 lie wholly under other objects" in session.status) == (rule == "keep")
+
+
+def logged(session):
+    return drain(session._work.log.saved_steps()).steps
+
+
+def test_they_are_kept_as_what_was_asked_and_undo_takes_that_back(session):
+    session.one_each.from_boxes([(10, 10, 19, 19), (12, 12, 15, 15), (50, 50, 60, 60)])
+    (step,) = logged(session)
+    assert step.boxes[2] == (50, 50, 60, 60)
+    assert step.labels == (1, 0, 2), "the second one lies under the first"
+    assert (step.model, step.policy, step.contrast_limits, step.cleaning) == ("light", "best", (0.0, 1.0), None)
+    session.undo()
+    assert logged(session) == ()
+    session.redo()
+    assert logged(session) == (step,)
 
 
 def test_a_file_of_boxes_on_several_slices(viewer, batches, tmp_path):

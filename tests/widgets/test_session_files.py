@@ -17,6 +17,7 @@ from napari_segany.cli.main import main
 from napari_segany.engine.mask_cleaning import CleanUp
 from napari_segany.formats.labels import read_label_tiff
 from napari_segany.formats.session_file import read_session
+from napari_segany.formats.session_log import SavedEach
 from napari_segany.widgets.catalogue import predictor_loader
 from napari_segany.widgets.progress_runner import SynchronousRunner
 from napari_segany.widgets.session import PromptSession
@@ -80,7 +81,9 @@ def some_work(session):
     session.use_object(layer, session.objects.labels[0] if (layer.data[2] == session.objects.labels[0]).any() else 7)
     session.add_point((104, 104))
     session.accept()
+    session.one_each.from_points([(30, 30), (80, 90), (31, 30)])
     viewer.dims.set_current_step(0, 1)
+    session.one_each.from_boxes([(10, 10, 60, 60), (20, 20, 50, 50), (70, 90, 130, 150)])
     session.add_point((70, 70))
 
 
@@ -100,6 +103,9 @@ def test_replay_gives_the_labels_of_the_viewer(begin, light, tmp_path, capsys, m
     assert "Saved" in session.status
     saved = read_session(path)
     assert saved.log.answers[0].questions[1].refines == 1
+    each = [step for step in saved.log.steps if isinstance(step, SavedEach)]
+    assert [(len(step.points), len(step.boxes), step.index) for step in each] == [(3, 0, (2,)), (0, 3, (1,))]
+    assert each[0].cleaning == {"largest_part": False, "drop_islands": 0, "fill_holes": True, "smooth": 2}
     assert {answer.rounded for answer in saved.log.answers} == {cached}
     assert len(saved.log.answers[0].weights) == 32
     assert saved.versions["torch"]

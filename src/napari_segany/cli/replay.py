@@ -11,7 +11,7 @@ from napari_segany.cli.watched import watched
 
 if TYPE_CHECKING:
     from napari_segany.engine.predictor import Predictor
-    from napari_segany.formats.session_log import SavedAnswer
+    from napari_segany.formats.session_log import SavedAnswer, SavedEach
 
 NAME = "replay"
 HELP = (
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     saved = read_session(args.session)
     image = session_image(saved, args.image)
 
-    def load(step: SavedAnswer) -> Predictor:
+    def load(step: SavedAnswer | SavedEach) -> Predictor:
         from napari_segany.engine.cache_places import CachePlaces
         from napari_segany.engine.predictor import Predictor
 

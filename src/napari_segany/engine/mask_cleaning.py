@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_segany.formats.window_mask import WindowMask
+
 Mask = NDArray[np.bool_]
 LARGEST_RADIUS = 50
 """Of smoothing, in pixels: beyond it an outline is not smoothed but replaced."""
@@ -70,6 +72,17 @@ class CleanUp:
         cleaned = np.zeros_like(mask)
         cleaned[top:bottom, left:right] = window[1:-1, 1:-1]
         return _smoothed_within(cleaned, self.smooth) if self.smooth else cleaned
+
+
+def cleaned_window(mask: WindowMask, cleaning: CleanUp | None) -> WindowMask:
+    """Clean a mask within its box and a margin, for smoothing looks around it; None changes nothing."""
+    if cleaning is None or not mask.area:
+        return mask
+    margin = cleaning.smooth + 1
+    top, left, bottom, right = mask.box
+    last_row, last_col = mask.image_shape
+    box = (max(0, top - margin), max(0, left - margin), min(last_row, bottom + margin), min(last_col, right + margin))
+    return WindowMask.cropped(cleaning.apply(mask.window(box)), box[:2], mask.image_shape)
 
 
 def largest_part(mask: Mask) -> Mask:

@@ -131,3 +131,31 @@ def put_objects(
                 areas[label] -= count
             areas[number] = int(pixels.sum())
         present[pixels] = number
+
+
+def put_numbered(
+    labels: NDArray[Any], masks: Sequence[WindowMask], numbers: Sequence[int], *, overlap: OverlapRule = "keep"
+) -> None:
+    """Write many objects as `put_objects` does, where some are known to end without a pixel.
+
+    Parameters
+    ----------
+    labels, masks, overlap
+        As for `put_objects`.
+    numbers : sequence of int
+        A number for each, which no object has yet; 0 for one that is written over by those after it: what it keeps
+        all the same becomes background.
+
+    Raises
+    ------
+    ValueError
+        For another rule, or for more or fewer numbers than masks.
+    """
+    if len(numbers) != len(masks):
+        raise ValueError(f"{len(masks)} masks have {len(numbers)} numbers; give one for each")
+    first = max(int(labels.max(initial=0)), *numbers, 0) + 1
+    passing = labels.astype(np.int64)
+    put_objects(passing, masks, range(first, first + len(masks)), overlap=overlap)
+    new = passing >= first
+    passing[new] = np.asarray(numbers, np.int64)[passing[new] - first]
+    labels[...] = passing

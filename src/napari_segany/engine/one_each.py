@@ -6,19 +6,23 @@ its own box.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from napari_segany.engine.candidates import run_lengths_in_box
+from napari_segany.engine.mask_cleaning import CleanUp, cleaned_window
 from napari_segany.engine.mask_outline import used_logits
 from napari_segany.engine.mask_policy import MaskPolicy, choose_mask
+from napari_segany.engine.object_overlap import OverlapRule, put_numbered
 from napari_segany.engine.prediction import LogitsPrediction
-from napari_segany.engine.progress import Progress, Steps
+from napari_segany.engine.progress import Progress, Steps, drain
 from napari_segany.engine.prompts import Prompt
 from napari_segany.engine.upsampling import Upsampling
 from napari_segany.formats.record import MaskRecord
+from napari_segany.formats.window_mask import WindowMask
 
 if TYPE_CHECKING:  # which brings torch
     from napari_segany.engine.embedding import ImageEmbedding
@@ -88,6 +92,76 @@ def one_each_steps(
             found.append(_record(upsampling, answer.logits[index, rank], iou, part.item(index), threshold))
     yield Progress(total, total, "All prompts are answered")
     return found
+
+
+def one_each(
+    predictor: AnswersInLogits,
+    embedding: ImageEmbedding,
+    *,
+    points: ArrayLike | None = None,
+    boxes: ArrayLike | None = None,
+    policy: MaskPolicy = "best",
+) -> list[MaskRecord]:
+    """Return a mask for each point, or for each box, of an image.
+
+    Parameters
+    ----------
+    predictor, embedding
+        The model, and what it made of the image.
+    points : array_like, optional
+        (N, 2) rows and columns.
+    boxes : array_like, optional
+        (N, 4) row_min, col_min, row_max, col_max.
+    policy : str
+        Which of three masks a point gets.
+
+    Raises
+    ------
+    ValueError
+        Unless either points or boxes are given.
+    """
+    if (points is None) == (boxes is None):
+        raise ValueError("one object is made for each point or for each box: give either points or boxes")
+    batch = None if points is None else np.asarray(points, float).reshape(-1, 1, 2)
+    prompt = Prompt.checked(batch, box=boxes, image_shape=embedding.image_shape)
+    return drain(one_each_steps(predictor, embedding, prompt, policy=policy))
+
+
+def put_each(
+    labels: NDArray[Any],
+    records: Sequence[MaskRecord],
+    numbers: Sequence[int],
+    *,
+    overlap: OverlapRule = "keep",
+    cleaning: CleanUp | None = None,
+) -> None:
+    """Write the masks of `one_each` into a label image, as napari does.
+
+    Parameters
+    ----------
+    labels : numpy.ndarray
+        (H, W) labels; changed in place. Its type must hold the numbers.
+    records : sequence of MaskRecord
+        The masks.
+    numbers : sequence of int
+        A number for each, which no object has yet; 0 for one that ends without a pixel.
+    overlap : str
+        What becomes of pixels of other objects, see `OverlapRule`.
+    cleaning : CleanUp, optional
+        What is done to each mask first.
+
+    Raises
+    ------
+    ValueError
+        For another rule, or for more or fewer numbers than masks.
+    """
+    masks = [cleaned_window(mask_in_its_box(one), cleaning) for one in records]
+    put_numbered(labels, masks, numbers, overlap=overlap)
+
+
+def mask_in_its_box(record: MaskRecord) -> WindowMask:
+    """Return the mask of a record as pixels within its box."""
+    return WindowMask(record.rle.window(record.bbox), record.bbox[:2], record.rle.size)
 
 
 def _record(

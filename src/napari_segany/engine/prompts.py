@@ -163,7 +163,7 @@ def _numbers(values: ArrayLike, name: str, example: str) -> NDArray[np.float64]:
     except (TypeError, ValueError):
         raise ValueError(f"{name} is {_short(values)}; give numbers, for example {example}") from None
     if not np.isfinite(array).all():
-        raise ValueError(f"{name} holds {_short(array[~np.isfinite(array)][0])}; give finite numbers of pixels")
+        raise ValueError(f"{name} holds {array[~np.isfinite(array)][0]:g}; give finite numbers of pixels")
     return array
 
 

@@ -17,18 +17,28 @@ from numpy.typing import NDArray
 
 from napari_segany.engine.image import checked_image
 from napari_segany.engine.mask_cleaning import CleanUp
-from napari_segany.engine.object_overlap import OVERLAP_RULES, put_object
+from napari_segany.engine.mask_policy import MASK_POLICIES
+from napari_segany.engine.object_overlap import OVERLAP_RULES, OverlapRule, put_object
+from napari_segany.engine.one_each import one_each_steps, put_each
 from napari_segany.engine.progress import Progress, Steps, drain, relabelled
+from napari_segany.engine.prompts import Prompt
 from napari_segany.formats.image_file import read_array
 from napari_segany.formats.session_file import SavedSession
-from napari_segany.formats.session_log import PlaneMasks, SavedAnswer, SavedQuestion
+from napari_segany.formats.session_log import (
+    PlaneMasks,
+    SavedAnswer,
+    SavedEach,
+    SavedPixels,
+    SavedQuestion,
+    slicer_of,
+)
 
 if TYPE_CHECKING:  # both bring torch
     from napari_segany.engine.embedding import ImageEmbedding
     from napari_segany.engine.prediction import Prediction
     from napari_segany.engine.predictor import Predictor
 
-LoadPredictor = Callable[[SavedAnswer], "Predictor"]
+LoadPredictor = Callable[[SavedAnswer | SavedEach], "Predictor"]
 """Makes the predictor that answered; called once for each model."""
 
 
@@ -153,10 +163,10 @@ def replay_steps(saved: SavedSession, image: Any, load: LoadPredictor) -> Steps[
     player = _Player(image, load)
     for number, step in enumerate(saved.log.steps):
         yield Progress(number, len(saved.log.steps), "Replaying the session")
-        if isinstance(step, SavedAnswer):
-            yield from relabelled(player.play_steps(step, labels), partial(_within, number, len(saved.log.steps)))
-        else:
+        if isinstance(step, SavedPixels):
             put_planes(labels, step.planes)
+        else:
+            yield from relabelled(player.play_steps(step, labels), partial(_within, number, len(saved.log.steps)))
     yield Progress(len(saved.log.steps), len(saved.log.steps), "Replaying the session")
     differing = _differing(labels, saved.planes)
     return Replay(labels, differing, len(saved.log.answers), tuple(player.notes))
@@ -196,23 +206,41 @@ class _Player:
     _predictors: dict[tuple[str, str], Predictor] = field(default_factory=dict)
     _embedding: tuple[tuple[Any, ...], ImageEmbedding] | None = None
 
-    def play_steps(self, step: SavedAnswer, labels: NDArray[Any]) -> Steps[None]:
-        """Ask the questions of an answer one after the other, and write the mask that was chosen."""
+    def play_steps(self, step: SavedAnswer | SavedEach, labels: NDArray[Any]) -> Steps[None]:
+        """Ask what was asked in a step, and write what became of it."""
         predictor = yield from self._predictor_steps(step)
+        if isinstance(step, SavedEach):
+            yield from self._each_steps(step, predictor, labels)
+        else:
+            yield from self._answer_steps(step, predictor, labels)
+
+    def _answer_steps(self, step: SavedAnswer, predictor: Predictor, labels: NDArray[Any]) -> Steps[None]:
+        """Ask the questions of an answer one after the other, and write the mask that was chosen."""
         prediction: Prediction | None = None
         for question in step.questions:
-            embedding = yield from self._embedding_steps(step, question, predictor)
+            embedding = yield from self._embedding_steps(step, question.contrast_limits, predictor)
             prediction = predictor.predict(embedding, **_arguments(question, prediction))
         if prediction is None or not 0 <= step.chosen < len(prediction):
             raise ValueError(f"object {step.label} is candidate {step.chosen}, which the model does not offer")
         mask = np.asarray(prediction.masks[step.chosen])
         mask = mask if step.cleaning is None else _clean_up(step.cleaning).apply(mask)
-        rule = next((rule for rule in OVERLAP_RULES if rule == step.overlap), None)
-        if rule is None:
-            raise ValueError(f"the rule for overlaps is {step.overlap!r}; known are {', '.join(OVERLAP_RULES)}")
-        put_object(labels[step.slicer], mask, step.label, overlap=rule)
+        put_object(labels[step.slicer], mask, step.label, overlap=_rule(step))
 
-    def _predictor_steps(self, step: SavedAnswer) -> Steps[Predictor]:
+    def _each_steps(self, step: SavedEach, predictor: Predictor, labels: NDArray[Any]) -> Steps[None]:
+        """Ask all points or boxes at once, and write an object for each."""
+        policy = next((one for one in MASK_POLICIES if one == step.policy), None)
+        if policy is None:
+            raise ValueError(f"the mask of a point is the {step.policy!r}; known are {', '.join(MASK_POLICIES)}")
+        if not 0 <= min(step.labels) <= max(step.labels) <= np.iinfo(labels.dtype).max:
+            raise ValueError(f"objects have the numbers {min(step.labels)} to {max(step.labels)}, which cannot be")
+        embedding = yield from self._embedding_steps(step, step.contrast_limits, predictor)
+        points = np.array(step.points)[:, None] if step.points else None
+        prompt = Prompt.checked(points, box=step.boxes or None, image_shape=embedding.image_shape)
+        records = yield from one_each_steps(predictor, embedding, prompt, policy=policy)
+        cleaning = None if step.cleaning is None else _clean_up(step.cleaning)
+        put_each(labels[step.slicer], records, step.labels, overlap=_rule(step), cleaning=cleaning)
+
+    def _predictor_steps(self, step: SavedAnswer | SavedEach) -> Steps[Predictor]:
         key = (step.model, step.device)
         if key not in self._predictors:
             yield Progress(0, 0, f"Loading the model {step.model}")
@@ -222,20 +250,29 @@ class _Player:
         return self._predictors[key]
 
     def _embedding_steps(
-        self, step: SavedAnswer, question: SavedQuestion, predictor: Predictor
+        self, step: SavedAnswer | SavedEach, limits: tuple[float, float] | None, predictor: Predictor
     ) -> Steps[ImageEmbedding]:
-        key = (step.model, step.device, step.slicer, question.contrast_limits, step.rounded)
+        key = (step.model, step.device, step.slicer, limits, step.rounded)
         if self._embedding is None or self._embedding[0] != key:
             try:
                 pixels = np.asarray(self.image[step.slicer])
             except IndexError:
                 where = f"axes {step.axes}, index {step.index}"
-                raise ValueError(
-                    f"object {step.label} is on a plane that the image does not have ({where})"
-                ) from None
-            embedding = yield from predictor.encode_steps(pixels, contrast_limits=question.contrast_limits)
+                raise ValueError(f"{_objects(step)} is on a plane that the image does not have ({where})") from None
+            embedding = yield from predictor.encode_steps(pixels, contrast_limits=limits)
             self._embedding = key, _rounded(embedding) if step.rounded else embedding
         return self._embedding[1]
+
+
+def _objects(step: SavedAnswer | SavedEach) -> str:
+    return f"object {step.label if isinstance(step, SavedAnswer) else max(step.labels)}"
+
+
+def _rule(step: SavedAnswer | SavedEach) -> OverlapRule:
+    rule = next((rule for rule in OVERLAP_RULES if rule == step.overlap), None)
+    if rule is None:
+        raise ValueError(f"the rule for overlaps is {step.overlap!r}; known are {', '.join(OVERLAP_RULES)}")
+    return rule
 
 
 def _clean_up(parameters: Mapping[str, Any]) -> CleanUp:
@@ -290,8 +327,7 @@ class _Plane:
 
     @property
     def slicer(self) -> tuple[int | slice, ...]:
-        hidden = iter(self.index)
-        return tuple(slice(None) if axis in self.axes else next(hidden) for axis in range(2 + len(self.index)))
+        return slicer_of(self.axes, self.index)
 
 
 def _planes(saved: SavedSession) -> Iterator[_Plane]:

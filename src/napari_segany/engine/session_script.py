@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 
 from napari_segany.formats.session_file import SavedSession
-from napari_segany.formats.session_log import PlaneMasks, SavedAnswer, SavedQuestion
+from napari_segany.formats.session_log import (
+    PlaneMasks,
+    SavedAnswer,
+    SavedEach,
+    SavedPixels,
+    SavedQuestion,
+    slicer_of,
+)
 
 _WIDTH = 100
 
@@ -33,10 +40,12 @@ def session_script(saved: SavedSession) -> str:
     lines += _pixels("Objects that were there before.", saved.log.start)
     writer = _Writer()
     for step in saved.log.steps:
-        if isinstance(step, SavedAnswer):
-            lines += writer.object(step)
-        else:
+        if isinstance(step, SavedPixels):
             lines += _pixels("Painted, or edited by hand.", step.planes)
+        elif isinstance(step, SavedEach):
+            lines += writer.each(step)
+        else:
+            lines += writer.object(step)
     lines += writer.under_work(saved)
     lines += ["if len(sys.argv) > 1:", "    segany.write_label_tiff(sys.argv[1], labels)"]
     lines += ['print(f"{len(np.unique(labels[labels > 0]))} objects")', ""]
@@ -59,7 +68,7 @@ def _head(saved: SavedSession) -> Iterator[str]:
         yield "# The image was not opened from a file: save it, and give the file here."
     yield f"image = segany.read_array({str(path) if path else f'{_plain(name)}.tif'!r})"
     for plane in saved.image.get("planes") or ():
-        where = _index(_slicer(plane["axes"], plane["index"]))
+        where = _index(slicer_of(tuple(plane["axes"]), tuple(int(at) for at in plane["index"])))
         yield f"if segany.image_digest(image{where}) != {plane['digest']!r}:"
         yield '    sys.exit("The image is not the one that was worked on: its pixels are others.")'
 
@@ -82,9 +91,21 @@ class _Writer:
         yield from self._answer(step)
         mask = f"prediction.masks[{step.chosen}]"
         if step.cleaning is not None:
-            given = ", ".join(f"{name}={value!r}" for name, value in step.cleaning.items())
-            mask = f"segany.CleanUp({given}).apply({mask})"
+            mask = f"{_clean_up(step.cleaning)}.apply({mask})"
         yield f"segany.put_object(labels{_index(step.slicer)}, {mask}, {step.label}, overlap={step.overlap!r})"
+        yield ""
+
+    def each(self, step: SavedEach) -> Iterator[str]:
+        """Return the lines that make an object of each of many prompts."""
+        kind, given = ("points", step.points) if step.points else ("boxes", step.boxes)
+        yield f"# One object for each of {len(given)} {kind}"
+        yield from self._predictor_of(step)
+        yield from self._embedding_of(step.slicer, step.contrast_limits)
+        written = pformat([tuple(one) for one in given], width=_WIDTH, compact=True)
+        yield f"found = segany.one_each(predictor, embedding, {kind}={written}, policy={step.policy!r})"
+        numbers = pformat(list(step.labels), width=_WIDTH, compact=True)
+        cleaning = "" if step.cleaning is None else f", cleaning={_clean_up(step.cleaning)}"
+        yield f"segany.put_each(labels{_index(step.slicer)}, found, {numbers}, overlap={step.overlap!r}{cleaning})"
         yield ""
 
     def under_work(self, saved: SavedSession) -> Iterator[str]:
@@ -110,19 +131,30 @@ class _Writer:
         yield ""
 
     def _answer(self, step: SavedAnswer) -> Iterator[str]:
+        yield from self._predictor_of(step)
+        for question in step.questions:
+            yield from self._embedding_of(step.slicer, question.contrast_limits)
+            yield f"prediction = predictor.predict(embedding, {', '.join(_arguments(question))})"
+
+    def _predictor_of(self, step: SavedAnswer | SavedEach) -> Iterator[str]:
         predictor = (step.model, step.device, step.rounded)
         if predictor != self._predictor:
             self._predictor, self._embedding = predictor, None
             # A cache keeps embeddings in half precision: with it the masks are those of the session, to the pixel.
             cache = ", cache=segany.CachePlaces().open()" if step.rounded else ""
             yield f"predictor = segany.Predictor({step.model!r}, device={step.device!r}{cache})"
-        for question in step.questions:
-            embedding = (step.slicer, question.contrast_limits)
-            if embedding != self._embedding:
-                self._embedding = embedding
-                limits = "" if question.contrast_limits is None else f", contrast_limits={question.contrast_limits}"
-                yield f"embedding = predictor.encode(image{_index(step.slicer)}{limits})"
-            yield f"prediction = predictor.predict(embedding, {', '.join(_arguments(question))})"
+
+    def _embedding_of(
+        self, slicer: tuple[int | slice, ...], contrast_limits: tuple[float, float] | None
+    ) -> Iterator[str]:
+        if (slicer, contrast_limits) != self._embedding:
+            self._embedding = (slicer, contrast_limits)
+            limits = "" if contrast_limits is None else f", contrast_limits={contrast_limits}"
+            yield f"embedding = predictor.encode(image{_index(slicer)}{limits})"
+
+
+def _clean_up(parameters: Mapping[str, Any]) -> str:
+    return f"segany.CleanUp({', '.join(f'{name}={value!r}' for name, value in parameters.items())})"
 
 
 def _arguments(question: SavedQuestion) -> Iterator[str]:
@@ -151,11 +183,6 @@ def _pixels(title: str, planes: PlaneMasks) -> Iterator[str]:
 def _mask(values: Mapping[str, Any]) -> str:
     written = pformat(dict(values), width=_WIDTH, compact=True)
     return f"segany.RunLengths.from_dict({written}).decode()"
-
-
-def _slicer(axes: Any, index: Any) -> tuple[int | slice, ...]:
-    hidden = iter(index)
-    return tuple(slice(None) if axis in axes else int(next(hidden)) for axis in range(2 + len(index)))
 
 
 def _index(slicer: tuple[int | slice, ...]) -> str:

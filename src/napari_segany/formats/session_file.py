@@ -16,9 +16,9 @@ from napari_segany.formats.rle import RunLengths
 from napari_segany.formats.session_log import PlaneIndex, SavedLog, planes_from_list, planes_to_list
 
 KIND = "napari-segany session"
-VERSION = 2
-READABLE = (1, 2)
-"""Versions that can be read; the first one had no log, so that nothing can be made again from it."""
+VERSION = 3
+READABLE = (1, 2, 3)
+"""Versions that can be read; the first had no log, so that nothing can be made again from it."""
 
 Position = tuple[float, ...]
 

@@ -1,7 +1,7 @@
 """How the objects of a session came about, step by step, so that they can be made again. JSON; no torch.
 
-A step is either an answer of the model that was accepted, kept as what was asked, or pixels that somebody changed (by
-a brush, a merge, an undo), kept as they became.
+A step is an answer of the model that was accepted, or many points or boxes that became an object each, both kept as
+what was asked; or pixels that somebody changed (by a brush, a merge, an undo), kept as they became.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from napari_segany.formats.rle import RunLengths
 
 PlaneIndex = tuple[int, ...]
 PlaneMasks = Mapping[PlaneIndex, Mapping[int, RunLengths]]
+Slicer = tuple[int | slice, ...]
 
 
 @dataclass(frozen=True)
@@ -107,10 +108,9 @@ class SavedAnswer:
     cleaning: Mapping[str, Any] | None = None
 
     @property
-    def slicer(self) -> tuple[int | slice, ...]:
+    def slicer(self) -> Slicer:
         """What cuts the plane out of an image or its labels."""
-        hidden = iter(self.index)
-        return tuple(slice(None) if axis in self.axes else next(hidden) for axis in range(2 + len(self.index)))
+        return slicer_of(self.axes, self.index)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -144,6 +144,86 @@ class SavedAnswer:
 
 
 @dataclass(frozen=True)
+class SavedEach:
+    """Points or boxes of a plane that were answered in one pass, and became an object each.
+
+    Attributes
+    ----------
+    axes, index : tuple of int
+        The plane: its two axes, and its place on the others.
+    points : tuple
+        (row, col) of each; none where there are boxes.
+    boxes : tuple
+        (row_min, col_min, row_max, col_max) of each.
+    labels : tuple of int
+        The number of each one's object; 0 where its mask had no pixel, or none that it could take.
+    policy : str
+        Which of three masks a point got.
+    contrast_limits : tuple of float, optional
+        Intensities that the model saw as black and white; None for RGB.
+    model, weights, device, rounded, overlap, cleaning
+        As in `SavedAnswer`.
+    """
+
+    axes: tuple[int, int]
+    index: PlaneIndex
+    points: tuple[tuple[float, ...], ...]
+    boxes: tuple[tuple[float, ...], ...]
+    labels: tuple[int, ...]
+    policy: str
+    contrast_limits: tuple[float, float] | None
+    model: str
+    weights: str
+    device: str
+    rounded: bool
+    overlap: str = "keep"
+    cleaning: Mapping[str, Any] | None = None
+
+    @property
+    def slicer(self) -> Slicer:
+        """What cuts the plane out of an image or its labels."""
+        return slicer_of(self.axes, self.index)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            **vars(self),
+            "kind": "each",
+            "points": [list(point) for point in self.points],
+            "boxes": [list(box) for box in self.boxes],
+            "cleaning": None if self.cleaning is None else dict(self.cleaning),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> SavedEach:
+        """Read what `to_dict` returned."""
+        first, second = (int(axis) for axis in values["axes"])
+        points = tuple(_floats(point, 2) for point in values["points"])
+        boxes = tuple(_floats(box, 4) for box in values["boxes"])
+        labels, limits = tuple(int(label) for label in values["labels"]), values["contrast_limits"]
+        if bool(points) == bool(boxes) or len(labels) != len(points) + len(boxes):
+            raise ValueError(
+                f"a step has {len(points)} points, {len(boxes)} boxes and {len(labels)} labels; expected are either "
+                "points or boxes, and a label for each"
+            )
+        return cls(
+            axes=(first, second),
+            index=tuple(int(place) for place in values["index"]),
+            points=points,
+            boxes=boxes,
+            labels=labels,
+            policy=text(values, "policy"),
+            contrast_limits=None if limits is None else (_floats(limits, 2)[0], _floats(limits, 2)[1]),
+            model=text(values, "model"),
+            weights=text(values, "weights"),
+            device=text(values, "device"),
+            rounded=bool(values["rounded"]),
+            overlap=text(values, "overlap"),
+            cleaning=None if values["cleaning"] is None else a_mapping(values, "cleaning"),
+        )
+
+
+@dataclass(frozen=True)
 class SavedPixels:
     """Pixels that were changed otherwise than by an answer.
 
@@ -165,6 +245,9 @@ class SavedPixels:
         return cls(planes_from_list(values))
 
 
+SavedStep = SavedAnswer | SavedEach | SavedPixels
+
+
 @dataclass(frozen=True)
 class SavedLog:
     """All steps, in their order.
@@ -178,12 +261,12 @@ class SavedLog:
     """
 
     start: PlaneMasks = field(default_factory=dict)
-    steps: tuple[SavedAnswer | SavedPixels, ...] = ()
+    steps: tuple[SavedStep, ...] = ()
 
     @property
-    def answers(self) -> tuple[SavedAnswer, ...]:
+    def answers(self) -> tuple[SavedAnswer | SavedEach, ...]:
         """The steps that a model answered."""
-        return tuple(step for step in self.steps if isinstance(step, SavedAnswer))
+        return tuple(step for step in self.steps if not isinstance(step, SavedPixels))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -198,12 +281,22 @@ class SavedLog:
         ValueError, KeyError, TypeError
             For other values.
         """
-        kinds: dict[Any, Any] = {"answer": SavedAnswer.from_dict, "pixels": SavedPixels.from_dict}
+        kinds: dict[Any, Any] = {
+            "answer": SavedAnswer.from_dict,
+            "each": SavedEach.from_dict,
+            "pixels": SavedPixels.from_dict,
+        }
         steps = objects(values, "steps")
         unknown = [step.get("kind") for step in steps if step.get("kind") not in kinds]
         if unknown:
             raise ValueError(f"a step is of the kind {unknown[0]!r}; known are {', '.join(kinds)}")
         return cls(planes_from_list(values, "start"), tuple(kinds[step["kind"]](step) for step in steps))
+
+
+def slicer_of(axes: tuple[int, ...], index: PlaneIndex) -> Slicer:
+    """Return what cuts a plane out of an array: its two axes whole, a place on each of the others."""
+    hidden = iter(index)
+    return tuple(slice(None) if axis in axes else next(hidden) for axis in range(2 + len(index)))
 
 
 def planes_to_list(planes: PlaneMasks) -> list[dict[str, Any]]:

@@ -12,8 +12,7 @@ from superqt import QCollapsible, QLabeledDoubleSlider
 from napari_segany.engine.automatic_settings import AutomaticSettings
 from napari_segany.widgets.everything_parameters import ASKING, CHOICE_TITLES, KEEPING, Parameter
 
-_ANEW = "The model must be asked again."
-_LIVE = "Shows at once."
+_EFFECTS = {True: "Shows at once.", False: "The model must be asked again.", None: "It does not change the result."}
 
 
 class SettingsForm(QWidget):
@@ -108,4 +107,4 @@ def _holder(form: QFormLayout) -> QWidget:
 
 def _tip(parameter: Parameter) -> str:
     # Marked as rich text, so that Qt breaks the lines.
-    return f"<qt>{parameter.tip} {_LIVE if parameter.live else _ANEW} <i>{parameter.name}</i></qt>"
+    return f"<qt>{parameter.tip} {_EFFECTS[parameter.live]} <i>{parameter.name}</i></qt>"

@@ -13,16 +13,22 @@ from napari.layers import Image
 from numpy.typing import NDArray
 
 from napari_segany.engine.automatic_settings import AutomaticSettings
+from napari_segany.formats.painting import PaintingRule
 from napari_segany.widgets.everything_asker import About, Estimate, EverythingAsker
+from napari_segany.widgets.everything_editor import EverythingEditor
+from napari_segany.widgets.everything_keys import bind_keys, release_keys
+from napari_segany.widgets.everything_layers import EverythingLayer
+from napari_segany.widgets.everything_objects import PlaneObjects
 from napari_segany.widgets.everything_points import has_points, settings_by_plane
 from napari_segany.widgets.everything_region import planes_like, region_reader
 from napari_segany.widgets.everything_results import EverythingResults
 from napari_segany.widgets.everything_where import Where
 from napari_segany.widgets.everything_words import EverythingWords
-from napari_segany.widgets.everything_work import PlaneQuestion
-from napari_segany.widgets.geometry import Plane
-from napari_segany.widgets.layers import full_resolution, intensity_limits, read_plane, spatial_shape
+from napari_segany.widgets.everything_work import PlaneAnswer, PlaneQuestion
+from napari_segany.widgets.geometry import NoPlaneError, Plane
+from napari_segany.widgets.layers import full_resolution, intensity_limits, read_plane, shown_plane, spatial_shape
 from napari_segany.widgets.objects import ObjectsLayer
+from napari_segany.widgets.progress_runner import Runner
 from napari_segany.widgets.raster_data import region_on_data
 
 
@@ -53,10 +59,40 @@ class EverythingImage:
         self.picked = ObjectsLayer(viewer, image)
         self._viewer = viewer
 
+    @classmethod
+    def begun(
+        cls,
+        viewer: ViewerModel,
+        image: Image,
+        editor: EverythingEditor,
+        words: EverythingWords,
+        runner: Runner,
+        settings: AutomaticSettings,
+        painting: PaintingRule,
+        cache_bytes: int,
+    ) -> EverythingImage:
+        """Begin with an image in which nothing was found yet; clicks and keys in its layer go to the editor."""
+        keys = partial(bind_keys, editor=editor)
+        layers = EverythingLayer(viewer, image, editor.clicked, editor.label_selected, keys)
+        return cls(viewer, image, EverythingResults(image, layers, runner, settings, painting, cache_bytes), words)
+
     @property
     def plane(self) -> Plane | None:
         """The shown plane; None while there is none to work on."""
         return self.results.shown_plane
+
+    def look(self) -> str:
+        """Take note of the plane that is shown now; return why there is none, "" where there is one."""
+        try:
+            self.results.shown_plane = shown_plane(self._viewer, self.image)
+        except NoPlaneError as error:
+            self.results.shown_plane = None
+            return str(error)
+        return ""
+
+    def answered(self, answer: PlaneAnswer) -> None:
+        """Take up what was found on a plane."""
+        self.results.put(answer.plane, PlaneObjects(answer.candidates))
 
     @property
     def about(self) -> About:
@@ -135,7 +171,9 @@ class EverythingImage:
         return Estimate(of_one.points * len(planes), len(planes), None if seconds is None else max(seconds, 0.0))
 
     def close(self, *, keep_layers: bool = False) -> None:
-        """Stop drawing; the layers of objects stay in the viewer."""
+        """Stop drawing; the layers of objects stay in the viewer, without the keys."""
+        if self.results.layers.layer is not None:
+            release_keys(self.results.layers.layer)
         self._words.turn_to(None, None)
         self.results.close(keep_layers=keep_layers)
         self.picked.close()

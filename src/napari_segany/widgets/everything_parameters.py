@@ -27,8 +27,8 @@ class Parameter:
         "choice".
     low, high, step : float
         Limits of the form; the settings themselves may allow more.
-    live : bool
-        Whether a change shows at once; otherwise the model must be asked again.
+    live : bool or None
+        Whether a change shows at once; otherwise the model must be asked again. None for one that changes nothing.
     choices : tuple of str
         For "choice".
     """
@@ -40,7 +40,7 @@ class Parameter:
     low: float = 0.0
     high: float = 1.0
     step: float = 0.01
-    live: bool = True
+    live: bool | None = True
     choices: tuple[str, ...] = ()
 
 
@@ -101,12 +101,12 @@ ASKING = (
     Parameter(
         "points_per_batch",
         "Points at once",
-        "Points that a graphics card answers at once: more are faster and take more memory. It does not change the "
-        "result.",
+        "Points that a graphics card answers at once: more are faster and take more memory.",
         "count",
         1,
         1024,
         1,
+        live=None,
     ),
 )
 """What is asked of the model."""

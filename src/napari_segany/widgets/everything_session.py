@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, cast
 
 from napari.components import ViewerModel
@@ -28,16 +27,12 @@ from napari_segany.widgets.everything_advice import RUNNING, found_text, idle_te
 from napari_segany.widgets.everything_asker import Estimate, EverythingAsker, WorkState
 from napari_segany.widgets.everything_editor import EverythingEditor
 from napari_segany.widgets.everything_image import EverythingImage
-from napari_segany.widgets.everything_keys import bind_keys, release_keys
-from napari_segany.widgets.everything_layers import EverythingLayer
-from napari_segany.widgets.everything_objects import PlaneObjects
-from napari_segany.widgets.everything_results import EverythingResults
 from napari_segany.widgets.everything_table import FoundObject
 from napari_segany.widgets.everything_where import Where
 from napari_segany.widgets.everything_words import EverythingWords
 from napari_segany.widgets.everything_work import PlaneAnswer
-from napari_segany.widgets.geometry import NoPlaneError, Plane
-from napari_segany.widgets.layers import shown_plane, unwrap
+from napari_segany.widgets.geometry import Plane
+from napari_segany.widgets.layers import unwrap
 from napari_segany.widgets.progress_runner import Runner
 from napari_segany.widgets.viewer_events import EventLinks, image_links, viewer_links
 
@@ -280,15 +275,11 @@ class EverythingSession:
     # ------------------------------------------------------- what napari tells us
 
     def _view_moved(self, event: Any = None) -> None:
-        if self._desk is None or self.image is None:
+        if self._desk is None:
             self.estimate_changed.emit()
             self._say_idle()
             return
-        before, complaint = self.plane, ""
-        try:
-            self._desk.results.shown_plane = shown_plane(self.viewer, self.image)
-        except NoPlaneError as error:
-            self._desk.results.shown_plane, complaint = None, str(error)
+        before, complaint = self.plane, self._desk.look()
         if self.plane != before:
             self.editor.select(())
             self.estimate_changed.emit()
@@ -334,13 +325,11 @@ class EverythingSession:
         self.estimate_changed.emit()
 
     def _new_desk(self, image: Image) -> EverythingImage:
-        editor = self.editor
-        keys = partial(bind_keys, editor=editor)
-        layers = EverythingLayer(self.viewer, image, editor.clicked, editor.label_selected, keys)
-        results = EverythingResults(image, layers, self._runner, self.settings, self.painting, self._cache_bytes)
-        results.changed.connect(self._results_moved)
-        results.failed.connect(self._say)
-        return EverythingImage(self.viewer, image, results, self.words)
+        parts = (self.editor, self.words, self._runner, self.settings, self.painting, self._cache_bytes)
+        desk = EverythingImage.begun(self.viewer, image, *parts)
+        desk.results.changed.connect(self._results_moved)
+        desk.results.failed.connect(self._say)
+        return desk
 
     def _set(self, settings: AutomaticSettings) -> None:
         if settings == self.settings:
@@ -356,7 +345,7 @@ class EverythingSession:
 
     def _answered(self, answer: PlaneAnswer) -> None:
         if self._desk is not None:
-            self._desk.results.put(answer.plane, PlaneObjects(answer.candidates))
+            self._desk.answered(answer)
 
     def _run_ended(self, asked: int) -> None:
         self.estimate_changed.emit()
@@ -381,8 +370,6 @@ class EverythingSession:
     def _leave_image(self, *, keep_layers: bool = False) -> None:
         self._asker.cancel()
         self._image_links.clear()
-        if self.layer is not None:
-            release_keys(self.layer)
         self.editor.turn_to(None, None, str)
         if self._desk is not None:
             self._desk.close(keep_layers=keep_layers)

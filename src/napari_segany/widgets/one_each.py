@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from napari_segany.widgets.conversation import Conversation
 from napari_segany.widgets.drafts import Draft
 from napari_segany.widgets.embedder import Embedder, EmbeddingState
 from napari_segany.widgets.geometry import Plane
-from napari_segany.widgets.layers import unwrap
+from napari_segany.widgets.layers import intensity_limits, unwrap
 from napari_segany.widgets.objects import NothingToAddError
 from napari_segany.widgets.one_each_inputs import EachPrompt, counted, numbers_of, prompts_of_layer, prompts_of_table
 from napari_segany.widgets.one_each_vectors import VECTOR_ENDINGS, prompts_of_vectors
@@ -37,6 +38,7 @@ from napari_segany.widgets.one_each_work import EachQuestion, Found, each_steps,
 from napari_segany.widgets.one_each_writer import Written, write_all
 from napari_segany.widgets.progress_runner import Runner, Task
 from napari_segany.widgets.prompt_layers import PromptLayers
+from napari_segany.widgets.provenance import AcceptedEach, Answerer, EachOfPlane
 from napari_segany.widgets.raster_data import RasterData
 from napari_segany.widgets.session_objects import SessionObjects
 
@@ -210,30 +212,43 @@ class OneEach:
         task = self._runner.start(
             f"One object per {prompts.kind}",
             each_steps(question),
-            done=partial(self._answered, prompts, own, self._embedder.model),
+            done=partial(self._answered, question, own, self._embedder.answerer(None), intensity_limits(image)),
             failed=self._failed,
             report=self._become,
         )
         self._task = task if self.progress is not None else None
 
-    def _answered(self, prompts: EachPrompt, own: Points | Shapes | None, model: str, found: Found) -> None:
+    def _answered(
+        self,
+        question: EachQuestion,
+        own: Points | Shapes | None,
+        answerer: Answerer,
+        limits: tuple[float, float] | None,
+        found: Found,
+    ) -> None:
         self._task = None
-        objects = self._work.layer
+        objects, prompts, overlap = self._work.layer, question.prompts, self._overlap()
         if objects is None:
             self._become(None)
             return
         below = self._conversation.layers.lowest() or self._prompt_layers.lowest()
         try:
-            with self._work.recorder.step(f"one object per {prompts.kind}"):
+            with (
+                self._work.recorder.step(f"one object per {prompts.kind}"),
+                self._work.log.explaining() as explanations,
+            ):
                 written = write_all(
                     objects,
                     found,
-                    model=model,
-                    overlap=self._overlap(),
+                    model=answerer.model,
+                    overlap=overlap,
                     source=prompts.name,
                     category=self._work.classes.current,
                     below=below,
                 )
+                if written.labels and all(part.in_one_pass for part in found.values()):
+                    parts = _parts(prompts, found, written, answerer)
+                    explanations.append(AcceptedEach(parts, question.policy, limits, overlap, question.cleaning))
                 if own is not None and written.labels:
                     self._drop(own, tuple(prompts.planes))
         except NothingToAddError as error:
@@ -276,6 +291,14 @@ class OneEach:
     def _become(self, progress: Progress | None) -> None:
         self.progress = progress
         self.changed.emit()
+
+
+def _parts(prompts: EachPrompt, found: Found, written: Written, answerer: Answerer) -> tuple[EachOfPlane, ...]:
+    return tuple(
+        EachOfPlane(plane, positions, written.numbers[plane], replace(answerer, rounded=found[plane].rounded))
+        for plane, positions in prompts.planes.items()
+        if not isinstance(positions, tuple)
+    )
 
 
 def _told(prompts: EachPrompt, written: Written) -> str:

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Image
-from numpy.typing import NDArray
 
-from napari_segany.engine.mask_cleaning import CleanUp
+from napari_segany.engine.mask_cleaning import CleanUp, cleaned_window
 from napari_segany.engine.mask_policy import MaskPolicy, choose_mask
-from napari_segany.engine.one_each import AnswersInLogits, one_each_steps
+from napari_segany.engine.one_each import AnswersInLogits, mask_in_its_box, one_each_steps
 from napari_segany.engine.progress import Progress, Steps, relabelled
 from napari_segany.engine.prompts import Prompt
 from napari_segany.engine.tiled_embedding import TiledEmbedding
@@ -25,6 +24,7 @@ from napari_segany.widgets.geometry import Floats, Plane
 from napari_segany.widgets.large_planes import encoding_steps, plane_reader
 from napari_segany.widgets.layers import intensity_limits
 from napari_segany.widgets.one_each_inputs import EachPrompt
+from napari_segany.widgets.predictor_facts import is_rounded
 from napari_segany.widgets.raster_data import RasterData
 
 
@@ -80,11 +80,30 @@ class EachQuestion:
 
     def found(self, mask: WindowMask, iou: float | None, stability: float | None, prompts: Prompts) -> FoundMask:
         """Return a mask as it is kept: cleaned, and without pixels that hold no data."""
-        mask = _cleaned(mask, self.cleaning)
+        mask = cleaned_window(mask, self.cleaning)
         return FoundMask(mask if self.data is None else self.data.cut(mask), iou, stability, prompts)
 
 
-Found = dict[Plane, list[FoundMask]]
+@dataclass(frozen=True, eq=False)
+class FoundOnPlane:
+    """The masks of the prompts of a plane.
+
+    Attributes
+    ----------
+    masks : tuple of FoundMask
+        In the order of the prompts.
+    in_one_pass : bool
+        Whether they are the answers to all prompts at once, so that the same question makes them again.
+    rounded : bool
+        Whether the embedding was in half precision, if they are.
+    """
+
+    masks: tuple[FoundMask, ...]
+    in_one_pass: bool = False
+    rounded: bool = False
+
+
+Found = dict[Plane, FoundOnPlane]
 
 
 def each_steps(question: EachQuestion) -> Steps[Found]:
@@ -106,18 +125,20 @@ def each_steps(question: EachQuestion) -> Steps[Found]:
     for plane, positions in question.prompts.planes.items():
         encoding = question.embedding(plane)
         embedding = yield from relabelled(encoding, lambda inner, done=done: Progress(done, total, inner.note))  # type: ignore[misc]
+        in_one_pass = False
         if isinstance(embedding, TiledEmbedding):
             steps = _one_by_one(question, embedding, plane)
         elif isinstance(positions, tuple):
             steps = _one_after_the_other(question, embedding, plane)
         else:
-            steps = _batched(question, embedding, plane, positions)
+            steps, in_one_pass = _batched(question, embedding, plane, positions), question.data is None
         masks = yield from relabelled(
             steps,
             lambda inner, done=done: Progress(done + inner.done, total, f"{done + inner.done} of {total}"),  # type: ignore[misc]
         )
         said = question.prompts.attributes_of(plane)
-        found[plane] = [replace(one, attributes=own) for one, own in zip(masks, said, strict=True)]
+        named = tuple(replace(one, attributes=own) for one, own in zip(masks, said, strict=True))
+        found[plane] = FoundOnPlane(named, in_one_pass, in_one_pass and is_rounded(question.predictor, embedding))
         done += len(positions)
     return found
 
@@ -154,9 +175,7 @@ def _batched(question: EachQuestion, embedding: Any, plane: Plane, positions: Fl
     records = yield from one_each_steps(question.predictor, embedding, prompt, policy=question.policy)
     found = []
     for record, prompts in zip(records, question.prompts.each(plane), strict=True):
-        top, left, bottom, right = record.bbox
-        mask = WindowMask(record.rle.window((top, left, bottom, right)), (top, left), record.rle.size)
-        found.append(question.found(mask, record.predicted_iou, record.stability_score, prompts))
+        found.append(question.found(mask_in_its_box(record), record.predicted_iou, record.stability_score, prompts))
     return found
 
 
@@ -193,15 +212,3 @@ def _one_by_one(question: EachQuestion, embedding: TiledEmbedding, plane: Plane)
         scores = float(answer.predicted_iou[rank]), float(answer.stability_score[rank])
         found.append(question.found(answer.masks[rank], *scores, prompts))
     return found
-
-
-def _cleaned(mask: WindowMask, cleaning: CleanUp | None) -> WindowMask:
-    """Clean a mask within its box and a margin: smoothing looks around it."""
-    if cleaning is None or not mask.area:
-        return mask
-    margin = cleaning.smooth + 1
-    top, left, bottom, right = mask.box
-    box = (max(0, top - margin), max(0, left - margin), bottom + margin, right + margin)
-    box = (*box[:2], min(mask.image_shape[0], box[2]), min(mask.image_shape[1], box[3]))
-    pixels: NDArray[np.bool_] = cleaning.apply(mask.window(box))
-    return WindowMask.cropped(pixels, box[:2], mask.image_shape)

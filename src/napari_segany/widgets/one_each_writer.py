@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -30,11 +31,14 @@ class Written:
         The new objects.
     empty, covered : int
         How many masks had no pixel, and how many none that they could take.
+    numbers : Mapping
+        By plane, the label of each prompt in its order; 0 for the empty and the covered.
     """
 
     labels: tuple[int, ...]
     empty: int
     covered: int
+    numbers: Mapping[Plane, tuple[int, ...]] = field(default_factory=dict)
 
 
 def write_all(
@@ -69,14 +73,14 @@ def write_all(
     NothingToAddError
         If the numbers of the objects become too high for the table.
     """
-    every = [(plane, one) for plane, masks in found.items() for one in masks]
+    every = [(plane, one) for plane, there in found.items() for one in there.masks]
     there = [(plane, one) for plane, one in every if one.mask.area]
     if not there:
         return Written((), len(every), 0)
     layer = objects.ready(below)
     first = objects.free_labels(1)[0]
     numbers = dict(enumerate(range(first, first + len(there))))
-    painted = [_painted(layer.data, plane, there, numbers, overlap) for plane in found if found[plane]]
+    painted = [_painted(layer.data, plane, there, numbers, overlap) for plane in found if found[plane].masks]
     seen = {label for _, part in painted for label in np.unique(part).tolist()}
     left = [at for at, number in numbers.items() if number in seen]
     labels = objects.free_labels(len(left)) if left else ()
@@ -90,7 +94,9 @@ def write_all(
         for label, at in zip(labels, left, strict=True)
     }
     objects.write(change, rows, how="overwritten")
-    return Written(labels, len(every) - len(there), len(there) - len(left))
+    label_of = {id(there[at][1]): label for label, at in zip(labels, left, strict=True)}
+    by_plane = {plane: tuple(label_of.get(id(one), 0) for one in here.masks) for plane, here in found.items()}
+    return Written(labels, len(every) - len(there), len(there) - len(left), by_plane)
 
 
 Cut = tuple[slice, ...]

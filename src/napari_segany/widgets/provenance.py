@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_segany.engine.mask_cleaning import CleanUp
+from napari_segany.engine.mask_policy import MaskPolicy
 from napari_segany.engine.object_overlap import OverlapRule
 from napari_segany.formats.rle import RunLengths
-from napari_segany.formats.session_log import SavedAnswer, SavedQuestion
+from napari_segany.formats.session_log import SavedAnswer, SavedEach, SavedQuestion
 from napari_segany.widgets.geometry import Plane
 
 
@@ -98,9 +99,14 @@ class Accepted:
     overlap: OverlapRule
     cleaning: CleanUp | None
 
-    def saved(self) -> SavedAnswer:
+    @property
+    def planes(self) -> tuple[Plane, ...]:
+        """What it is about."""
+        return (self.plane,)
+
+    def saved(self) -> tuple[SavedAnswer, ...]:
         """Return it as it is saved."""
-        return SavedAnswer(
+        answer = SavedAnswer(
             axes=self.plane.axes,
             index=self.plane.index,
             questions=tuple(one.saved() for one in self.asked),
@@ -110,6 +116,79 @@ class Accepted:
             overlap=self.overlap,
             cleaning=None if self.cleaning is None else asdict(self.cleaning),
         )
+        return (answer,)
+
+
+@dataclass(frozen=True, eq=False)
+class EachOfPlane:
+    """Points or boxes of a plane that became an object each.
+
+    Attributes
+    ----------
+    plane : Plane
+        Where.
+    positions : numpy.ndarray
+        (N, 2) points (row, col), or (N, 4) boxes.
+    labels : tuple of int
+        The number of each one's object; 0 for none.
+    answerer : Answerer
+        What answered.
+    """
+
+    plane: Plane
+    positions: NDArray[np.float64]
+    labels: tuple[int, ...]
+    answerer: Answerer
+
+
+@dataclass(frozen=True, eq=False)
+class AcceptedEach:
+    """How many objects came about in one pass.
+
+    Attributes
+    ----------
+    parts : tuple of EachOfPlane
+        What was asked, in the order in which it was written.
+    policy : str
+        Which of three masks a point got.
+    contrast_limits : tuple of float, optional
+        What the embeddings were computed with.
+    overlap, cleaning
+        As in `Accepted`.
+    """
+
+    parts: tuple[EachOfPlane, ...]
+    policy: MaskPolicy
+    contrast_limits: tuple[float, float] | None
+    overlap: OverlapRule
+    cleaning: CleanUp | None
+
+    @property
+    def planes(self) -> tuple[Plane, ...]:
+        """What it is about."""
+        return tuple(part.plane for part in self.parts)
+
+    def saved(self) -> tuple[SavedEach, ...]:
+        """Return it as it is saved, a step for each plane."""
+        cleaning = None if self.cleaning is None else asdict(self.cleaning)
+        return tuple(_saved_each(self, part, cleaning) for part in self.parts)
+
+
+def _saved_each(whole: AcceptedEach, part: EachOfPlane, cleaning: dict[str, Any] | None) -> SavedEach:
+    positions = tuple(tuple(values) for values in part.positions.tolist())
+    are_points = part.positions.shape[1] == 2
+    return SavedEach(
+        axes=part.plane.axes,
+        index=part.plane.index,
+        points=positions if are_points else (),
+        boxes=() if are_points else positions,
+        labels=part.labels,
+        policy=whole.policy,
+        contrast_limits=whole.contrast_limits,
+        **asdict(part.answerer),
+        overlap=whole.overlap,
+        cleaning=cleaning,
+    )
 
 
 def without_logits(arguments: Mapping[str, Any], refine: NDArray[np.float32] | None) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from typing import Any
 
 from napari._app_model import get_app_model
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QListWidget, QWidget
 
 from napari_segany.widgets.section import Section
+from napari_segany.widgets.settings import PLUGIN
 from napari_segany.widgets.small_parts import button
 
 SIMPLE = ("Preview and first mask", "Session", "Keys")
@@ -48,7 +49,7 @@ class ViewRow(QWidget):
             "Settings ...",
             "<qt>Model, device, colours, policies, folders and sizes of caches: the page napari-segany of napari's "
             "preferences</qt>",
-            lambda: get_app_model().commands.execute_command(_PREFERENCES),
+            open_settings,
         )
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
@@ -65,3 +66,12 @@ class ViewRow(QWidget):
     def _toggled(self, all_tools: bool) -> None:
         self._show(all_tools)
         self._remember("all_tools", all_tools)
+
+
+def open_settings() -> None:
+    """Open napari's preferences on the page of this plugin; on the first page, where their list is not found."""
+    dialog = get_app_model().commands.execute_command(_PREFERENCES).result()
+    pages = dialog.findChild(QListWidget, "Preferences") if isinstance(dialog, QWidget) else None
+    if pages is not None:
+        for item in pages.findItems(PLUGIN, Qt.MatchFlag.MatchExactly):
+            pages.setCurrentItem(item)

@@ -18,12 +18,13 @@ from napari_segany.engine.digests import new_hasher
 from napari_segany.engine.progress import Progress, Steps
 from napari_segany.formats.labels import run_lengths_by_label
 from napari_segany.formats.rle import RunLengths
-from napari_segany.formats.session_log import PlaneIndex, PlaneMasks, SavedAnswer, SavedLog, SavedPixels
+from napari_segany.formats.session_log import PlaneIndex, PlaneMasks, SavedLog, SavedPixels, SavedStep
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.pixel_changes import PixelChange
-from napari_segany.widgets.provenance import Accepted
+from napari_segany.widgets.provenance import Accepted, AcceptedEach
 
 Planes = dict[PlaneIndex, dict[int, RunLengths]]
+Explanation = Accepted | AcceptedEach | SavedLog
 
 
 @dataclass(eq=False)
@@ -32,8 +33,8 @@ class _Entry:
 
     key: tuple[str, str]
     pixels: PixelChange | None
-    explanation: Accepted | SavedLog | None = None
-    saved: SavedAnswer | SavedPixels | None = None
+    explanation: Explanation | None = None
+    saved: tuple[SavedStep, ...] = ()
 
 
 class WorkLog:
@@ -85,24 +86,24 @@ class WorkLog:
             self._entries.append(_Entry((forth, back), pixels))
 
     @contextmanager
-    def explaining(self) -> Iterator[list[Accepted | SavedLog]]:
+    def explaining(self) -> Iterator[list[Explanation]]:
         """Let what is appended to the list explain the change that happens meanwhile, if it is one and only one."""
-        explanations: list[Accepted | SavedLog] = []
+        explanations: list[Explanation] = []
         before = self._entries[-1] if self._entries else None
         yield explanations
         last = self._entries[-1] if self._entries else None
         if explanations and last is not None and last is not before:
-            last.explanation, last.saved = explanations[-1], None
+            last.explanation, last.saved = explanations[-1], ()
 
     @property
     def planes(self) -> set[Plane]:
         """The planes that a model answered about."""
         planes = set()
         for entry in self._entries:
-            if isinstance(entry.explanation, Accepted):
-                planes.add(entry.explanation.plane)
-            elif isinstance(entry.explanation, SavedLog):
+            if isinstance(entry.explanation, SavedLog):
                 planes |= {Plane(answer.axes, answer.index) for answer in entry.explanation.answers}
+            elif entry.explanation is not None:
+                planes.update(entry.explanation.planes)
         return planes
 
     # ------------------------------------------------------------------------- saving
@@ -120,25 +121,25 @@ class WorkLog:
                 planes[index] = run_lengths_by_label(labels)
             self._start = planes
         start: PlaneMasks = self._start
-        steps: list[SavedAnswer | SavedPixels] = []
+        steps: list[SavedStep] = []
         for number, entry in enumerate(entries):
             yield Progress(number, len(entries), "Saving the session")
             if isinstance(entry.explanation, SavedLog):
                 start, steps = entry.explanation.start, list(entry.explanation.steps)
                 continue
-            if entry.saved is None:
+            if not entry.saved:
                 entry.saved = _encoded(entry)
                 entry.pixels = None
-            steps.append(entry.saved)
+            steps += entry.saved
         return SavedLog(start, tuple(steps))
 
 
-def _encoded(entry: _Entry) -> SavedAnswer | SavedPixels:
-    if isinstance(entry.explanation, Accepted):
+def _encoded(entry: _Entry) -> tuple[SavedStep, ...]:
+    if isinstance(entry.explanation, Accepted | AcceptedEach):
         return entry.explanation.saved()
     if entry.pixels is None:
         raise RuntimeError("a change of pixels was dropped before it was encoded")
-    return SavedPixels(pixels_by_plane(entry.pixels))
+    return (SavedPixels(pixels_by_plane(entry.pixels)),)
 
 
 def pixels_by_plane(pixels: PixelChange) -> Planes:

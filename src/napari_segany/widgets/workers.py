@@ -118,7 +118,7 @@ class BackgroundTask:
 
     def cancel(self) -> None:
         """Stop before the next step; no callback is called any more."""
-        self._over = True
+        self._let_go()
         self._worker.quit()
 
     def _hand_over(self, progress: Progress) -> None:
@@ -176,14 +176,25 @@ class BackgroundTask:
     def _returned(self, outcome: _Outcome) -> None:
         if self._over:
             return
-        self._over = True
+        done, failed = self._done, self._failed
+        self._let_go()
         if outcome.error is not None:
-            self._failed(outcome.error)
+            failed(outcome.error)
         else:
-            self._done(outcome.result)
+            done(outcome.result)
+
+    def _let_go(self) -> None:
+        """Be over, and keep nothing of those who waited: the task stays until its thread has left it."""
+        self._over = True
+        self._done = self._failed = _nobody
+        self._report = None
 
     def _finished(self) -> None:
         self.ended = True
+
+
+def _nobody(outcome: object) -> None:
+    """Wait for nothing."""
 
 
 class BackgroundRunner:

@@ -1,0 +1,143 @@
+"""A run of everything: estimates, cancel, failures, layers that go, with a viewer model and without Qt."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from tests.widgets.everything.scene import DISCS, SHAPE
+
+from napari_segany.widgets.everything_session import EverythingSession
+
+
+def test_a_run_tells_how_long_the_next_one_takes(flat):
+    assert flat.estimate().seconds is None
+    flat.run()
+    first = flat.estimate().seconds
+    assert first > 0
+    flat.change(points_per_side=16)
+    assert flat.estimate().seconds == pytest.approx(4 * first)
+
+
+def test_the_estimate_follows_the_view(flat, viewer):
+    viewer.canvas.size = (100, 100)
+    viewer.scene.camera.zoom = 0.1
+    flat.choose_region("view")
+    told = []
+    flat.estimate_changed.connect(lambda: told.append(flat.estimate().points))
+    viewer.scene.camera.zoom = 2.0
+    viewer.scene.camera.center = (20, 100)
+    viewer.canvas.size = (60, 60)
+    assert len(told) == 3
+    assert 64 >= told[0] > told[1] > told[2] > 0
+    flat.choose_region("image")
+    told.clear()
+    viewer.scene.camera.zoom = 3.0
+    assert told == []
+
+
+def test_errors_of_the_model_are_told(flat, finder):
+    finder.failure = RuntimeError("the model is broken")
+    flat.run()
+    assert flat.state.phase == "failed"
+    assert flat.status == "the model is broken"
+    finder.failure = None
+    flat.run()
+    assert len(flat.objects) == 4
+
+
+def test_without_an_image_or_in_3d_nothing_runs(session, viewer, image):
+    with pytest.raises(ValueError, match="Open an image"):
+        session.run()
+    session.choose_image(viewer.add_image(np.stack([image, image])))
+    viewer.dims.ndisplay = 3
+    assert session.plane is None
+    assert session.estimate() is None
+    with pytest.raises(ValueError, match="2-D view"):
+        session.run()
+    with pytest.raises(ValueError, match="Image layer"):
+        session.choose_image(viewer.add_labels(np.zeros((4, 4), int)))
+
+
+def test_removing_the_layer_drops_the_objects_and_removing_the_image_ends(found, viewer):
+    viewer.layers.remove(found.layer)
+    assert found.objects == {}
+    assert found.layer is None
+    found.run()
+    assert len(found.objects) == 4
+    viewer.layers.remove("flat")
+    assert found.image is None
+    assert "everything" in [layer.name for layer in viewer.layers]
+
+
+def test_other_data_begin_anew(found, image):
+    old = found.layer
+    found.image.data = np.zeros_like(image)
+    assert found.objects == {}
+    assert found.layer is None
+    assert old.editable, "what was found becomes an ordinary layer"
+
+
+def test_closing_leaves_an_ordinary_layer(found, viewer):
+    layer = found.layer
+    found.editor.select((1,))
+    found.close()
+    assert [layer.name for layer in viewer.layers] == ["flat", "everything"]
+    assert layer.editable
+    assert len(layer.mouse_drag_callbacks) == 0
+    assert not any(str(key) in ("N", "J", "Delete") for key in layer.keymap)
+
+
+def test_while_it_runs_the_layer_is_not_painted_in(found):
+    found.layer.mode = "paint"
+    assert found.layer.mode == "pan_zoom"
+    found.layer.editable = True
+    assert not found.layer.editable
+
+
+def test_finished_slices_stay_when_the_rest_is_cancelled(viewer, finder, discs, by_hand):
+    session = EverythingSession(viewer, by_hand, lambda model, device: finder)
+    session.change(points_per_side=6, pred_iou_thresh=0.5, stability_score_thresh=0.5)
+    session.choose_image(viewer.add_image(np.stack([discs.disc_image(SHAPE, DISCS)] * 3), contrast_limits=(0, 255)))
+    session.run(all_slices=True)
+    (run,) = by_hand.running
+    seen = []
+    session.state_changed.connect(lambda state: seen.append(state.progress))
+    while len(by_hand.running) == 1:
+        run.step()
+    run.step()
+    assert seen[-1].total == pytest.approx(3 * 36)
+    session.cancel()
+    assert run.cancelled
+    by_hand.finish_all()
+    assert {one.plane.index for one in session.objects.values()} == {(0,)}
+    assert session.state.phase == "idle"
+
+
+def test_the_estimate_is_points_times_what_was_measured(flat, finder):
+    assert flat.estimate().seconds is None
+    flat.prepare()
+    one = flat.estimate().seconds
+    assert one > 0
+    flat.change(points_per_side=16)
+    assert flat.estimate().points == 4 * 8 * 8
+    assert flat.estimate().seconds == pytest.approx(4 * one)
+
+
+def test_a_slice_that_waits_is_estimated_with_its_embedding(stack):
+    stack.prepare()
+    speed = stack._asker.speed
+    all_three = stack.estimate(all_slices=True)
+    assert all_three.slices == 3
+    assert all_three.points == 3 * 64
+    assert all_three.seconds == pytest.approx(3 * 64 * speed.point_s + 2 * speed.encode_s)
+
+
+def test_it_knows_no_qt_and_loads_no_torch_before_it_works():
+    code = (
+        "import sys; import napari_segany.widgets.everything_session; "
+        "assert 'torch' not in sys.modules, 'torch'; assert 'qtpy.QtWidgets' not in sys.modules, 'Qt'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
