@@ -12,7 +12,14 @@ STAMP := $(VENV)/.installed
 export PYTHON
 
 # Two test processes, each with whole files, one thread and a screen of its own: threads of both would wait for each other.
-PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
+# Of the plugins of pytest those that the suite needs: of a package that brings one, each of its modules would be
+# compiled anew for its own assertions.
+PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder --disable-plugin-autoload \
+	-p xdist.plugin -p pytestqt.plugin -p napari.utils._testsupport -p _hypothesis_pytestplugin \
+	$(if $(filter Linux,$(shell uname)),-p pytest_xvfb)
+
+# Many tests start a Python of their own, which would compile the package each time where this is set.
+unexport PYTHONDONTWRITEBYTECODE
 
 # A virtual screen where there is no real one.
 SCREEN := $(if $(DISPLAY)$(WAYLAND_DISPLAY),,xvfb-run -a -s "-screen 0 1600x1000x24")

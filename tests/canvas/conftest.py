@@ -39,12 +39,16 @@ def _own_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _libraries_are_no_rubbish() -> Iterator[None]:
-    """Spare the collector, which napari's fixture calls three times for each viewer, what was there before."""
-    gc.collect()
-    gc.freeze()
+def _thawed_after_the_file() -> Iterator[None]:
     yield
     gc.unfreeze()
+
+
+@pytest.fixture(autouse=True)
+def _what_was_there_is_no_rubbish() -> None:
+    """Spare the collector, which napari's fixture calls three times for each viewer, what earlier tests have left."""
+    gc.collect()
+    gc.freeze()
 
 
 @dataclass

@@ -24,6 +24,16 @@ def held(drive):
     return person
 
 
+def test_the_first_click_counts_on_an_image_that_is_opened_after_the_dock(drive):
+    person = drive()
+    image = person.viewer.add_image(IMAGE)
+    assert person.session.image is image
+    person.qtbot.waitUntil(lambda: person.viewer.layers.selection.active is person.session.prompt_layers.points)
+    person.wait_ready()
+    person.click(image, (30, 40))
+    person.wait_answer(3)
+
+
 def test_clicks_made_while_encoding_are_kept_and_the_last_state_is_answered(held):
     image = held.viewer.layers[0]
     held.click(image, (30, 40))

@@ -68,7 +68,7 @@ def watched_model(weights: Path, log: Path) -> NamedModel:
             def steps(image, **options):
                 note(f"begin {os.getpid()} {image[0, 0]}")
                 embedding = yield from encode_steps(image, **options)
-                time.sleep(0.5)  # long enough to be killed within
+                time.sleep(0.2)  # long enough to be killed within
                 note(f"end {os.getpid()} {image[0, 0]}")
                 return embedding
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -34,8 +35,8 @@ for progress in steps:
 
 
 @pytest.fixture
-def command(tmp_path, predictor):
-    """What starts a batch into a folder, in a process of its own."""
+def arguments(tmp_path, predictor):
+    """What a batch into a folder is started with: the script and its arguments."""
     folder = tmp_path / "in"
     folder.mkdir()
     rng = np.random.default_rng(0)
@@ -43,11 +44,12 @@ def command(tmp_path, predictor):
         Image.fromarray(rng.integers(0, 256, (64, 64), np.uint8)).save(folder / f"{number:02d}.png")
     (folder / "damaged.png").write_bytes(b"\x89PNG")
     save_sam(predictor.sam, tmp_path / "weights.safetensors", dtype=None)
+    (tmp_path / "batch.py").write_text(BATCH)
 
-    def command(out: Path) -> list[str]:
-        return [sys.executable, "-c", BATCH, str(folder), str(out), str(tmp_path / "weights.safetensors")]
+    def arguments(out: Path) -> list[str]:
+        return [str(tmp_path / "batch.py"), str(folder), str(out), str(tmp_path / "weights.safetensors")]
 
-    return command
+    return arguments
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -55,12 +57,13 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-def test_killed_and_run_again_equals_undisturbed(command, tmp_path, record_property):
+def test_killed_and_run_again_equals_undisturbed(arguments, tmp_path, record_property, monkeypatch):
     seed = random.SystemRandom().randrange(2**32)
     record_property("seed", seed)
     moment = random.Random(seed)
     target, lines = moment.randrange(1, IMAGES - 1), moment.randrange(1, 8)
-    with subprocess.Popen(command(tmp_path / "killed"), stdout=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, *arguments(tmp_path / "killed")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout:
             lines -= int(line) >= target
             if lines == 0:
@@ -71,7 +74,8 @@ def test_killed_and_run_again_equals_undisturbed(command, tmp_path, record_prope
     assert 0 < complete < IMAGES
     assert not (tmp_path / "killed/report.csv").exists()
     for folder in ("killed", "undisturbed"):
-        subprocess.run(command(tmp_path / folder), check=True, capture_output=True)
+        monkeypatch.setattr(sys, "argv", arguments(tmp_path / folder))
+        runpy.run_path(sys.argv[0])
     killed, undisturbed = tree(tmp_path / "killed"), tree(tmp_path / "undisturbed")
     assert len([name for name in undisturbed if name.startswith("labels/")]) == IMAGES - 1
     assert sorted(killed) == sorted(undisturbed), seed

@@ -45,7 +45,7 @@ def watched(weights: Path, log: Path) -> NamedModel:
             def steps(image, **options):
                 with log.open("a") as file:
                     file.write(f"{os.getpid()}\n")
-                time.sleep(0.3)  # long enough to be killed within
+                time.sleep(0.15)  # long enough to be killed within
                 return (yield from encode_steps(image, **options))
 
             predictor.encode_steps = steps

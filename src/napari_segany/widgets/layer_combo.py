@@ -60,7 +60,8 @@ class LayerCombo(QComboBox):
     def refresh(self, event: Any = None) -> None:
         """List the layers anew and keep the choice; if it is gone, choose the topmost of the others.
 
-        If that changes the choice it is emitted, after a removal once the present event is over.
+        If that changes the choice it is emitted: after a removal once the present event is over; for a first layer at
+        once, and again when napari has selected what was added, for those who select something else then.
         """
         before = self.layer()
         self.blockSignals(True)
@@ -74,8 +75,8 @@ class LayerCombo(QComboBox):
             return
         if before is None:
             self._tell()
-        else:
-            # Later, for napari may be in the middle of removing several selected layers.
+        if event is not None:
+            # Later, for napari may be in the middle of removing several selected layers, or of adding one.
             self._teller.start()
 
     def release(self) -> None:
