@@ -134,17 +134,17 @@ def _compared(
 ) -> dict[str, Any]:
     image = read_image(path)
     shape, side = (image.shape[0], image.shape[1]), arguments.tile
-    generator = AutomaticMaskGenerator(predictor, settings)
     tiling = TilingSettings(side, arguments.overlap)
     steps = large_steps(
         ImageAtHand(lazy_image(image)), path.stem, arguments.work / "same", LoadedModel(predictor), settings,
         tiling=tiling, contrast_limits=(0, 255),
     )  # fmt: skip
     tiled = zarr.open_group(drain(steps).labels, mode="r")["0"][:]
-    untiled = to_labels(generator.generate(image, contrast_limits=(0, 255)), shape)
+    whole = _asking_the_same(predictor, settings, (0, 0, *shape), side)
+    untiled = to_labels(whole.generate(image, contrast_limits=(0, 255)), shape)
     top, left = (max(0, (length - side) // 2) for length in shape)
-    middle = _part(generator, image, (top, left), side, _MOVED + _NEAR)
-    moved = _part(generator, image, (max(0, top - _MOVED), max(0, left - _MOVED)), side, _NEAR)
+    middle = _part(predictor, settings, image, (top, left), side, _MOVED + _NEAR)
+    moved = _part(predictor, settings, image, (max(0, top - _MOVED), max(0, left - _MOVED)), side, _NEAR)
     part = tiled[top : top + side, left : left + side]
     elsewhere = np.zeros_like(middle)
     down, right = top - max(0, top - _MOVED), left - max(0, left - _MOVED)
@@ -164,12 +164,32 @@ def _compared(
     return row
 
 
+def _asking_the_same(
+    predictor: Predictor, settings: AutomaticSettings, box: tuple[int, int, int, int], side: int
+) -> AutomaticMaskGenerator:
+    """Return what asks a part of the image at the points that tiles of a side ask: one grid over the image."""
+    spacing = side / settings.points_per_side
+    axes = []
+    for first, last in ((box[0], box[2]), (box[1], box[3])):
+        numbers = np.arange(np.ceil(first / spacing - 0.5), np.ceil(last / spacing - 0.5))
+        axes.append(((numbers + 0.5) * spacing - first) / (last - first))
+    points = tuple((float(row), float(col)) for row in axes[0] for col in axes[1])
+    return AutomaticMaskGenerator(predictor, settings.replaced(point_grids=(points,)))
+
+
 def _part(
-    generator: AutomaticMaskGenerator, image: np.ndarray, corner: tuple[int, int], side: int, near: int
+    predictor: Predictor,
+    settings: AutomaticSettings,
+    image: np.ndarray,
+    corner: tuple[int, int],
+    side: int,
+    near: int,
 ) -> np.ndarray:
     """Return the labels of a part of the image, without those near an edge of it that is none of the image."""
     top, left = corner
     pixels = image[top : top + side, left : left + side]
+    box = (top, left, top + pixels.shape[0], left + pixels.shape[1])
+    generator = _asking_the_same(predictor, settings, box, side)
     labels = to_labels(generator.generate(pixels, contrast_limits=(0, 255)), pixels.shape[:2])
     shape = image.shape
     strips = (labels[:near], labels[:, :near], labels[-near:], labels[:, -near:])

@@ -23,6 +23,8 @@ from napari_segany.widgets.batch_session import BatchSession
 from napari_segany.widgets.demo import open_demo, settle, wait_for_masks
 from napari_segany.widgets.edges_widget import EdgesWidget
 from napari_segany.widgets.everything_session import EverythingSession
+from napari_segany.widgets.prompt_widget import PromptWidget
+from napari_segany.widgets.rasters_widget import RastersWidget
 from napari_segany.widgets.section import Section
 from napari_segany.widgets.vertical_scroll import VerticalScroll
 
@@ -286,6 +288,38 @@ def edges(path: Path) -> None:
         viewer.close()
 
 
+def rasters(path: Path) -> None:
+    """Open a drawn town, make an object of each address, and save them as features."""
+    from raster_scene import draw_town
+
+    viewer = Viewer(show=True)
+    with TemporaryDirectory() as folder:
+        try:
+            viewer.window.resize(1300, 800)
+            raster, addresses = draw_town(Path(folder))
+            dock = RastersWidget(viewer)
+            viewer.window.add_dock_widget(dock, name="Rasters on Earth")
+            dock.bands.setCurrentText("true colour")
+            dock.session.open([raster])
+            wait_until(lambda: dock.session.progress is None)
+            prompts = PromptWidget(viewer)
+            prompts.session.choose_image(viewer.layers[0])
+            prompts.session.one_each.from_file(addresses)
+            wait_until(lambda: prompts.session.one_each.progress is None)
+            prompts.session.close()
+            dock.labels.choose(viewer.layers["objects"])
+            dock.min_area.setValue(20)
+            dock.simplify.setValue(0.7)
+            dock.session.save(Path(folder) / "houses.gpkg")
+            wait_until(lambda: dock.session.progress is None)
+            viewer.reset_view()
+            settle(1.0)
+            viewer.window.screenshot(str(path), flash=False)
+            Image.open(path).convert("RGB").quantize(128).save(path, optimize=True)
+        finally:
+            viewer.close()
+
+
 def _wait_while_working(session: EverythingSession | BatchSession, timeout_s: float = 600.0) -> None:
     end = time.monotonic() + timeout_s
     while session.is_busy:
@@ -306,6 +340,7 @@ PICTURES: dict[str, Callable[[Path], None]] = {
     "everything_widget.png": everything,
     "batch_widget.png": batch,
     "edges_widget.png": edges,
+    "rasters_widget.png": rasters,
     "everything_words.png": everything_words,
     "data_engine.png": data_engine,
     "review_masks.png": review_masks,

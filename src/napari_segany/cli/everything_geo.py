@@ -15,7 +15,7 @@ def add_geo_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     group = parser.add_argument_group("rasters with a place on Earth (GeoTIFF, COG, VRT; needs the extra geo)")
     group.add_argument(
-        "--bands", metavar="PRESET|N|N,N,N", type=bands,
+        "--bands", metavar="PRESET|N|N,N,N", type=_bands,
         help="true-colour, false-colour, ndvi, or bands by their numbers from 1 (default: what the file tells)",
     )  # fmt: skip
     group.add_argument(
@@ -51,14 +51,10 @@ def check_geo(vectors: Sequence[str], chosen: Bands) -> None:
         raise ValueError(str(error)) from error
 
 
-def bands(text: str) -> Bands:
-    """Return a preset by its name, or the numbers of bands."""
-    if not text[:1].isdigit():
-        return text.replace("-", " ").lower()
+def _bands(text: str) -> Bands:
+    from napari_segany.formats.geo_bands import bands_from
+
     try:
-        numbers = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is neither a preset nor one number or three, separated by commas, as in 4,3,2"
-        ) from None
-    return numbers[0] if len(numbers) == 1 else numbers
+        return bands_from(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

@@ -105,6 +105,29 @@ def choose_bands(raster: Raster, wanted: str | int | Sequence[int] | None = None
     return BandChoice(_checked(raster, numbers), name=_listed(numbers))
 
 
+def bands_from(text: str) -> str | int | tuple[int, ...] | None:
+    """Return what a person means by "true-colour", "4", "4,3,2", or nothing, as `choose_bands` takes it.
+
+    Raises
+    ------
+    ValueError
+        For something else.
+    """
+    text = text.strip().lower().replace("-", " ")
+    if not text[:1].isdigit():
+        if text and text not in (*PRESETS, "single band"):
+            raise ValueError(
+                f"{text!r} is neither a preset ({', '.join([*PRESETS, 'single band'])}) nor one number or three, "
+                "separated by commas, as in 4,3,2"
+            )
+        return text or None
+    try:
+        numbers = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"{text!r} is neither a preset nor one number or three, as in 4,3,2") from None
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
 def normalised_difference(raster: Raster, first: int, second: int) -> BandChoice:
     """Return the index (first - second) / (first + second) of two bands by their numbers: NDVI, NDWI, ....
 

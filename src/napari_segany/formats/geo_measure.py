@@ -9,13 +9,21 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_segany.formats.geo_crs import LONGEST_EDGE, crs_name, metres_per_unit, parsed_crs, reprojection
+from napari_segany.formats.geo_crs import (
+    LONGEST_EDGE,
+    crs_name,
+    in_a_python_thread,
+    metres_per_unit,
+    parsed_crs,
+    reprojection,
+)
 from napari_segany.formats.geo_extra import geo_module
 
 Measure = Literal["geodesic", "projected"]
 """On the ellipsoid, which is what is on the ground; or in the plane of the map."""
 
 
+@in_a_python_thread
 def measure_polygons(
     polygons: Sequence[Any] | NDArray[Any], crs: str, measure: Measure = "geodesic", *, resolution: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from napari_segany.engine.progress import Progress, drain, relabelled
+from napari_segany.engine.progress import Progress, Steps, drain, relabelled
 from napari_segany.formats.geo_bands import BandChoice
 from napari_segany.formats.geo_crs import metres_per_unit
 from napari_segany.formats.geo_extra import GeoMissingError
@@ -64,8 +64,14 @@ def raster_layer(
     ValueError
         For a file that is no raster, or bands that it does not have.
     """
+    return drain(_layer_steps(path, bands, stretch))
+
+
+def _layer_steps(
+    path: str | Path, bands: str | int | Sequence[int] | BandChoice | None, stretch: Stretch | None = None
+) -> Steps[LayerTuple]:
     steps = view_steps(path, bands, stretch=stretch)
-    view = drain(relabelled(steps, lambda step: Progress(*step, "Measuring the intensities")))
+    view = yield from relabelled(steps, lambda step: Progress(*step, "Measuring the intensities"))
     raster, choice = view.raster, view.choice
     levels = lazy_levels(view)
     meta: dict[str, Any] = {
@@ -82,7 +88,12 @@ def raster_layer(
 
 
 def read_place(path: Path) -> list[LayerTuple]:
-    """Return a raster, or the labels of a label GeoTIFF, as napari's readers do.
+    """Return a raster, or the labels of a label GeoTIFF, as napari's readers do; see `place_steps`."""
+    return drain(place_steps(path))
+
+
+def place_steps(path: Path, bands: str | int | Sequence[int] | BandChoice | None = None) -> Steps[list[LayerTuple]]:
+    """Return a raster with some bands, or the labels of a label GeoTIFF, with progress while it is measured.
 
     Raises
     ------
@@ -93,7 +104,7 @@ def read_place(path: Path) -> list[LayerTuple]:
     """
     try:
         if not holds_labels(path):
-            return [raster_layer(path)]
+            return [(yield from _layer_steps(path, bands))]
         labels, grid = read_label_geotiff(path)
     except GeoMissingError as error:
         raise ValueError(str(error)) from error
