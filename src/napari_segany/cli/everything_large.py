@@ -11,18 +11,14 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from napari_segany.engine.batch.output_names import VECTOR_OUTPUTS
-from napari_segany.engine.batch.raster_source import RasterSource
 from napari_segany.engine.batch.sources import FileSource
 from napari_segany.engine.tiling import LARGE_SIDE, TilingSettings, is_large
-from napari_segany.formats.geo_raster import read_raster
-from napari_segany.formats.lazy_files import is_zarr, plane_shape
+from napari_segany.formats.lazy_files import is_zarr
 
 if TYPE_CHECKING:
     from napari_segany.engine.batch.run import Workers
     from napari_segany.engine.batch.settings import BatchSettings
     from napari_segany.engine.batch.sources import BatchImage
-    from napari_segany.engine.large.job import ImageOnDemand
-    from napari_segany.engine.large.raster import MapOutputs
     from napari_segany.engine.large.run import LargeResult
     from napari_segany.engine.progress import Progress, Steps
 
@@ -61,11 +57,13 @@ def split_large(
     images: Sequence[BatchImage], zarrs: Sequence[Path], tiles: str
 ) -> tuple[list[BatchImage], list[tuple[str, FileSource]]]:
     """Return the images to be done as a whole, and those by tiles with their names."""
+    from napari_segany.engine.large.inputs import file_shape
+
     whole: list[BatchImage] = []
     large: list[tuple[str, FileSource]] = []
     for image in images:
         source = image.source
-        shape = None if tiles == "never" or not isinstance(source, FileSource) else _shape(source)
+        shape = None if tiles == "never" or not isinstance(source, FileSource) else file_shape(source)
         if isinstance(source, FileSource) and shape is not None and (tiles == "always" or is_large(shape)):
             large.append((image.name, source))
         else:
@@ -80,16 +78,6 @@ def split_large(
     return whole, large
 
 
-def _shape(source: FileSource) -> tuple[int, int] | None:
-    """Return (H, W); None for a stack, and for what cannot be read, which is told when it is its turn."""
-    if not isinstance(source, RasterSource):
-        return plane_shape(source.path)
-    try:
-        return read_raster(source.path).size
-    except (OSError, ValueError):
-        return None
-
-
 def run_large(
     args: argparse.Namespace,
     large: Sequence[tuple[str, FileSource]],
@@ -98,6 +86,7 @@ def run_large(
 ) -> int:
     """Do the large images one after the other; return 1 if tiles or an image failed."""
     from napari_segany.engine.batch.model_source import NamedModel
+    from napari_segany.engine.large.inputs import file_on_demand
     from napari_segany.engine.large.run import large_steps
 
     tiling = TilingSettings(args.tile_size, args.tile_overlap, args.object_size)
@@ -105,7 +94,7 @@ def run_large(
         print("segany everything: for images in tiles only labels and a table are written", file=sys.stderr)
     status = 0
     for name, source in large:
-        image, on_map = _opened(name, source, args.output, settings)
+        image, on_map = file_on_demand(name, source, args.output, settings)
         limits = args.contrast_limits or getattr(image, "contrast_limits", None)
         steps = large_steps(
             image, name, args.output, NamedModel(args.model, args.device), settings.automatic,
@@ -118,27 +107,6 @@ def run_large(
         status = max(status, int(bool(result.failed)))
         print(_summary(result))
     return status
-
-
-def _opened(
-    name: str, source: FileSource, output: Path, settings: BatchSettings
-) -> tuple[ImageOnDemand, MapOutputs | None]:
-    """Return an image to be opened tile by tile, and what is written of one with a place on Earth."""
-    from napari_segany.engine.large.job import ImageAtPath
-
-    if not isinstance(source, RasterSource):
-        if settings.vector_outputs:
-            raise ValueError(
-                f"{source.shown} has no place on Earth that is known here, which "
-                f"{', '.join(settings.vector_outputs)} needs; leave that output out"
-            )
-        return ImageAtPath(source.path, source.shown), None
-    from napari_segany.engine.large.raster import MapOutputs, RasterAtPath
-
-    raster = RasterAtPath(source.path, source.shown, source.view())
-    folder = output.expanduser().absolute() / "vectors"
-    vectors = tuple(folder / f"{name}.{form}" for form in settings.vector_outputs)
-    return raster, MapOutputs(raster, vectors, settings.vectors)
 
 
 def _tile_workers(workers: Workers | None) -> Any:

@@ -21,7 +21,9 @@ from napari_segany.formats.geo_pyramid import VIEW_KEY
 from napari_segany.formats.painting import PaintingRule
 from napari_segany.formats.pixel_size import PixelSize
 from napari_segany.widgets.batch_inputs import LayerSource, image_layers
+from napari_segany.widgets.batch_large import TILES, labels_levels
 from napari_segany.widgets.batch_work import BatchOutcome
+from napari_segany.widgets.geo_metadata import inherited_place
 from napari_segany.widgets.kept_masks import MASKS_KEY, KeptMask, KeptMasks, PlaneIndex, painted
 from napari_segany.widgets.label_features import features_of
 from napari_segany.widgets.layers import placement, spatial_shape
@@ -67,13 +69,34 @@ class OpenedResult:
         return self.content.pixels.ndim > self.labels.ndim
 
 
+@dataclass(frozen=True, eq=False)
+class OpenedTiles:
+    """The labels of an image that was done tile by tile.
+
+    Attributes
+    ----------
+    image : BatchImage
+        The image.
+    levels : list of array
+        Lazy (H, W) labels, full resolution first.
+    """
+
+    image: BatchImage
+    levels: list[Any]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(H, W)."""
+        return tuple(int(side) for side in self.levels[0].shape)
+
+
 def complete_images(outcome: BatchOutcome) -> list[tuple[BatchImage, ImageResult]]:
     """Return the images that did not fail, with their results."""
     pairs = zip(outcome.images, outcome.result.images, strict=True)
     return [(image, result) for image, result in pairs if not result.error]
 
 
-def opening_steps(outcome: BatchOutcome, most: int = MOST_RESULTS) -> Steps[list[OpenedResult]]:
+def opening_steps(outcome: BatchOutcome, most: int = MOST_RESULTS) -> Steps[list[OpenedResult | OpenedTiles]]:
     """Read the first results of a batch, with progress in images.
 
     Raises
@@ -85,14 +108,17 @@ def opening_steps(outcome: BatchOutcome, most: int = MOST_RESULTS) -> Steps[list
     """
     chosen = complete_images(outcome)[:most]
     folder, rule = BatchFolder(outcome.request.folder), outcome.request.settings.painting
-    opened = []
+    opened: list[OpenedResult | OpenedTiles] = []
     for number, (image, result) in enumerate(chosen):
         yield Progress(number, len(chosen), f"Opening {result.shown}")
+        if result.planes == (TILES,):
+            opened.append(OpenedTiles(image, labels_levels(outcome.request.folder, image.name)))
+            continue
         opened.append(_opened(folder, image, result, rule))
     return opened
 
 
-def add_result(viewer: ViewerModel, opened: OpenedResult, *, visible: bool) -> None:
+def add_result(viewer: ViewerModel, opened: OpenedResult | OpenedTiles, *, visible: bool) -> None:
     """Put the masks of an image into the viewer as a Labels layer, and the image of a file too unless it is there.
 
     Parameters
@@ -104,6 +130,9 @@ def add_result(viewer: ViewerModel, opened: OpenedResult, *, visible: bool) -> N
     visible : bool
         Whether an image that is opened now is shown; masks are shown where their image is.
     """
+    if isinstance(opened, OpenedTiles):
+        _add_tiles(viewer, opened, visible=visible)
+        return
     image = _layer_of(viewer, opened)
     source = opened.image.source
     place: Mapping[str, Any] = {}
@@ -154,16 +183,30 @@ def _masks(
     }
 
 
-def _layer_of(viewer: ViewerModel, opened: OpenedResult) -> Image | None:
+def _add_tiles(viewer: ViewerModel, opened: OpenedTiles, *, visible: bool) -> None:
+    """Put labels of tiles over their image, where that is open; its pixels are not opened: they may not fit."""
+    image = _layer_of(viewer, opened)
+    viewer.add_labels(
+        opened.levels if len(opened.levels) > 1 else opened.levels[0],
+        name=f"{opened.image.name} masks",
+        multiscale=len(opened.levels) > 1,
+        visible=visible if image is None else image.visible,
+        metadata={} if image is None else inherited_place(image.metadata),
+        **({} if image is None else placement(image)),
+    )
+
+
+def _layer_of(viewer: ViewerModel, opened: OpenedResult | OpenedTiles) -> Image | None:
     """Return the layer of the image; None where it is not in the viewer, or has another shape there."""
     source = opened.image.source
+    shape = opened.shape if isinstance(opened, OpenedTiles) else opened.labels.shape
     for layer in image_layers(viewer):
         is_layer = isinstance(source, LayerSource) and layer.unique_id == source.layer_id
         is_file = isinstance(source, FileSource) and str(source.path) in (
             layer.source.path,
             layer.metadata.get(FILE_KEY),
         )
-        if (is_layer or is_file) and spatial_shape(layer) == opened.labels.shape:
+        if (is_layer or is_file) and spatial_shape(layer) == shape:
             return layer
     return None
 

@@ -28,7 +28,8 @@ from napari_segany.engine.batch.settings import BatchSettings
 from napari_segany.engine.progress import Progress, Steps
 from napari_segany.formats.painting import PAINTING_RULES, PaintingRule
 from napari_segany.widgets.batch_inputs import BatchInputs, PathInputs, image_layers, layer_inputs
-from napari_segany.widgets.batch_results import OpenedResult, add_result, complete_images, opening_steps
+from napari_segany.widgets.batch_large import tiles_text
+from napari_segany.widgets.batch_results import OpenedResult, OpenedTiles, add_result, complete_images, opening_steps
 from napari_segany.widgets.batch_words import READY, failure_text, folder_note, opened_text, stopped_text, summary
 from napari_segany.widgets.batch_work import BatchOutcome, BatchRequest, BatchStep, ModelMaker, run_steps
 from napari_segany.widgets.everything_asker import WorkState
@@ -335,9 +336,9 @@ class BatchSession:
     def _run_ended(self, outcome: BatchOutcome) -> None:
         self.outcome = outcome
         self.outcome_changed.emit()
-        self._say(summary(outcome.result))
+        self._say(f"{summary(outcome.result)}{tiles_text(outcome)}")
 
-    def _opened(self, opened: list[OpenedResult]) -> None:
+    def _opened(self, opened: list[OpenedResult | OpenedTiles]) -> None:
         """Add layers one image at a time, so that the window can be drawn between them."""
         outcome = self.outcome
         if outcome is None:

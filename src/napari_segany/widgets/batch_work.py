@@ -9,6 +9,7 @@ import inspect
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,6 +21,7 @@ from napari_segany.widgets.batch_inputs import BatchInputs
 if TYPE_CHECKING:
     from napari_segany.engine.batch.model_source import ModelSource
     from napari_segany.engine.batch.run import BatchResult
+    from napari_segany.widgets.batch_large import LargeWork
 
 ModelMaker = Callable[[str, str], "ModelSource"]
 """Makes a model that is not loaded yet from the names of a model and a device; called in the background."""
@@ -123,13 +125,23 @@ def run_steps(request: BatchRequest, make_model: ModelMaker, before: Steps[Any] 
         yield Progress(0, 0, "Waiting for the step before to end")
         time.sleep(_WAIT_SECONDS)
     yield Progress(0, 0, "Looking for the images")
-    from napari_segany.engine.batch.run import batch_steps
+    from napari_segany.engine.batch.run import BatchResult, batch_steps
+    from napari_segany.widgets.batch_large import LargeWork, split
 
     images = request.inputs.images(request.folder)
     model = make_model(request.model, request.device)
-    steps = batch_steps(images, request.folder, model, request.settings)
-    result = yield from _spaced(relabelled(steps, _as_step))
-    return BatchOutcome(request, images, result)
+    whole, large = split(images)
+    work = LargeWork(request.folder, request.settings)
+    for done, number in enumerate(large):
+        tell = partial(_as_large_step, len(images), done, work)
+        yield from _spaced(relabelled(work.steps(images[number], model), tell))
+    results = {images[number].name: work.results[images[number].name] for number in large}
+    if whole or not large:
+        steps = batch_steps([images[number] for number in whole], request.folder, model, request.settings)
+        tell = partial(_as_step, len(large), work)
+        done_whole = yield from _spaced(relabelled(steps, tell))
+        results |= {one.name: one for one in done_whole.images}
+    return BatchOutcome(request, images, BatchResult(tuple(results[image.name] for image in images)))
 
 
 def _spaced(steps: Steps[Result]) -> Steps[Result]:
@@ -150,17 +162,23 @@ def _spaced(steps: Steps[Result]) -> Steps[Result]:
         steps.close()
 
 
-def _as_step(progress: Progress) -> BatchStep:
+def _as_large_step(total: int, done: int, work: LargeWork, progress: Progress) -> BatchStep:
+    """Return where a batch is whose large images are done first, one of which is at work."""
+    return BatchStep(done, total, progress.note, progress, work.failed, work.reused, has_begun=progress.total > 0)
+
+
+def _as_step(before: int, work: LargeWork, progress: Progress) -> BatchStep:
+    """Return where a batch is, `before` large images of which are done."""
     from napari_segany.engine.batch.run import BatchProgress
 
     if not isinstance(progress, BatchProgress):
-        return BatchStep(progress.done, progress.total, progress.note)
+        return BatchStep(before + progress.done, before + progress.total, progress.note)
     return BatchStep(
-        progress.done,
-        progress.total,
+        before + progress.done,
+        before + progress.total,
         progress.note,
         progress.stage,
-        progress.failed,
-        progress.reused,
+        work.failed + progress.failed,
+        work.reused + progress.reused,
         has_begun=bool(progress.name),
     )

@@ -7,10 +7,15 @@ from napari_segany.widgets.everything_results import EverythingResults
 RUNNING = "Running. Cancel stops it at once; slices that are finished stay."
 
 
-def idle_text(has_image: bool, has_objects: bool, needs_run: bool) -> str:
+def idle_text(has_image: bool, has_objects: bool, needs_run: bool, *, is_large: bool = False) -> str:
     """Return what to do next while nothing runs."""
     if not has_image:
         return "Open an image to begin."
+    if not has_objects and is_large:
+        return (
+            "This image is large, and here all of it is looked at once, much reduced: small objects are not found. "
+            "The dock Segment a folder works tile by tile, at full resolution."
+        )
     if not has_objects:
         return "Choose a preset and press Run. Thresholds can be changed afterwards, without asking again."
     if needs_run:

@@ -21,6 +21,7 @@ from psygnal import Signal
 from napari_segany.engine.automatic_presets import default_preset, preset
 from napari_segany.engine.automatic_settings import AutomaticSettings
 from napari_segany.engine.progress import Steps
+from napari_segany.engine.tiling import is_large
 from napari_segany.formats.painting import PAINTING_RULES, PaintingRule
 from napari_segany.widgets.embedder import LoadPredictor
 from napari_segany.widgets.everything_advice import RUNNING, found_text, idle_text
@@ -32,7 +33,7 @@ from napari_segany.widgets.everything_where import Where
 from napari_segany.widgets.everything_words import EverythingWords
 from napari_segany.widgets.everything_work import PlaneAnswer
 from napari_segany.widgets.geometry import Plane
-from napari_segany.widgets.layers import unwrap
+from napari_segany.widgets.layers import spatial_shape, unwrap
 from napari_segany.widgets.progress_runner import Runner
 from napari_segany.widgets.viewer_events import EventLinks, image_links, viewer_links
 
@@ -376,7 +377,9 @@ class EverythingSession:
         self.image = self._desk = None
 
     def _say_idle(self) -> None:
-        self._say(idle_text(self.image is not None, bool(self.objects), self.needs_run))
+        plane = None if self._desk is None else self._desk.plane
+        large = self.image is not None and plane is not None and is_large(plane.shape_in(spatial_shape(self.image)))
+        self._say(idle_text(self.image is not None, bool(self.objects), self.needs_run, is_large=large))
 
     def _say_found(self) -> None:
         if self._desk is not None:

@@ -1,0 +1,165 @@
+"""The images of a batch that do not fit: done tile by tile, opened as levels of labels. Knows no Qt and no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_segany.engine.batch.sources import BatchImage, FileSource
+from napari_segany.engine.progress import Progress, Steps, relabelled
+from napari_segany.engine.tiling import is_large
+from napari_segany.formats.lazy_image import LazyImage, lazy_image
+from napari_segany.widgets.batch_inputs import LayerSource
+
+if TYPE_CHECKING:
+    from napari_segany.engine.batch.model_source import ModelSource
+    from napari_segany.engine.batch.one_image import ImageResult
+    from napari_segany.engine.batch.settings import BatchSettings
+    from napari_segany.engine.large.job import ImageOnDemand
+    from napari_segany.engine.large.raster import MapOutputs
+    from napari_segany.widgets.batch_work import BatchOutcome
+
+TILES = "tiles"
+"""Name of the plane of an image that was done tile by tile."""
+
+WRITTEN = ("labels", "csv", "gpkg", "geojson", "shp")
+"""What is written of such an image."""
+
+
+def split(images: Sequence[BatchImage]) -> tuple[list[int], list[int]]:
+    """Return the numbers of the images that are done as a whole, and of those done tile by tile."""
+    large = [number for number, image in enumerate(images) if image.detections is None and _is_large(image)]
+    return [number for number in range(len(images)) if number not in large], large
+
+
+@dataclass
+class LargeWork:
+    """The large images of a batch, one after the other.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+        Where the outputs go.
+    settings : BatchSettings
+        How.
+    results : dict
+        What became of each, by the name of the image.
+    """
+
+    folder: Path
+    settings: BatchSettings
+    results: dict[str, ImageResult] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> int:
+        """Images so far that failed."""
+        return sum(bool(result.error) for result in self.results.values())
+
+    @property
+    def reused(self) -> int:
+        """Images so far that were complete before."""
+        return sum(result.reused for result in self.results.values())
+
+    def steps(self, image: BatchImage, model: ModelSource) -> Steps[None]:
+        """Do one image; what is wrong with it becomes its result.
+
+        Yields
+        ------
+        Progress
+            Tiles.
+
+        Raises
+        ------
+        OSError, ValueError
+            For a model that cannot be used.
+        """
+        from napari_segany.engine.batch.one_image import ImageResult
+        from napari_segany.engine.large.run import large_steps
+
+        try:
+            on_demand, on_map = self._opened(image)
+        except (OSError, ValueError) as error:
+            self.results[image.name] = ImageResult(image.name, image.source.shown, error=" ".join(str(error).split()))
+            return
+        limits = self.settings.contrast_limits or getattr(on_demand, "contrast_limits", None)
+        if limits is None and isinstance(image.source, LayerSource):
+            limits = image.source.content.contrast_limits
+        steps = large_steps(
+            on_demand, image.name, self.folder, model, self.settings.automatic,
+            contrast_limits=limits, painting=self.settings.painting, on_map=on_map,
+        )  # fmt: skip
+        try:
+            done = yield from relabelled(steps, partial(_of_tiles, image.name))
+        except ValueError as error:
+            self.results[image.name] = ImageResult(image.name, image.source.shown, error=" ".join(str(error).split()))
+            return
+        problem = f"{len(done.failed)} of {done.tiles} tiles failed: {done.failed[0]}" if done.failed else ""
+        planes = () if problem else (TILES,)
+        reused = done.reused == done.tiles
+        self.results[image.name] = ImageResult(image.name, done.shown, planes, done.objects, problem, reused)
+
+    def _opened(self, image: BatchImage) -> tuple[ImageOnDemand, MapOutputs | None]:
+        from napari_segany.engine.large.inputs import file_on_demand, refuse_vectors
+        from napari_segany.engine.large.job import ImageAtHand
+        from napari_segany.engine.large.raster import MapOutputs, RasterAtPath
+
+        source = image.source
+        if isinstance(source, FileSource):
+            return file_on_demand(image.name, source, self.folder, self.settings)
+        view = source.content.view if isinstance(source, LayerSource) else None
+        if view is not None:
+            raster = RasterAtPath(Path(view.raster.path), source.shown, view)
+            vectors = tuple(self.folder / "vectors" / f"{image.name}.{form}" for form in self.settings.vector_outputs)
+            return raster, MapOutputs(raster, vectors, self.settings.vectors)
+        refuse_vectors(source.shown, self.settings)
+        return ImageAtHand(_lazy(source), source.shown), None
+
+
+def tiles_text(outcome: BatchOutcome) -> str:
+    """Return what is to be said of large images after a batch; "" where there were none."""
+    count = sum(result.planes == (TILES,) for result in outcome.result.images)
+    if not count:
+        return ""
+    what = "1 of them was" if count == 1 else f"{count} of them were"
+    others = [name for name in outcome.request.settings.outputs if name not in WRITTEN]
+    missing = f"; {', '.join(others)} {'is' if len(others) == 1 else 'are'} not written of such" if others else ""
+    return f" {what} done tile by tile, labels in .zarr{missing}."
+
+
+def labels_levels(folder: Path, name: str) -> list[Any]:
+    """Return the label image of a large image as lazy arrays, full resolution first.
+
+    Raises
+    ------
+    OSError, ValueError
+        Where it is gone or damaged.
+    """
+    import dask.array
+    import zarr
+
+    group = zarr.open_group(folder / "labels" / f"{name}.zarr", mode="r")
+    return [dask.array.from_zarr(group[key]) for key in sorted(group.array_keys(), key=int)]
+
+
+def _of_tiles(name: str, step: Progress) -> Progress:
+    tiles = f" {step.done} of {step.total} tiles" if step.total else ""
+    return Progress(step.done, step.total, f"{name}: {step.note}{tiles}")
+
+
+def _is_large(image: BatchImage) -> bool:
+    source = image.source
+    if isinstance(source, LayerSource):
+        return not source.content.stack_shape and is_large(source.content.plane_shape)
+    if isinstance(source, FileSource):
+        from napari_segany.engine.large.inputs import file_shape
+
+        shape = file_shape(source)
+        return shape is not None and is_large(shape)
+    return False
+
+
+def _lazy(source: Any) -> LazyImage:
+    return lazy_image(source.content.pixels)

@@ -1,0 +1,57 @@
+"""Images that do not fit are done tile by tile by the same dock, and their labels open as levels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image as Picture
+
+from napari_segany.engine import tiling
+
+BIG = (1300, 160)
+DISCS = ((128, 128, 20, 200), (640, 128, 18, 240))
+
+
+@pytest.fixture(autouse=True)
+def _small_ones_count_as_large(monkeypatch):
+    monkeypatch.setattr(tiling, "LARGE_SIDE", 1000)
+
+
+def test_large_layers_and_files_go_tile_by_tile(session, viewer, folder, discs):
+    pixels = discs.disc_image(BIG, DISCS)
+    layer = viewer.add_image(pixels, name="slide", scale=(2, 2))
+    session.choose_outputs(["labels", "csv", "coco"])
+    session.run()
+    assert session.status == (
+        "1 image, 2 masks. 1 of them was done tile by tile, labels in .zarr; coco is not written of such."
+    )
+    session.open_results()
+    masks = viewer.layers["slide masks"]
+    assert masks.multiscale
+    np.testing.assert_array_equal(masks.scale, layer.scale)
+    labels = np.asarray(masks.data[0])
+    for row, col, radius, _ in DISCS:
+        truth = discs.disc_mask(BIG, row, col, radius)
+        assert ((labels == labels[row, col]) & truth).sum() / truth.sum() > 0.7, "logits are 8 pixels wide here"
+    assert (session.output / "tables/slide.csv").is_file()
+    session.run()
+    assert "1 complete before" in session.status
+
+    Picture.fromarray(pixels).save(folder / "big.png")
+    session.use_folder(folder)
+    session.run()
+    assert session.status.startswith("3 images, 5 masks.")
+    assert (session.output / "labels/big.zarr").is_dir()
+    assert (session.output / "labels/two.tif").is_file()
+    session.open_results()
+    assert "big masks" in viewer.layers
+    assert "two" in viewer.layers
+
+
+def test_what_large_images_cannot_have_is_told(session, viewer, discs):
+    viewer.add_image(discs.disc_image(BIG, DISCS), name="slide")
+    session.choose_outputs(["labels", "gpkg"])
+    session.run()
+    assert "1 failed" in session.status
+    (result,) = session.outcome.result.images
+    assert "slide has no place on Earth that is known here, which gpkg needs" in result.error
