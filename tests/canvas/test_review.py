@@ -68,7 +68,8 @@ def test_two_models_are_rated_with_keys(folders, tmp_path, make_napari_viewer, q
     press(Qt.Key_Backspace)
     assert session.review.rated == 2, "the last one can be rated anew"
     press(Qt.Key_4)
-    assert widget.note.text() == "All masks are rated."
+    assert widget.note.text() == f"All masks are rated. The histogram is in {tmp_path / 'ratings.png'}."
+    assert (tmp_path / "ratings.png").is_file()
     ratings = {row["source"]: (row["rating"], row["object"]) for row in read_ratings(tmp_path / "ratings.csv")}
     assert ratings[first][0] == "9"
     assert len({name for _, name in ratings.values()}) == 1

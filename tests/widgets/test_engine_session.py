@@ -11,8 +11,9 @@ from tests.widgets.conftest import SquarePredictor
 from napari_segany.engine.data_engine.clock import HINT
 from napari_segany.engine.data_engine.folder import DataEngine
 from napari_segany.engine.data_engine.lessons import Lessons, write_lessons
-from napari_segany.engine.data_engine.masks import Origin
+from napari_segany.engine.data_engine.masks import EngineMask, Origin
 from napari_segany.evaluation.engine_times import person_seconds
+from napari_segany.formats.record import MaskRecord
 from napari_segany.widgets.engine_session import EngineSession
 from napari_segany.widgets.progress_runner import SynchronousRunner
 from napari_segany.widgets.session import PromptSession
@@ -157,3 +158,17 @@ def test_the_model_that_was_taught_here_goes_on(session, folder, tmp_path):
     session.open(folder)
     assert session.prompting.model == str(weights)
     assert "The model is the one that was taught here" in session.message
+
+
+def test_what_the_person_makes_takes_the_place_of_what_was_filled_in(session):
+    filled = np.zeros((40, 50), bool)
+    filled[20:23, 20:23] = True
+    other = np.roll(filled, -15, axis=0)
+    session.engine.add(
+        "a", [EngineMask(MaskRecord.from_mask(one), Origin("semi-automatic")) for one in (filled, other)]
+    )
+    session.prompting.add_point((20, 20))
+    session.prompting.accept()
+    session.finish()
+    kept = [(one.origin.stage, one.record.bbox[:2]) for one in session.engine.masks("a")]
+    assert kept == [("semi-automatic", (5, 20)), ("assisted", (20, 20))]

@@ -89,10 +89,12 @@ def _images(args: argparse.Namespace) -> tuple[Sequence[ObjectImage], tuple[str,
 
 
 def _report(args: argparse.Namespace, scores: Sequence[ProposalScore], groups: Sequence[str]) -> None:
-    table = _table(scores, groups)
-    print(table)
+    from napari_segany.evaluation.proposals import PUBLISHED_NOTE
+
+    text = f"{_table(scores, groups)}\n\n{PUBLISHED_NOTE}"
+    print(text)
     if args.output is not None:
-        (args.output / "summary.md").write_text(table + "\n", encoding="utf-8")
+        (args.output / "summary.md").write_text(text + "\n", encoding="utf-8")
         record_command(args, args.output, "Object proposals")
 
 

@@ -34,6 +34,11 @@ from napari_segany.formats.rle import RunLengths
 Detections = Mapping[str, Sequence[Detection]]
 """A detector's boxes by the image's name: its number in a COCO file, or its file name without suffix."""
 
+PUBLISHED_NOTE = (
+    "Published of SAM ViT-H, boxes of ViTDet-H (Kirillov et al. 2023, arXiv:2304.02643, table 5): AP 0.465 on "
+    "COCO (small 0.308, medium 0.510, large 0.617) and 0.447 on LVIS v1 (0.325, 0.576, 0.655)."
+)
+
 
 @dataclass(frozen=True)
 class BoxScore:

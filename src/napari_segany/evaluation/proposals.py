@@ -35,6 +35,11 @@ SIZES: Mapping[str, tuple[float, float]] = {
 }
 """Areas in pixels, both ends included, as COCO has them: an object on a border counts twice."""
 
+PUBLISHED_NOTE = (
+    "Published, SAM ViT-H, LVIS v1 (Kirillov et al. 2023, arXiv:2304.02643, table 4): AR@1000 0.593; small 0.455, "
+    "medium 0.816, large 0.869; frequent 0.591, common 0.639, rare 0.658. With a single mask for each point 0.549."
+)
+
 
 @dataclass(frozen=True)
 class ProposalScore:

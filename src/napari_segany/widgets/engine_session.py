@@ -20,7 +20,7 @@ from psygnal import Signal
 from napari_segany.engine.data_engine.clock import ObjectClock, StrokeClock
 from napari_segany.engine.data_engine.folder import DataEngine
 from napari_segany.engine.data_engine.lessons import read_lessons
-from napari_segany.engine.data_engine.masks import EngineMask
+from napari_segany.engine.data_engine.masks import EngineMask, new_masks
 from napari_segany.engine.progress import Progress, Steps
 from napari_segany.formats.record import MaskRecord
 from napari_segany.widgets.embedder import LoadPredictor
@@ -140,14 +140,19 @@ class EngineSession:
         self._say(f"{name}: click on what stands out most, accept it with N, and go on with the next object.")
 
     def keep(self) -> bool:
-        """Write the accepted objects of the shown image into its record, as they are now; tell whether it worked."""
+        """Write the accepted objects of the shown image into its record, as they are now; tell whether it worked.
+
+        A mask that was filled in for an object that the person has made too gives way to it.
+        """
         if self.engine is None or self.name is None:
             return True
         masks = tuple(self._efforts.masks())
         if not masks and not self._kept:
             return True
+        theirs = [mask.record for mask in masks]
+        others = [mask for _, mask in self._others() if new_masks([mask.record], theirs)]
         try:
-            self.engine.put(self.name, (*(mask for _, mask in self._others()), *masks))
+            self.engine.put(self.name, (*others, *masks))
         except (ValueError, OSError) as error:
             self._say(f"The masks of {self.name} were not kept: {error}")
             return False
@@ -165,6 +170,7 @@ class EngineSession:
             return
         following = self.engine.next_name
         if following is None:
+            self._show_filled()
             self._say("All images are done. Export makes a data set of them.")
         else:
             self.show(following)

@@ -14,7 +14,8 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer, Points, Shapes
 from psygnal import Signal
 
-from napari_segany.evaluation.review import Review, ReviewItem, review_items, review_text
+from napari_segany.evaluation.plots import MatplotlibMissingError
+from napari_segany.evaluation.review import Review, ReviewItem, plot_ratings, read_ratings, review_items, review_text
 from napari_segany.formats.image_file import read_image
 from napari_segany.widgets.layers import remove
 
@@ -90,8 +91,6 @@ class ReviewSession:
 
     def result(self) -> str:
         """Return what the ratings say; "" before the first."""
-        from napari_segany.evaluation.review import read_ratings
-
         return review_text(read_ratings(self.review.path)) if self.review is not None and self.review.rated else ""
 
     def close(self, *, keep_layers: bool = False) -> None:
@@ -104,7 +103,7 @@ class ReviewSession:
         item = None if review is None else review.current
         if review is None or item is None:
             self._clear()
-            self._say("All masks are rated.")
+            self._say(f"All masks are rated.{self._histogram()}")
             return
         try:
             image: Any = read_image(item.path)
@@ -121,6 +120,17 @@ class ReviewSession:
         self._viewer.layers.selection.clear()
         self._arrange()
         self._say(f"Mask {review.rated + 1} of {len(review.order)}: 1 to 9, or 0 for 10. V changes the view.")
+
+    def _histogram(self) -> str:
+        """Draw how often each rating was given beside their table; return where, in a sentence."""
+        if self.review is None or not self.review.rated:
+            return ""
+        path = self.review.path.with_suffix(".png")
+        try:
+            plot_ratings(read_ratings(self.review.path), path)
+        except (MatplotlibMissingError, ValueError, OSError) as error:
+            return f" There is no histogram: {error}."
+        return f" The histogram is in {path}."
 
     def _made(self, item: ReviewItem, image: Any) -> list[Layer]:
         """Return layers for a mask: image, mask, points, and a box where there is one."""
