@@ -18,6 +18,7 @@ from pycocotools.coco import COCO
 from napari_segany.formats.painting import PAINTING_RULES
 from napari_segany.formats.pixel_size import read_pixel_size
 from napari_segany.formats.record import MaskRecord
+from napari_segany.formats.yolo import YoloData, read_data_yaml, write_data_yaml
 from napari_segany.widgets.candidate_layers import PREVIEW_KEY
 from napari_segany.widgets.file_writers import NotSavedError, write_coco
 from napari_segany.widgets.kept_masks import MASKS_KEY, KeptMask, KeptMasks, painted
@@ -88,6 +89,9 @@ def test_sa1b_holds_masks_scores_and_points(viewer, labels, tmp_path):
         assert annotation["predicted_iou"] == 0.5
         assert annotation["stability_score"] is None
     assert values["annotations"][0]["point_coords"] == [[4.0, 3.0]]
+    assert values["image"]["image_id"] == 1
+    (back,) = viewer.open(path, plugin="napari-segany")
+    np.testing.assert_array_equal(back.data, labels)
 
 
 def test_yolo_text_is_numbered_by_category(viewer, labels, features, tmp_path):
@@ -98,6 +102,19 @@ def test_yolo_text_is_numbered_by_category(viewer, labels, features, tmp_path):
         polygon = np.float64(line[1:]).reshape(-1, 2) * SHAPE[::-1]
         (rle,) = mask_api.frPyObjects([polygon.ravel().tolist()], *SHAPE)
         np.testing.assert_array_equal(mask_api.decode(rle) > 0, labels == label)
+
+
+def test_yolo_text_keeps_the_names_of_classes_and_the_numbers_of_its_data_set(viewer, labels, features, tmp_path):
+    layer = viewer.add_labels(labels, features=features)
+    layer.save(str(tmp_path / "image.txt"))
+    assert read_data_yaml(tmp_path / "data.yaml").names == {0: "cell", 1: "debris", 2: "object"}
+    write_data_yaml(tmp_path / "data.yaml", YoloData({0: "object", 1: "debris", 2: "cell"}, ".", ".", "."))
+    layer.save(str(tmp_path / "other.txt"))
+    assert [line.split()[0] for line in (tmp_path / "other.txt").read_text().splitlines()] == ["2", "1", "0"]
+    write_data_yaml(tmp_path / "data.yaml", YoloData({0: "object"}, ".", ".", "."))
+    with pytest.raises(NotSavedError, match="has the classes object, and objects are of cell, debris"):
+        layer.save(str(tmp_path / "third.txt"))
+    assert not (tmp_path / "third.txt").exists()
 
 
 def test_label_tiff_keeps_the_pixel_size(viewer, labels, tmp_path):

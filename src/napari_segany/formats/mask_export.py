@@ -117,7 +117,7 @@ class MaskExport:
             elif form == "sa1b":
                 write_sa1b(
                     self._place("sa1b", f"{name}.json"), records, file_name=image.file_name, size=image.size,
-                    image_id=len(self._names),
+                    image_id=len(self._names), labels=[mask.label for mask in image.masks],
                 )  # fmt: skip
             elif form == "yolo":
                 found = [YoloObject(record, number - 1) for record, number in zip(records, numbers, strict=True)]

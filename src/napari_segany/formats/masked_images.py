@@ -128,7 +128,8 @@ def _json(path: Path) -> Iterator[MaskedImage]:
         yield from _coco(path)
     elif kind == "sa1b":
         image = read_sa1b(path)
-        yield MaskedImage(image.file_name, image.size, _numbered(image.records), path)
+        masks = tuple(NamedMask(record, label) for record, label in zip(image.records, image.labels, strict=True))
+        yield MaskedImage(image.file_name, image.size, masks, path)
     elif kind == "records":
         records = read_records(path)
         sizes = sorted({record.rle.size for record in records})

@@ -22,6 +22,7 @@ from napari_segany.formats.image_file import read_image
 from napari_segany.formats.json_fields import a_mapping, image_size, integer, objects, read_json_object, reading, text
 from napari_segany.formats.record import MaskRecord
 
+_NUMBERS_PER_OBJECT = 10  # an id may be so many times as high as there are objects, for tables with a row each
 _IMAGE_FIELDS = ("image_id", "width", "height", "file_name")
 
 
@@ -41,6 +42,8 @@ class SA1BImage:
         The image's number in its data set.
     extra : Mapping
         What else the file says of the image, as plain values.
+    labels : tuple of int
+        Numbers of the objects: their ids where these can be labels of a layer, else 1, 2, ....
     """
 
     file_name: str
@@ -48,6 +51,7 @@ class SA1BImage:
     records: tuple[MaskRecord, ...]
     image_id: int = 0
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    labels: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,7 @@ def write_sa1b(
     size: tuple[int, int],
     image_id: int = 0,
     extra: Mapping[str, Any] | None = None,
+    labels: Sequence[int] | None = None,
 ) -> None:
     """Write the masks of one image, whole or not at all.
 
@@ -93,6 +98,8 @@ def write_sa1b(
         The image's number in its data set.
     extra : Mapping, optional
         Further fields of the image, plain values for JSON; those that SA-1B itself asks for win.
+    labels : sequence of int, optional
+        What becomes the "id" of each mask; 1, 2, ... by default.
 
     Raises
     ------
@@ -110,7 +117,10 @@ def write_sa1b(
             "height": height,
             "file_name": file_name,
         },
-        "annotations": [_annotation(record, number, (height, width)) for number, record in enumerate(records, 1)],
+        "annotations": [
+            _annotation(record, int(number), (height, width))
+            for number, record in zip(range(1, len(records) + 1) if labels is None else labels, records, strict=True)
+        ],
     }
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(values), encoding="utf-8")
@@ -130,12 +140,14 @@ def read_sa1b(path: str | os.PathLike[str]) -> SA1BImage:
     with reading(Path(path).name):
         image = a_mapping(values, "image")
         size = image_size(image)
-        records = []
+        records, ids = [], []
         for position, annotation in enumerate(objects(values, "annotations")):
             with reading(annotation_name(annotation, position)):
                 records.append(read_record(annotation, size))
+                ids.append(annotation.get("id"))
         extra = {key: value for key, value in image.items() if key not in _IMAGE_FIELDS}
-        return SA1BImage(text(image, "file_name"), size, tuple(records), integer(image, "image_id"), extra)
+        number = integer(image, "image_id")
+        return SA1BImage(text(image, "file_name"), size, tuple(records), number, extra, _labels(ids))
 
 
 def iterate_sa1b(folder: str | os.PathLike[str]) -> Iterator[SA1BSample]:
@@ -156,6 +168,14 @@ def iterate_sa1b(folder: str | os.PathLike[str]) -> Iterator[SA1BSample]:
             yield from iterate_sa1b(entry)
         elif entry.match("sa_*.jpg") and f"{entry.stem}.json" in names:
             yield SA1BSample(entry, entry.with_suffix(".json"))
+
+
+def _labels(ids: Sequence[Any]) -> tuple[int, ...]:
+    """Return ids as labels; those of the published data set go into hundreds of millions, and are counted anew."""
+    most = _NUMBERS_PER_OBJECT * len(ids)
+    if all(isinstance(one, int) and 0 < one <= most for one in ids) and len(set(ids)) == len(ids):
+        return tuple(ids)
+    return tuple(range(1, len(ids) + 1))
 
 
 def _annotation(record: MaskRecord, number: int, size: tuple[int, int]) -> dict[str, Any]:

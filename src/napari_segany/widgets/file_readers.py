@@ -139,7 +139,7 @@ def _read_sa1b(path: Path) -> list[LayerTuple]:
     image = read_sa1b(path)
     with reading(path.name):
         placement = read_placement(image.extra, image.size)
-    masks = tuple(KeptMask(number, record) for number, record in enumerate(image.records, 1))
+    masks = tuple(KeptMask(label, record) for label, record in zip(image.labels, image.records, strict=True))
     kept = KeptMasks({placement.plane: masks}, file_name=image.file_name, image_id=image.image_id, extra=image.extra)
     return [_layer(stem_of(path), placement.shape or image.size, kept, None, placement.keywords)]
 

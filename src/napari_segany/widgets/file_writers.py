@@ -16,9 +16,10 @@ import numpy as np
 
 from napari_segany.formats.coco import OBJECT, CocoObject, CocoWriter, writing_coco
 from napari_segany.formats.labels import write_label_tiff
+from napari_segany.formats.mask_files import class_names_above
 from napari_segany.formats.pixel_size import PixelSize, known_unit
 from napari_segany.formats.sa1b import write_sa1b as write_sa1b_file
-from napari_segany.formats.yolo import YoloObject, write_yolo_labels
+from napari_segany.formats.yolo import YoloData, YoloObject, write_data_yaml, write_yolo_labels
 from napari_segany.widgets.kept_masks import KeptMasks, PlaneIndex
 from napari_segany.widgets.label_features import CATEGORY
 from napari_segany.widgets.labels_source import LabelsSource, LayerTuple, image_name, labels_of
@@ -79,13 +80,15 @@ def write_sa1b(path: str, layers: Sequence[LayerTuple]) -> list[str]:
     """Write one Labels layer of one image as an SA-1B file."""
     target = target_of(path, SA1B_ENDINGS)
     source, index = one_plane(layers, "An SA-1B file")
+    masks = list(source.masks(index))
     write_sa1b_file(
         target,
-        [mask.record for mask in source.masks(index)],
+        [mask.record for mask in masks],
         file_name=image_name(source, layers),
         size=source.size,
-        image_id=(source.kept or KeptMasks({})).image_id,
+        image_id=(source.kept or KeptMasks({})).image_id or 1,
         extra=_extra(source, index),
+        labels=[mask.label for mask in masks],
     )
     tell_of_rest(layers, "SA-1B")
     return [str(target)]
@@ -93,14 +96,32 @@ def write_sa1b(path: str, layers: Sequence[LayerTuple]) -> list[str]:
 
 @telling
 def write_yolo(path: str, layers: Sequence[LayerTuple]) -> list[str]:
-    """Write one Labels layer of one image as YOLO's text of polygons; classes are numbered as its categories."""
+    """Write one Labels layer of one image as YOLO's text of polygons.
+
+    Classes are numbered as in the data.yaml of its data set; where there is none, as the layer's categories, and one
+    with their names is written beside it.
+    """
     target = target_of(path, YOLO_ENDINGS)
     source, index = one_plane(layers, "A YOLO file")
-    classes = {name: place for place, name in enumerate(_categories([source]).values())}
-    objects = [YoloObject(mask.record, classes[mask.category or OBJECT]) for mask in source.masks(index)]
-    write_yolo_labels(target, objects)
+    masks = list(source.masks(index))
+    known = class_names_above(target)
+    classes = {name: number for number, name in known.items()}
+    if not known:
+        classes = {name: place for place, name in enumerate(_categories([source]).values())}
+    missing = sorted({mask.category or OBJECT for mask in masks} - set(classes))
+    if missing:
+        raise ValueError(
+            f"the data.yaml of the data set has the classes {', '.join(classes)}, and objects are of "
+            f"{', '.join(missing)}; add that there, or save into another folder."
+        )
+    write_yolo_labels(target, [YoloObject(mask.record, classes[mask.category or OBJECT]) for mask in masks])
+    written = [str(target)]
+    if not known and set(classes) != {OBJECT}:
+        names = target.with_name("data.yaml")
+        write_data_yaml(names, YoloData({place: name for name, place in classes.items()}, ".", ".", "."))
+        written.append(str(names))
     tell_of_rest(layers, "YOLO")
-    return [str(target)]
+    return written
 
 
 @telling

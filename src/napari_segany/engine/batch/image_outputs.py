@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,7 +112,9 @@ def _write_plane(
     if "sa1b" in kinds:
         path = folder.output("sa1b", image.name, plane)
         size = (pixels.shape[0], pixels.shape[1])
-        write_sa1b(path, records, file_name=image.plane_file_name(plane), size=size)
+        file_name = image.plane_file_name(plane)
+        # A number for each image of a data set, without counting: whoever does the image does not know the others.
+        write_sa1b(path, records, file_name=file_name, size=size, image_id=crc32(file_name.encode()) & 0x7FFFFFFF)
         yield path
     if "overlay" in kinds:
         path = folder.output("overlay", image.name, plane)
