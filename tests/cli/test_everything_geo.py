@@ -64,6 +64,30 @@ def test_objects_come_back_on_the_map_and_never_on_nodata(town, checkpoint, tmp_
     assert len(pyogrio.raw.read(out / "vectors/town.gpkg")[2]) == 0
 
 
+def test_features_of_a_vector_file_become_objects_with_their_attributes(town, checkpoint, tmp_path, capsys):
+    import shapely
+
+    from napari_segany.formats.geo_features import Features, write_features
+
+    places = [TURNED @ position for position in ((30.5, 20.5), (4.5, 20.5), (900, 20), (45.5, 30.5))]
+    array = np.array([shapely.Point(place) for place in places], object)
+    names = {"name": np.array(["Ada", "Bob", "Eve", "Dan"], object)}
+    write_features(tmp_path / "asked.gpkg", Features(array, names, "EPSG:32633"), kind="Point", resolution=0.5)
+    out = tmp_path / "out.gpkg", tmp_path / "out.tif"
+    line = ["segment", town, "--csv", tmp_path / "asked.gpkg", "--model", checkpoint, "-o", out[0], "-o", out[1]]
+    assert main([str(word) for word in line]) == 0
+    printed = capsys.readouterr()
+    assert "left out: feature 2: it lies where the raster has no data" in printed.err
+    assert "left out: feature 3: it lies outside of the raster" in printed.err
+    assert "objects of 2 lines of asked.gpkg" in printed.out
+    meta, _, _, values = pyogrio.raw.read(out[0])
+    assert set(values[list(meta["fields"]).index("name")]) <= {"Ada", "Dan"}
+    with rasterio.open(out[1]) as file:
+        assert (file.transform, file.read(1)[:, :9].max()) == (TURNED, 0)
+    assert main([str(word) for word in [*line[:-4], "--bands", "7", "-o", out[0]]]) == 2
+    assert "has no band 7" in capsys.readouterr().err
+
+
 def test_what_rasters_cannot_give_is_told(town, checkpoint, image, tmp_path, capsys):
     assert everything(town, "-o", tmp_path / "a", "--model", checkpoint, *LOOSE, "--bands", "1,9,2") == 1
     assert "town.tif has no band 9; its bands are 1 to 5" in capsys.readouterr().err

@@ -13,6 +13,7 @@ from pycocotools.coco import COCO
 
 from napari_segany.cli.main import main
 from napari_segany.formats.coco import read_coco
+from napari_segany.formats.geo_raster import read_raster
 from napari_segany.formats.sa1b import read_sa1b
 
 
@@ -163,6 +164,9 @@ def test_a_label_geotiff_becomes_vectors(tmp_path, labels):
         path, "w", driver="GTiff", height=30, width=40, count=1, dtype="uint16", crs="EPSG:32633", transform=transform
     ) as target:
         target.write(labels, 1)
+    assert main(["export", str(path), "-o", str(out), "--to", "gpkg,csv,labels", "--min-area", "1e9"]) == 0
+    assert len(pyogrio.raw.read(out / "vectors/fields.gpkg")[2]) == 0
+    assert read_raster(out / "labels/fields.tif").grid == read_raster(path).grid
     assert main(["export", str(path), "-o", str(out), "--to", "gpkg,csv"]) == 0
     meta, _, geometry, fields = pyogrio.raw.read(out / "vectors/fields.gpkg")
     columns = dict(zip(meta["fields"], fields, strict=True))

@@ -15,7 +15,7 @@ def add_geo_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     group = parser.add_argument_group("rasters with a place on Earth (GeoTIFF, COG, VRT; needs the extra geo)")
     group.add_argument(
-        "--bands", metavar="PRESET|N|N,N,N", type=_bands,
+        "--bands", metavar="PRESET|N|N,N,N", type=read_bands,
         help="true-colour, false-colour, ndvi, or bands by their numbers from 1 (default: what the file tells)",
     )  # fmt: skip
     group.add_argument(
@@ -51,7 +51,8 @@ def check_geo(vectors: Sequence[str], chosen: Bands) -> None:
         raise ValueError(str(error)) from error
 
 
-def _bands(text: str) -> Bands:
+def read_bands(text: str) -> Bands:
+    """Return a preset by its name, or the numbers of bands, for argparse."""
     from napari_segany.formats.geo_bands import bands_from
 
     try:

@@ -50,8 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--simplify", metavar="PIXELS", type=float, default=0.0,
-        help="how far polygons of COCO and YOLO may be from the exact outlines (default: 0)",
+        help="how far polygons of COCO and YOLO may be from the exact outlines; of vector files, corners that span "
+        "less than its square go, and neighbours keep one boundary (default: 0)",
     )  # fmt: skip
+    parser.add_argument(
+        "--min-area", metavar="M2", type=float, default=0.0, help="vector files: leave out smaller objects, in m2"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -59,14 +63,14 @@ def run(args: argparse.Namespace) -> int:
     from napari_segany.formats.export_names import VECTORS
     from napari_segany.formats.mask_export import ExportSettings
 
-    settings = ExportSettings(args.to, "polygons" if args.polygons else "rle", args.simplify)
+    settings = ExportSettings(args.to, "polygons" if args.polygons else "rle", args.simplify, args.min_area)
     files = _files(args.inputs)
     images, failed = watched(_reading(files), "file")
     for sentence in failed:
         print(f"segany export: not read: {sentence}", file=sys.stderr)
     if not images:
         raise ValueError("none of the files could be read; nothing is written")
-    grids = _grids(files, failed) if set(settings.formats) & set(VECTORS) else {}
+    grids = _grids(files, failed, needed=bool(set(settings.formats) & set(VECTORS)))
     written = watched(_writing(images, grids, args.output, settings), "image")
     masks = sum(len(image.masks) for image in images)
     print(f"{masks:,} masks of {written:,} images -> {args.output} ({', '.join(settings.formats)})")
@@ -101,14 +105,17 @@ def _reading(files: Sequence[Path]) -> Steps[tuple[list[MaskedImage], list[str]]
     return images, failed
 
 
-def _grids(files: Sequence[Path], failed: Sequence[str]) -> dict[Path, GeoGrid]:
-    """Return where the label GeoTIFFs among the files lie."""
+def _grids(files: Sequence[Path], failed: Sequence[str], *, needed: bool) -> dict[Path, GeoGrid]:
+    """Return where the label GeoTIFFs among the files lie; where that is not needed, as far as the extra is there."""
     from napari_segany.formats.geo_extra import GeoMissingError
     from napari_segany.formats.geo_raster import read_raster
+    from napari_segany.formats.geo_recognition import is_readable_raster
 
     grids = {}
     for path in files:
         if path.suffix.lower() not in (".tif", ".tiff") or any(path.name in sentence for sentence in failed):
+            continue
+        if not needed and not is_readable_raster(path):
             continue
         try:
             with warnings.catch_warnings():

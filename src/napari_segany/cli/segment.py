@@ -10,9 +10,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_segany.cli.clip_option import add_download_option, load_clip
+from napari_segany.cli.everything_geo import read_bands
+from napari_segany.cli.segment_geo import VECTORS, answer_steps, on_data, prompts_on, raster_content, write_on_map
+from napari_segany.cli.watched import watched
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from napari_segany.engine.embedding import ImageEmbedding
     from napari_segany.engine.predictor import Predictor
     from napari_segany.engine.prompts import Prompt
+    from napari_segany.formats.geo_pyramid import RasterView
     from napari_segany.formats.record import MaskRecord
 
 NAME = "segment"
@@ -56,7 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_download_option(parser)
     parser.add_argument(
         "--csv", metavar="FILE", type=Path,
-        help="one object for each line: row,col or row_min,col_min,row_max,col_max, or a file that napari saved",
+        help="one object for each line: row,col or row_min,col_min,row_max,col_max, or a file that napari saved; of "
+        "a raster with a place on Earth also .geojson, .gpkg or .shp, in any reference system",
     )  # fmt: skip
     parser.add_argument(
         "--model",
@@ -73,6 +78,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--embeddings", metavar="FOLDER", type=Path,
         help="a folder made by `segany embed`; an image that is in it is not encoded again",
     )  # fmt: skip
+    parser.add_argument(
+        "--bands", metavar="PRESET|N|N,N,N", type=read_bands,
+        help="of a raster with a place on Earth: true-colour, false-colour, ndvi, or bands by their numbers from 1",
+    )  # fmt: skip
     parser.add_argument("--slice", metavar="N", type=int, help="which plane of a stack, from 0")
     number = parser.add_mutually_exclusive_group()
     number.add_argument("--multimask", action="store_true", help="three masks, whatever the prompt")
@@ -80,7 +89,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="OUT", type=Path, action="append", required=True,
         help=".tif: label image of the best mask, or of all objects of a CSV file; .png: the best mask, 0 and 255; "
-        ".json: all masks with their scores as run lengths. May be given several times",
+        ".json: all masks with their scores as run lengths; .gpkg, .geojson, .shp: features, of a raster with a "
+        "place on Earth. May be given several times",
     )  # fmt: skip
 
 
@@ -102,14 +112,22 @@ def run(args: argparse.Namespace) -> int:
     from napari_segany.engine.prompts import Prompt
     from napari_segany.formats.image_file import read_image
 
-    image = checked_image(read_image(args.image, plane=args.slice))
+    content = None if args.slice is not None else raster_content(args.image, args.bands)
+    view = None if content is None else content.view
+    image = checked_image(read_image(args.image, plane=args.slice) if content is None else content.pixels)
+    if args.contrast_limits is None and content is not None:
+        args.contrast_limits = content.contrast_limits
+    if view is None and any(path.suffix.lower() in VECTORS for path in args.output):
+        raise ValueError(f"{args.image.name} has no place on Earth that is known here, which vector files need")
     shape = (image.shape[0], image.shape[1])
-    if args.csv is not None:
+    on_map = prompts_on(args.csv, view) if args.csv is not None and args.csv.suffix.lower() in VECTORS else None
+    if args.csv is not None and on_map is None:
         prompt = _prompts_of(args.csv, shape)
     elif points or args.box is not None:
         prompt = Prompt.checked(points or None, labels or None, args.box, image_shape=shape)
 
     from napari_segany.engine.cache_places import CachePlaces
+    from napari_segany.engine.one_each import one_each_steps
     from napari_segany.engine.predictor import Predictor
     from napari_segany.engine.records import records_of
 
@@ -120,11 +138,15 @@ def run(args: argparse.Namespace) -> int:
         prompt = Prompt.checked(points or None, labels or None, args.box, text=text, image_shape=shape)
     embedding = _encode(predictor, image, args.contrast_limits)
     if args.csv is not None:
-        return _one_each(args, predictor, embedding, prompt)
+        if on_map is None:
+            steps = one_each_steps(predictor, embedding, prompt)
+        else:
+            steps = answer_steps(predictor, embedding, on_map)
+        return _one_each(args, on_data(watched(steps, "prompt"), view), shape, view)
     multimask = True if args.multimask else False if args.single else None
-    records = records_of(predictor.answer(embedding, prompt, multimask=multimask), prompt)
+    records = on_data(records_of(predictor.answer(embedding, prompt, multimask=multimask), prompt), view)
     for path in args.output:
-        _write(path, records)
+        _write(path, records, view)
     print(_summary(args.image, records, args.output))
     return 0
 
@@ -174,19 +196,20 @@ def _prompts_of(path: Path, shape: tuple[int, int]) -> Prompt:
     )
 
 
-def _one_each(args: argparse.Namespace, predictor: Predictor, embedding: ImageEmbedding, prompt: Prompt) -> int:
-    """Answer all prompts of a file, write the outputs and print one line."""
-    from napari_segany.cli.watched import watched
-    from napari_segany.engine.one_each import one_each_steps
-    from napari_segany.formats.labels import to_labels, write_label_tiff
+def _one_each(
+    args: argparse.Namespace, records: Sequence[MaskRecord], shape: tuple[int, int], view: RasterView | None
+) -> int:
+    """Write the outputs of all prompts of a file and print one line."""
+    from napari_segany.formats.labels import to_labels
     from napari_segany.formats.record import write_records
 
-    records = watched(one_each_steps(predictor, embedding, prompt), "prompt")
     for path in args.output:
         if path.suffix.lower() in _JSON:
             write_records(path, records)
+        elif path.suffix.lower() in VECTORS:
+            write_on_map(path, records, view)
         else:
-            write_label_tiff(path, to_labels(records, prompt.image_shape))
+            _write_labels(path, to_labels(records, shape), view)
     found = sum(record.area > 0 for record in records)
     print(
         f"{args.image.name}: {found} objects of {len(records)} lines of {args.csv.name} -> "
@@ -215,16 +238,30 @@ def _encode(
 def _check_outputs(paths: Sequence[Path]) -> None:
     """Refuse before the work what could not be written after it."""
     for path in paths:
-        if path.suffix.lower() not in (*_TIFF, *_JSON, *_PNG):
-            raise ValueError(f"the output {path} has an unknown ending; allowed are .tif, .tiff, .json and .png")
+        if path.suffix.lower() not in (*_TIFF, *_JSON, *_PNG, *VECTORS):
+            raise ValueError(
+                f"the output {path} has an unknown ending; allowed are .tif, .tiff, .json, .png, {', '.join(VECTORS)}"
+            )
         if not path.parent.is_dir():
             raise ValueError(f"the folder of the output {path} does not exist; make it first")
         if path.is_dir() or not os.access(path.parent, os.W_OK):
             raise ValueError(f"the output {path} cannot be written; choose another file or folder")
 
 
-def _write(path: Path, records: Sequence[MaskRecord]) -> None:
-    from napari_segany.formats.labels import to_labels, write_label_tiff, write_mask_png
+def _write_labels(path: Path, labels: NDArray[np.integer[Any]], view: RasterView | None) -> None:
+    """Write a label image, of a raster on its grid."""
+    if view is None:
+        from napari_segany.formats.labels import write_label_tiff
+
+        write_label_tiff(path, labels)
+    else:
+        from napari_segany.formats.geo_labels import write_label_geotiff
+
+        write_label_geotiff(path, labels, view.raster.grid)
+
+
+def _write(path: Path, records: Sequence[MaskRecord], view: RasterView | None) -> None:
+    from napari_segany.formats.labels import to_labels, write_mask_png
     from napari_segany.formats.record import write_records
 
     best = records[0]
@@ -232,8 +269,10 @@ def _write(path: Path, records: Sequence[MaskRecord]) -> None:
         write_records(path, records)
     elif path.suffix.lower() in _PNG:
         write_mask_png(path, best.mask)
+    elif path.suffix.lower() in VECTORS:
+        write_on_map(path, [best], view)
     else:
-        write_label_tiff(path, to_labels([best], best.rle.size))
+        _write_labels(path, to_labels([best], best.rle.size), view)
 
 
 def _summary(image: Path, records: Sequence[MaskRecord], outputs: Sequence[Path]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 FORMATS = {
-    "labels": "label image (TIFF, smaller objects on top) in labels/, with the pixel size where it is known",
+    "labels": "label image (TIFF, smaller objects on top) in labels/, with pixel size or place on Earth where known",
     "coco": "coco.json, one file for all images",
     "sa1b": "a file in the format of SA-1B for each image in sa1b/",
     "yolo": "polygons for YOLO-seg in yolo/labels/ and yolo/data.yaml; put the pictures into yolo/images/",

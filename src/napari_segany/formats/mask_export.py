@@ -13,6 +13,7 @@ import numpy as np
 from napari_segany.formats.coco import OBJECT, CocoObject, CocoWriter, Form, writing_coco
 from napari_segany.formats.export_names import FORMATS, VECTORS
 from napari_segany.formats.geo_grid import GeoGrid
+from napari_segany.formats.geo_labels import write_label_geotiff
 from napari_segany.formats.labels import write_label_tiff
 from napari_segany.formats.masked_images import MaskedImage
 from napari_segany.formats.painting import paint
@@ -32,12 +33,15 @@ class ExportSettings:
     coco_form : {"rle", "polygons", "only polygons"}
         See `writing_coco`.
     tolerance : float
-        How far, in pixels, simplified polygons may be from the exact ones.
+        How far, in pixels, simplified polygons may be from the exact ones; for vector files see `VectorSettings`.
+    min_area : float
+        Smaller objects are left out of vector files, in m2.
     """
 
     formats: tuple[str, ...]
     coco_form: Form = "rle"
     tolerance: float = 0.0
+    min_area: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse formats that are not known."""
@@ -92,7 +96,7 @@ class MaskExport:
         image : MaskedImage
             The image with its masks.
         grid : GeoGrid, optional
-            Where its pixels lie on Earth; vectors need it.
+            Where its pixels lie on Earth; vectors need it, and label images keep it.
 
         Raises
         ------
@@ -113,7 +117,11 @@ class MaskExport:
         for form in self._settings.formats:
             if form == "labels":
                 painted = paint(records, [mask.label for mask in image.masks], image.size)
-                write_label_tiff(self._place("labels", f"{name}.tif"), painted, pixel_size=image.pixel_size)
+                path = self._place("labels", f"{name}.tif")
+                if grid is None:
+                    write_label_tiff(path, painted, pixel_size=image.pixel_size)
+                else:
+                    write_label_geotiff(path, painted, grid)
             elif form == "sa1b":
                 write_sa1b(
                     self._place("sa1b", f"{name}.json"), records, file_name=image.file_name, size=image.size,
@@ -164,10 +172,11 @@ class MaskExport:
         write_table(path, {"label": table.pop("label"), "category": category, **table})
 
     def _write_vectors(self, image: MaskedImage, grid: GeoGrid, path: Path) -> Generator[tuple[int, int], None, None]:
-        from napari_segany.formats.geo_vectors import VectorObject, write_vectors
+        from napari_segany.formats.geo_vectors import VectorObject, VectorSettings, write_vectors
 
         found = [VectorObject(mask.record, mask.label, mask.category or "") for mask in image.masks]
-        yield from write_vectors(path, found, grid)
+        settings = VectorSettings(self._settings.tolerance, self._settings.min_area)
+        yield from write_vectors(path, found, grid, settings)
 
 
 def category_names(images: Sequence[MaskedImage]) -> tuple[str, ...]:

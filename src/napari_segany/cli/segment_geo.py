@@ -1,0 +1,109 @@
+"""`segany segment` for rasters with a place on Earth: bands, prompts from vector files, and objects on the map."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_segany.engine.progress import Progress, Steps
+
+if TYPE_CHECKING:
+    from napari_segany.engine.batch.raster_source import Bands
+    from napari_segany.engine.batch.sources import ImageContent
+    from napari_segany.engine.embedding import ImageEmbedding
+    from napari_segany.engine.predictor import Predictor
+    from napari_segany.formats.geo_prompts import GeoPrompt
+    from napari_segany.formats.geo_pyramid import RasterView
+    from napari_segany.formats.record import MaskRecord
+
+VECTORS = (".gpkg", ".geojson", ".shp")
+"""Endings of files of prompts, and of outputs, that lie on the map."""
+
+
+def raster_content(path: Path, bands: Bands) -> ImageContent | None:
+    """Return a raster as it is seen; None for a file without a place on Earth.
+
+    Raises
+    ------
+    ValueError
+        For a damaged raster, bands that it does not have, or bands of a file that is none.
+    """
+    from napari_segany.engine.batch.raster_source import RasterSource
+    from napari_segany.formats.geo_recognition import is_readable_raster
+
+    if is_readable_raster(path):
+        return RasterSource(path, str(path), bands).read()
+    if bands is not None:
+        raise ValueError(f"{path.name} is no raster with a place on Earth, whose --bands could be chosen")
+    return None
+
+
+def prompts_on(path: Path, view: RasterView | None) -> Sequence[GeoPrompt]:
+    """Return the prompts of a vector file, and tell on stderr what is left out.
+
+    Raises
+    ------
+    OSError, ValueError
+        For a file that cannot be read, an image without a place, or a file that asks for nothing.
+    """
+    from napari_segany.formats.geo_prompt_reading import read_prompts
+
+    if view is None:
+        raise ValueError(f"{path.name} lies on the map, and the image has no place on Earth that is known here")
+    found = read_prompts(path, view.raster.grid, raster=view.raster, bands=view.choice.bands)
+    for left in found.left_out:
+        print(f"left out: feature {left.feature}: {left.reason}", file=sys.stderr)
+    if not found.prompts:
+        raise ValueError(f"{path.name} asks for nothing on the image")
+    return found.prompts
+
+
+def answer_steps(
+    predictor: Predictor, embedding: ImageEmbedding, prompts: Sequence[GeoPrompt]
+) -> Steps[list[MaskRecord]]:
+    """Return the best mask of each prompt, with the attributes of its feature."""
+    from napari_segany.formats.record import MaskRecord
+
+    records = []
+    for number, prompt in enumerate(prompts):
+        yield Progress(number, len(prompts), "Asking the model")
+        points = prompt.points.tolist() or None
+        labels = prompt.labels.tolist() if points else None
+        mask = None if prompt.mask is None else prompt.mask.decode()
+        answer = predictor.predict(embedding, points=points, labels=labels, box=prompt.box, mask=mask)
+        asked = {"points": points or [], "labels": labels or [], "attributes": dict(prompt.attributes)}
+        if prompt.box is not None:
+            asked["box"] = list(prompt.box)
+        iou, stability = float(answer.predicted_iou[0]), float(answer.stability_score[0])
+        mask = answer.masks[0]
+        records.append(MaskRecord.from_mask(mask, predicted_iou=iou, stability_score=stability, prompt=asked))
+    return records
+
+
+def on_data(records: Sequence[MaskRecord], view: RasterView | None) -> list[MaskRecord]:
+    """Return masks without their pixels where a raster has no data."""
+    if view is None:
+        return list(records)
+    from napari_segany.formats.geo_nodata import on_data as cut
+
+    return [cut(record, view.raster, view.choice.bands) for record in records]
+
+
+def write_on_map(path: Path, records: Sequence[MaskRecord], view: RasterView | None) -> None:
+    """Write masks as features.
+
+    Raises
+    ------
+    ValueError
+        For an image without a place.
+    """
+    from napari_segany.engine.progress import drain, relabelled
+    from napari_segany.formats.geo_vectors import VectorObject, write_vectors
+
+    if view is None:
+        raise ValueError(f"the output {path.name} lies on the map, and the image has no place on Earth")
+    objects = [VectorObject(record, number) for number, record in enumerate(records, 1)]
+    steps = write_vectors(path, objects, view.raster.grid)
+    drain(relabelled(steps, lambda step: Progress(*step, "Tracing outlines")))
