@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 from napari import Viewer
-from pictures_of_docks import data_engine, everything_words, review_masks, wait_until
+from pictures_of_docks import data_engine, everything_words, review_masks, stack, wait_until
 from PIL import Image
 from skimage import data
 
@@ -336,6 +336,7 @@ PICTURES: dict[str, Callable[[Path], None]] = {
     "accepted.png": accepted,
     "objects_table.png": objects_table,
     "series.png": series,
+    "stack.png": stack,
     "click_choose_accept.gif": click_choose_accept,
     "everything_widget.png": everything,
     "batch_widget.png": batch,

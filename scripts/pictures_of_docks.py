@@ -23,6 +23,9 @@ from napari_segany.widgets.section import Section
 from napari_segany.widgets.vertical_scroll import VerticalScroll
 
 SEED = 4
+FRAMES = 12
+A_COIN, ANOTHER_COIN = (32.0, 122.0), (84.0, 103.0, 126.0, 145.0)
+"""A click and a box on the frame in the middle."""
 
 
 def wait_until(is_so: Callable[[], bool], timeout_s: float = 600.0) -> None:
@@ -38,6 +41,39 @@ def wait_until(is_so: Callable[[], bool], timeout_s: float = 600.0) -> None:
         settle(0.1)
         if time.monotonic() > end:
             raise SystemExit(f"not ready after {timeout_s:g} s")
+
+
+def stack(path: Path) -> None:
+    """Show two coins that a camera passes over, marked in one frame and carried through all of them."""
+    viewer = Viewer(show=True, show_welcome_screen=False)
+    try:
+        viewer.window.resize(1300, 900)
+        coins = data.coins()
+        movie = np.stack([coins[20:180, left : left + 230] for left in range(0, 5 * FRAMES, 5)])
+        viewer.add_image(movie, name="coins in time", units=("s", "pixel", "pixel"), axis_labels=("t", "y", "x"))
+        viewer.dims.set_current_step(0, FRAMES // 2)
+        _, widget = viewer.window.add_plugin_dock_widget("napari-segany", "Prompt segmentation")
+        session = widget.session
+        wait_until(lambda: session.embedding_state.phase == "ready")
+        session.add_point(A_COIN)
+        wait_for_masks(session)
+        session.accept()
+        session.add_box(ANOTHER_COIN)
+        wait_for_masks(session)
+        session.accept()
+        session.editor.select(session.editor.labels)
+        session.stack.propagate()
+        wait_until(lambda: not session.stack.state.is_working)
+        session.editor.select(())
+        for section in widget.findChildren(Section):
+            section.expand(animate=False) if section.text() == "Stack" else section.collapse(animate=False)
+        settle(1.0)
+        widget.findChild(VerticalScroll).ensureWidgetVisible(widget.stack_section)
+        viewer.reset_view()
+        settle(1.0)
+        viewer.window.screenshot(str(path), flash=False)
+    finally:
+        viewer.close()
 
 
 def data_engine(path: Path) -> None:

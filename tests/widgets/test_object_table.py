@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from napari_segany.widgets.object_table import rows_of, texts_of
+from napari_segany.widgets.object_table import labels_of, rows_of, texts_of
 
 CELLS = ["cell", "", None, np.nan, pd.NA]
 
@@ -21,6 +21,7 @@ def test_a_column_of_all_objects_is_what_their_rows_say(seed):
     table["prompts"] = [CELLS[number] for number in random.integers(0, 5, count)]
     table["predicted_iou"] = np.where(random.random(count) < 0.5, np.nan, 0.0)
     rows = rows_of(table, range(1, count))
+    assert labels_of(table) == [label for label, row in rows.items() if row]
     assert texts_of(table, "category") == {label: str(row.get("category", "")) for label, row in rows.items() if row}
 
 

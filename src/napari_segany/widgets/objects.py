@@ -19,7 +19,7 @@ from napari_segany.widgets.geo_metadata import inherited_place
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.layers import follow, insert_below, placement, spatial_shape
 from napari_segany.widgets.object_changes import ObjectsChange
-from napari_segany.widgets.object_table import AREA, Row, counted, edited, origin_of, rows_of, with_rows
+from napari_segany.widgets.object_table import AREA, Row, counted, edited, labels_of, origin_of, rows_of, with_rows
 from napari_segany.widgets.pixel_changes import PixelChange, plane_change
 
 OBJECTS_NAME = "objects"
@@ -273,8 +273,7 @@ class ObjectsLayer:
         """The labels of all objects in the table, ascending."""
         if self.layer is None:
             return ()
-        rows = rows_of(self.layer.features, range(1, len(self.layer.features)))
-        return tuple(label for label, row in rows.items() if row)
+        return tuple(labels_of(self.layer.features))
 
     def ready(self, below: Layer | None = None) -> Labels:
         """Return the layer, taken up or made where there was none."""
@@ -370,8 +369,9 @@ class ObjectsLayer:
         if not self._all_counted:
             return
         counts = np.bincount(data.ravel(), minlength=max(len(self.layer.features), 1))
-        every = rows_of(self.layer.features, range(1, len(counts)))
-        rows = {label: counted(row, int(counts[label])) for label, row in every.items() if row or counts[label]}
+        there = {*labels_of(self.layer.features), *(1 + np.flatnonzero(counts[1:])).tolist()}
+        every = rows_of(self.layer.features, sorted(there))
+        rows = {label: counted(row, int(counts[label])) for label, row in every.items()}
         if rows:
             self.layer.features = with_rows(self.layer.features, rows, len(counts))
 

@@ -12,7 +12,7 @@ from napari_segany.widgets.drafts import Draft, ObjectPrompt
 from napari_segany.widgets.drafts_marks import Marks
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.history_recorder import Recorder
-from napari_segany.widgets.object_table import rows_of
+from napari_segany.widgets.object_table import labels_of, rows_of
 from napari_segany.widgets.objects import ObjectsLayer
 from napari_segany.widgets.pixel_changes import PixelChange, changed_pixels, joined
 from napari_segany.widgets.prompt_layers import PromptLayers
@@ -36,7 +36,7 @@ def present_state(
             SavedMaskPrompt(plane.axes, plane.index, one.layer, one.label, RunLengths.from_mask(one.mask))
             for plane, one in conversation.mask_prompts.items()
         ),
-        rows={} if layer is None else rows_of(layer.features, range(1, len(layer.features))),
+        rows={} if layer is None else rows_of(layer.features, labels_of(layer.features)),
     )
 
 

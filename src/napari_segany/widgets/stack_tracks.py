@@ -13,7 +13,7 @@ from napari.layers import Image, Layer, Tracks
 from numpy.typing import NDArray
 
 from napari_segany.widgets.layers import follow, insert_below, placement, remove
-from napari_segany.widgets.object_table import origin_of, rows_of
+from napari_segany.widgets.object_table import labels_of, origin_of, rows_of
 from napari_segany.widgets.objects import ObjectsLayer
 from napari_segany.widgets.pixel_changes import PixelChange
 from napari_segany.widgets.stack_record import STACK, StackRecord
@@ -82,7 +82,7 @@ class TracksLayer:
         if layer is None:
             return {}
         found = {}
-        for label, row in rows_of(layer.features, range(1, len(layer.features))).items():
+        for label, row in rows_of(layer.features, labels_of(layer.features)).items():
             record = StackRecord.from_dict(origin_of(row).get(STACK)) if row else None
             if record is not None and record.is_time and record.plane.ndim == layer.ndim:
                 found[label] = record
