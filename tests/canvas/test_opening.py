@@ -63,7 +63,14 @@ def test_the_close_button_of_the_dock_ends_the_session(viewer, qtbot):
 
 # The dock of prompts comes last: when it goes, a Shapes layer goes, and napari alone does not survive drawing after
 # that on Mesa's software OpenGL.
-DOCKS = ("Segment everything", "Segment a folder", "Edges of everything", "Review masks", "Prompt segmentation")
+DOCKS = (
+    "Segment everything",
+    "Segment a folder",
+    "Edges of everything",
+    "Review masks",
+    "Rasters on Earth",
+    "Prompt segmentation",
+)
 
 
 def test_a_closed_dock_is_gone_from_memory(viewer, qtbot):

@@ -9,10 +9,26 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_segany.widgets.progress_runner import SynchronousRunner
 from napari_segany.widgets.prompt_widget import PromptWidget
+
+
+def close(dock):
+    """Do as napari does with a dock: take the widget out of it."""
+    holder = QWidget()
+    dock.setParent(holder)
+    dock.setParent(None)
+
+
+def left(watched):
+    """Return what of this is still there."""
+    for _ in range(3):  # PyQt lets go of slots in an event of its own
+        QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+        QApplication.processEvents()
+        gc.collect()
+    return [reference() for reference in watched if reference() is not None]
 
 
 @pytest.mark.usefixtures("qapp")
@@ -28,11 +44,7 @@ def test_a_closed_dock_is_forgotten(predictor):
     dock._tear_down()  # what napari's closing of the dock leads to
     dock.deleteLater()
     del session, dock
-    for _ in range(3):  # PyQt lets go of slots in an event of its own
-        QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
-        QApplication.processEvents()
-        gc.collect()
-    assert [reference() for reference in watched] == [None] * len(watched)
+    assert left(watched) == []
     assert {"cells", "objects"} <= {layer.name for layer in viewer.layers}
 
 
@@ -53,7 +65,15 @@ def test_two_viewers_know_nothing_of_each_other(predictor):
     assert not docks[1].session.prompts
     assert not docks[1].session.history.can_undo
     assert "objects" not in {layer.name for layer in viewers[1].layers}
-    docks[0]._tear_down()
-    docks[1].session.add_point((7, 8))
-    assert len(docks[1].session.candidates) == 3
-    docks[1]._tear_down()
+    watched = [[weakref.ref(dock), weakref.ref(dock.session)] for dock in docks]
+    first, second = docks
+    del dock, docks
+    close(first)
+    del first
+    assert left(watched[0]) == []
+    second.session.add_point((7, 8))
+    assert len(second.session.candidates) == 3
+    close(second)
+    gone = [weakref.ref(one) for one in viewers]
+    del second, viewer, viewers
+    assert left([*watched[1], *gone]) == []

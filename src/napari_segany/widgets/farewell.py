@@ -23,6 +23,10 @@ class Farewell(QObject):
         self._callback = callback
         widget.destroyed.connect(self._say)
 
+    def forget(self) -> None:
+        """Call nobody back: what was to be done is done."""
+        self._callback = None
+
     @Slot()
     def _say(self) -> None:
         callback, self._callback = self._callback, None
