@@ -49,7 +49,7 @@ def test_records_are_there_again(engine):
     again = DataEngine(engine.images, engine.work)
     assert again.masks("a") == engine.masks("a")
     assert again.finished == ("a",)
-    assert again.next_name == "b"
+    assert again.left_after("b") == again.left_after(None) == ("b",)
     counts = again.counts()
     assert (counts["assisted"].masks, counts["assisted"].seconds, counts["assisted"].clicks) == (1, 4.5, 3)
     assert counts["semi-automatic"].masks == 1

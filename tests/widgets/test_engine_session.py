@@ -88,6 +88,13 @@ def test_what_cannot_be_done_is_told(session, folder, tmp_path):
     session.show("b")
     assert session.message.startswith("b cannot be shown: ")
     assert session.name == "a"
+    Image.fromarray(np.zeros((40, 50), np.uint8)).save(folder / "c.png")
+    session.open(folder)
+    session.finish()
+    assert session.name == "c"
+    assert "(b cannot be shown: " in session.message
+    session.finish()
+    assert session.message.startswith("b cannot be shown: ")
     session.open(tmp_path / "nowhere")
     assert "is not a folder" in session.message
 

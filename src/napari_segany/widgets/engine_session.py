@@ -7,7 +7,7 @@ Everything that the buttons do is a method. Prompting is that of `PromptSession`
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -111,22 +111,22 @@ class EngineSession:
         if not self.keep():
             return
         self.engine, self.name = engine, None
-        self.show(engine.next_name or engine.names[0])
+        self._show_first(engine.left_after(None) or engine.names)
         if taught and (engine.work / taught).is_file():
             self._prompting.choose_model(str(engine.work / taught))
             self._say(f"{self.message} The model is the one that was taught here.")
 
-    def show(self, name: str) -> None:
-        """Show an image of the folder; what was accepted in the shown one is kept first."""
+    def show(self, name: str) -> bool:
+        """Show an image of the folder; what was accepted in the shown one is kept first. Tell whether it worked."""
         if self.engine is None or self._is_in_the_way():
-            return
+            return False
         try:
             pixels = self.engine.read_image(name)
         except (ValueError, OSError) as error:
             self._say(f"{name} cannot be shown: {error}")
-            return
+            return False
         if not self.keep():
-            return
+            return False
         # The new image comes before the old one goes: the prompts always have one to lie on.
         image = Image(pixels, name=name)
         self._viewer.layers.insert(0, image)
@@ -138,6 +138,7 @@ class EngineSession:
         self._prompting.choose_tool("points")
         self._show_filled()
         self._say(f"{name}: click on what stands out most, accept it with N, and go on with the next object.")
+        return True
 
     def keep(self) -> bool:
         """Write the accepted objects of the shown image into its record, as they are now; tell whether it worked.
@@ -168,12 +169,12 @@ class EngineSession:
         except OSError as error:
             self._say(f"{self.name} was not called done: {error}")
             return
-        following = self.engine.next_name
-        if following is None:
-            self._show_filled()
+        following = self.engine.left_after(self.name)
+        if not following:
             self._say("All images are done. Export makes a data set of them.")
-        else:
-            self.show(following)
+        elif self._show_first(following):
+            return
+        self._show_filled()
 
     def remove(self, label: int | None = None) -> None:
         """Take a mask out of the layer `filled in`: that of a label, by default of the layer's selected one."""
@@ -342,6 +343,17 @@ class EngineSession:
     def _say(self, message: str) -> None:
         self.message = message
         self.changed.emit()
+
+    def _show_first(self, names: Sequence[str]) -> bool:
+        """Show the first of these images that can be read; tell whether there is one."""
+        problem = ""
+        for name in names:
+            if self.show(name):
+                if problem:
+                    self._say(f"{self.message} ({problem})")
+                return True
+            problem = problem or self.message
+        return False
 
     def _others(self) -> list[tuple[int, EngineMask]]:
         """Return the masks of the record that are not in the layer `objects`, with their numbers from 1."""

@@ -86,10 +86,11 @@ class DataEngine:
         """The images that a person called done."""
         return tuple(name for name in self._paths if name in self._finished)
 
-    @property
-    def next_name(self) -> str | None:
-        """The first image that is not done."""
-        return next((name for name in self._paths if name not in self._finished), None)
+    def left_after(self, name: str | None) -> tuple[str, ...]:
+        """Return the images that are not done, those after one first; in their order without one."""
+        names = self.names
+        place = 0 if name is None else names.index(self._known(name)) + 1
+        return tuple(one for one in (*names[place:], *names[:place]) if one not in self._finished)
 
     def path(self, name: str) -> Path:
         """Return the file of an image."""
