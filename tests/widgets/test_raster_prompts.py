@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,9 +15,14 @@ pyogrio = pytest.importorskip("pyogrio")
 pyproj = pytest.importorskip("pyproj")
 shapely = pytest.importorskip("shapely")
 
+from napari_segany.engine.progress import drain  # noqa: E402
 from napari_segany.formats.geo_features import Features, write_features  # noqa: E402
+from napari_segany.formats.geo_view import view_steps  # noqa: E402
+from napari_segany.widgets.drafts import Prompts  # noqa: E402
 from napari_segany.widgets.geo_reader import raster_layer  # noqa: E402
 from napari_segany.widgets.geo_writers import write_geopackage, write_prompt_geopackage  # noqa: E402
+from napari_segany.widgets.preview_asker import preview_steps  # noqa: E402
+from napari_segany.widgets.raster_data import RasterData  # noqa: E402
 
 PLACE = (
     rasterio.Affine.translation(500_000, 5_400_000) * rasterio.Affine.rotation(25) * rasterio.Affine.scale(0.5, -0.5)
@@ -139,3 +145,11 @@ def test_nothing_is_asked_or_found_on_nodata(session, image):
     session.add_box((10, 95, 30, 110))
     assert session.candidates == ()
     assert "has no data in the box" in session.status
+
+
+def test_nothing_is_previewed_on_nodata(town):
+    data = RasterData(drain(view_steps(town), lambda step: None))
+    assert data.allows(Prompts(((30.0, 20.0),), (1,)))
+    assert not data.allows(Prompts(((30.0, 20.0), (30.0, 100.0)), (1, 0)))
+    question = SimpleNamespace(data=data, prompts=Prompts(((30.0, 100.0),), (1,)))
+    assert drain(preview_steps(question)) is None

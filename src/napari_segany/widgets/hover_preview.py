@@ -26,6 +26,7 @@ from napari_segany.widgets.preview_asker import Preview, PreviewAsker, PreviewQu
 from napari_segany.widgets.preview_layer import PreviewLayer
 from napari_segany.widgets.progress_runner import Runner
 from napari_segany.widgets.prompt_layers import FOREGROUND, MIN_BOX_SIDE, PromptLayers
+from napari_segany.widgets.raster_data import RasterData
 
 
 class HoverPreview:
@@ -223,11 +224,15 @@ class HoverPreview:
                 raster,
                 line_width(self._viewer, image, plane, raster.step[0]),
                 time.perf_counter(),
+                RasterData.of(image),
             )
         )
 
-    def _answered(self, question: PreviewQuestion, preview: Preview) -> None:
+    def _answered(self, question: PreviewQuestion, preview: Preview | None) -> None:
         image = self._conversation.image
+        if preview is None:
+            self.layer.hide()
+            return
         if image is None or question.plane != self._conversation.plane or not self._enabled:
             return
         self.layer.show(image, question.plane, preview.outline)

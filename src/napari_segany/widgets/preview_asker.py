@@ -21,6 +21,7 @@ from napari_segany.widgets.asker import arguments_of
 from napari_segany.widgets.drafts import Prompts
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.progress_runner import Runner, Task
+from napari_segany.widgets.raster_data import RasterData
 
 if TYPE_CHECKING:  # which brings torch
     from napari_segany.engine.embedding import ImageEmbedding
@@ -48,6 +49,8 @@ class PreviewQuestion:
         Of the line, in pixels of the raster.
     asked_at : float
         When the mouse was there, for whoever measures.
+    data : RasterData, optional
+        Where a raster with a place on Earth holds data.
     """
 
     plane: Plane
@@ -59,6 +62,7 @@ class PreviewQuestion:
     raster: OutlineRaster
     width: int
     asked_at: float = 0.0
+    data: RasterData | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +81,7 @@ class PreviewAsker:
     runner : Runner
         Runs the work.
     answered : callable
-        Receives a question and its preview.
+        Receives a question and its preview; None where nothing is asked, because there are no data.
     failed : callable
         Receives what went wrong.
     """
@@ -85,7 +89,7 @@ class PreviewAsker:
     def __init__(
         self,
         runner: Runner,
-        answered: Callable[[PreviewQuestion, Preview], None],
+        answered: Callable[[PreviewQuestion, Preview | None], None],
         failed: Callable[[Exception], None],
     ) -> None:
         self._runner, self._answered, self._failed = runner, answered, failed
@@ -136,9 +140,11 @@ class PreviewAsker:
             self._begin(question)
 
 
-def preview_steps(question: PreviewQuestion) -> Steps[Preview]:
-    """Answer a question by the outline of one mask, from low-resolution logits."""
+def preview_steps(question: PreviewQuestion) -> Steps[Preview | None]:
+    """Answer a question by the outline of one mask, from low-resolution logits; None where there are no data."""
     yield Progress(0, 1, "Previewing the mask")
+    if question.data is not None and not question.data.allows(question.prompts):
+        return None
     embedding = question.embedding
     prompt = Prompt.checked(
         **arguments_of(question.prompts, question.refine),

@@ -63,6 +63,14 @@ class RasterData:
             if not self._valid((int(low[0]), int(low[1]), int(high[0]), int(high[1]))).any():
                 raise ValueError(f"{self.view.raster.name} has no data in the box: nothing is asked there; move it.")
 
+    def allows(self, prompts: Prompts) -> bool:
+        """Tell whether `check` accepts prompts."""
+        try:
+            self.check(prompts)
+        except ValueError:
+            return False
+        return True
+
     def cut(self, mask: WindowMask) -> WindowMask:
         """Return a mask without its pixels where there are no data."""
         if not mask.area:
