@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 _PIXELS_AT_A_TIME = 1 << 19
 _STRIDE = 4  # pixels of the model input along the side of a logit
+_NO_PIXEL = -1e30  # below any threshold; not infinite, for it is multiplied by weights of zero
 
 Box = tuple[int, int, int, int]
 Float = NDArray[np.float32]
@@ -82,8 +83,8 @@ class _Axis:
         (B, P) pixels of each block; a shorter block repeats its last one.
     weights : numpy.ndarray
         (B, P, 3) float32 of the three logits in each pixel.
-    valid : numpy.ndarray
-        (B, P) bool: the pixel is no repetition.
+    guarded : numpy.ndarray
+        (B, P, 4) the same, and in repetitions the whole weight for a fourth value, which stands for no pixel.
     """
 
     edges: Index
@@ -91,7 +92,7 @@ class _Axis:
     logits: Index
     pixels: Index
     weights: Float
-    valid: NDArray[np.bool_]
+    guarded: Float
 
     @classmethod
     def build(cls, low: int, model: int, used: int, pixels: int) -> _Axis:
@@ -110,14 +111,20 @@ class _Axis:
         offsets = np.arange(np.diff(edges).max())
         raw = starts[:, None] + offsets
         members = np.minimum(raw, edges[1:, None] - 1)
+        shared, repeats = weights.astype(np.float32)[members], raw >= edges[1:, None]
         return cls(
             edges=edges,
             first=first[starts],
             logits=np.minimum(first[starts][:, None] + np.arange(3), low - 1),
             pixels=members,
-            weights=weights.astype(np.float32)[members],
-            valid=raw < edges[1:, None],
+            weights=shared,
+            guarded=np.dstack([np.where(repeats[:, :, None], 0, shared), repeats]).astype(np.float32),
         )
+
+    def around(self, first: int, last: int) -> tuple[int, int]:
+        """Return from where to where logits belong to the blocks that use those from the first to the last."""
+        top, bottom = np.searchsorted(self.logits[:, 2], first), np.searchsorted(self.logits[:, 0], last, "right") - 1
+        return int(self.logits[top, 0]), int(self.logits[bottom, 2]) + 1
 
     def within(self, origin: int, length: int) -> slice:
         """Return the blocks whose logits all lie within a stretch of the logits."""
@@ -154,13 +161,12 @@ class Upsampling:
     def window(self, logits: NDArray[np.floating], least: float) -> LogitWindow:
         """Return what is needed of (h, w) logits for thresholds of `least` and higher."""
         values = logits.astype(np.float32, copy=False)
-        high = np.argwhere(self._extreme(values, self._all_blocks(), np.maximum) > least)
-        if not len(high):
+        above = values[: self._rows.logits[-1, 2] + 1, : self._cols.logits[-1, 2] + 1] > least
+        rows, cols = np.flatnonzero(above.any(axis=1)), np.flatnonzero(above.any(axis=0))
+        if not len(rows):
             return LogitWindow(np.zeros((0, 0), np.float32), (0, 0))
-        (top, left), (bottom, right) = high.min(axis=0), high.max(axis=0)
-        row, col = int(self._rows.first[top]), int(self._cols.first[left])
-        part = values[row : int(self._rows.logits[bottom, 2]) + 1, col : int(self._cols.logits[right, 2]) + 1]
-        return LogitWindow(part.copy(), (row, col))
+        (top, bottom), (left, right) = self._rows.around(rows[0], rows[-1]), self._cols.around(cols[0], cols[-1])
+        return LogitWindow(values[top:bottom, left:right].copy(), (top, left))
 
     def statistics(self, window: LogitWindow, threshold: float, offset: float) -> MaskStatistics:
         """Count pixels above the threshold and `offset` around it, and find the box, exactly."""
@@ -171,20 +177,18 @@ class Upsampling:
         low, blocks = window.values, self._blocks(window)
         low_of = self._extreme(low, blocks, np.minimum, window.origin)
         high_of = self._extreme(low, blocks, np.maximum, window.origin)
-        inside = low_of > threshold + offset
-        mixed = ~inside & (high_of > threshold - offset)
         heights, widths = np.diff(self._rows.edges)[blocks[0]], np.diff(self._cols.edges)[blocks[1]]
-        sure = int((inside * (heights[:, None] * widths)).sum())
-        area, inner, outer = sure, sure, sure
-        box = self._box_of_blocks(inside, blocks)
-        for rows, cols, pixels in self._evaluated(low, window.origin, blocks, mixed):
-            valid = self._rows.valid[rows][:, :, None] & self._cols.valid[cols][:, None, :]
-            inner += int(np.count_nonzero((pixels > threshold + offset) & valid))
-            outer += int(np.count_nonzero((pixels > threshold - offset) & valid))
-            mask = (pixels > threshold) & valid
-            area += int(np.count_nonzero(mask))
-            box = self._widened(box, rows, cols, mask)
+        pixels_of = heights[:, None] * widths
+        limits = (threshold, threshold + offset, threshold - offset)
+        crossed = np.logical_or.reduce([(low_of <= limit) & (high_of > limit) for limit in limits])
+        counts = [int(pixels_of[(low_of > limit) & ~crossed].sum()) for limit in limits]
+        box = self._box_of_blocks((low_of > threshold) & ~crossed, blocks)
+        for rows, cols, pixels in self._evaluated(low, window.origin, blocks, crossed, once=True):
+            for number, limit in enumerate(limits):
+                counts[number] += int(np.count_nonzero(pixels > limit))
+            box = self._widened(box, rows, cols, pixels, threshold)
             yield
+        area, inner, outer = counts
         return MaskStatistics(area, inner, outer, (0, 0, 0, 0) if area == 0 else box)
 
     def mask(self, window: LogitWindow, threshold: float, box: Box) -> NDArray[np.bool_]:
@@ -232,24 +236,25 @@ class Upsampling:
             int(col_edges[cols[-1] + 1]),
         )
 
-    def _widened(self, box: Box, rows: Index, cols: Index, mask: NDArray[np.bool_]) -> Box:
-        """Return the box around a box and the pixels (M, P, Q) of some blocks; looks only at blocks that leave it."""
+    def _widened(self, box: Box, rows: Index, cols: Index, pixels: Float, threshold: float) -> Box:
+        """Return the box around a box and what is above in (M, P, Q) pixels; looks only at blocks that leave it."""
         top, left, bottom, right = box
-        row_of, col_of = self._rows.pixels[rows], self._cols.pixels[cols]
-        leaves = (row_of[:, 0] < top) | (row_of[:, -1] >= bottom) | (col_of[:, 0] < left) | (col_of[:, -1] >= right)
-        mask = mask[leaves]
-        if not mask.any():
+        row_of, col_of = self._rows.pixels, self._cols.pixels
+        leaves = (row_of[rows, 0] < top) | (row_of[rows, -1] >= bottom)
+        leaves |= (col_of[cols, 0] < left) | (col_of[cols, -1] >= right)
+        mask = pixels[leaves] > threshold
+        hit = mask.reshape(len(mask), mask[0].size if len(mask) else 0).any(axis=1)
+        if not hit.any():
             return box
-        hit_rows, hit_cols = row_of[leaves][mask.any(axis=2)], col_of[leaves][mask.any(axis=1)]
+        mask, rows, cols = mask[hit], rows[leaves][hit], cols[leaves][hit]
+        # The outermost pixels lie in the outermost blocks that have any.
+        first_row, last_row, first_col, last_col = rows.min(), rows.max(), cols.min(), cols.max()
         return (
-            min(top, int(hit_rows.min())),
-            min(left, int(hit_cols.min())),
-            max(bottom, int(hit_rows.max()) + 1),
-            max(right, int(hit_cols.max()) + 1),
+            min(top, int(row_of[first_row][mask[rows == first_row].any(axis=(0, 2))].min())),
+            min(left, int(col_of[first_col][mask[cols == first_col].any(axis=(0, 1))].min())),
+            max(bottom, int(row_of[last_row][mask[rows == last_row].any(axis=(0, 2))].max()) + 1),
+            max(right, int(col_of[last_col][mask[cols == last_col].any(axis=(0, 1))].max()) + 1),
         )
-
-    def _all_blocks(self) -> tuple[slice, slice]:
-        return slice(0, len(self._rows.first)), slice(0, len(self._cols.first))
 
     def _blocks(self, window: LogitWindow) -> tuple[slice, slice]:
         (row, col), (height, width) = window.origin, window.values.shape
@@ -259,15 +264,22 @@ class Upsampling:
         self, low: Float, blocks: tuple[slice, slice], function: np.ufunc, origin: tuple[int, int] = (0, 0)
     ) -> Float:
         """Return the smallest or the largest of the nine logits of each block, (block rows, block columns)."""
-        rows, cols = self._rows.logits[blocks[0]] - origin[0], self._cols.logits[blocks[1]] - origin[1]
-        lines = function(function(low[rows[:, 0]], low[rows[:, 1]]), low[rows[:, 2]])
-        result: Float = function(function(lines[:, cols[:, 0]], lines[:, cols[:, 1]]), lines[:, cols[:, 2]])
-        return result
+        lines = _of_three(low, self._rows.logits[blocks[0]] - origin[0], function)
+        return _of_three(lines.T, self._cols.logits[blocks[1]] - origin[1], function).T
 
     def _evaluated(
-        self, low: Float, origin: tuple[int, int], blocks: tuple[slice, slice], chosen: NDArray[np.bool_]
+        self,
+        low: Float,
+        origin: tuple[int, int],
+        blocks: tuple[slice, slice],
+        chosen: NDArray[np.bool_],
+        *,
+        once: bool = False,
     ) -> Iterator[tuple[Index, Index, Float]]:
-        """Yield block rows (M,), block columns (M,) and pixels (M, P, Q) of the chosen blocks, some at a time."""
+        """Yield block rows (M,), block columns (M,) and pixels (M, P, Q) of the chosen blocks, some at a time.
+
+        Shorter blocks repeat their last pixel; with `once`, what stands in its place is below any threshold.
+        """
         every_row, every_col = np.nonzero(chosen)
         every_row, every_col = every_row + blocks[0].start, every_col + blocks[1].start
         size = self._rows.pixels.shape[1] * self._cols.pixels.shape[1]
@@ -276,8 +288,25 @@ class Upsampling:
             rows, cols = every_row[start : start + step], every_col[start : start + step]
             lines, columns = self._rows.logits[rows] - origin[0], self._cols.logits[cols] - origin[1]
             nine = low[lines[:, :, None], columns[:, None, :]]  # (M, 3, 3)
-            down = self._rows.weights[rows] @ nine  # (M, P, 3)
-            yield rows, cols, down @ self._cols.weights[cols].transpose(0, 2, 1)
+            if once:
+                guarded = np.full((len(nine), 4, 4), _NO_PIXEL, np.float32)
+                guarded[:, :3, :3] = nine
+                down, across = self._rows.guarded[rows] @ guarded, self._cols.guarded[cols]
+            else:
+                down, across = self._rows.weights[rows] @ nine, self._cols.weights[cols]  # (M, P, 3)
+            yield rows, cols, down @ across.transpose(0, 2, 1)
+
+
+def _of_three(values: Float, indices: Index, function: np.ufunc) -> Float:
+    """Join the three rows of each triple (N, 3) of indices by a function, neighbouring ones without copying them."""
+    if len(indices) and indices[-1, 2] - indices[0, 0] == len(indices) + 1:
+        first, last = int(indices[0, 0]), int(indices[-1, 2]) + 1
+        result: Float = function(
+            function(values[first : last - 2], values[first + 1 : last - 1]), values[first + 2 : last]
+        )
+        return result
+    triple = function(function(values[indices[:, 0]], values[indices[:, 1]]), values[indices[:, 2]])
+    return np.asarray(triple)
 
 
 def _result(parts: Parts[Result]) -> Result:
