@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import numpy as np
 import pytest
@@ -10,7 +9,6 @@ import torch
 from napari_segany.engine import automatic as module
 from napari_segany.engine.automatic import AutomaticMaskGenerator, AutomaticProgress, refilter
 from napari_segany.engine.automatic_settings import AutomaticSettings
-from napari_segany.engine.filtering import chosen
 from napari_segany.engine.predictor import Predictor
 from napari_segany.engine.progress import drain
 from napari_segany.formats.rle import RunLengths
@@ -96,25 +94,6 @@ def test_all_answers_are_kept_for_filtering(candidates):
         lengths = candidates.run_lengths(number)
         assert lengths.area == candidates.areas[number]
         assert lengths.bbox == tuple(candidates.boxes[number])
-
-
-def test_three_thousand_candidates_are_filtered_in_a_tenth_of_a_second(candidates):
-    many = module.RawCandidates(
-        candidates.image_shape,
-        candidates.settings,
-        candidates.crops,
-        candidates.upsamplings,
-        (candidates.items * 16)[:3000],
-        candidates.mask_threshold,
-    )
-    settings = AutomaticSettings(**LOOSE)
-    chosen(many, settings)  # the arrays are made once
-    times = []
-    for _ in range(5):
-        start = time.perf_counter()
-        chosen(many, settings)
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.1
 
 
 def test_progress_counts_points_crops_and_masks_and_closing_stops_the_model(trained, scene, monkeypatch):
