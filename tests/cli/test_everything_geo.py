@@ -88,6 +88,21 @@ def test_features_of_a_vector_file_become_objects_with_their_attributes(town, ch
     assert "has no band 7" in capsys.readouterr().err
 
 
+def test_a_file_with_ground_control_points_alone_is_an_image_like_any_other(tmp_path):
+    from rasterio.control import GroundControlPoint
+
+    from napari_segany.formats.geo_recognition import has_place, is_readable_raster
+
+    path = tmp_path / "drone.tif"
+    corners = [(0, 0, 10.0, 45.0), (0, 60, 10.1, 45.0), (40, 0, 10.0, 44.9), (40, 60, 10.1, 44.9)]
+    points = [GroundControlPoint(*corner) for corner in corners]
+    profile = {"driver": "GTiff", "gcps": points, "crs": "EPSG:4326"}
+    with rasterio.open(path, "w", count=1, height=40, width=60, dtype="uint8", **profile) as file:
+        file.write(np.ones((1, 40, 60), np.uint8))
+    assert has_place(path)
+    assert not is_readable_raster(path)
+
+
 def test_what_rasters_cannot_give_is_told(town, checkpoint, image, tmp_path, capsys):
     assert everything(town, "-o", tmp_path / "a", "--model", checkpoint, *LOOSE, "--bands", "1,9,2") == 1
     assert "town.tif has no band 9; its bands are 1 to 5" in capsys.readouterr().err

@@ -28,9 +28,24 @@ def has_place(path: Path) -> bool:
 
 
 def is_readable_raster(path: Path) -> bool:
-    """Tell whether a file is a TIFF or VRT with a place on Earth, and the library that reads it is there."""
+    """Tell whether a file is a TIFF or VRT on a regular grid on Earth, and the library that reads it is there.
+
+    One that is placed by ground control points alone is an image like any other.
+    """
     is_candidate = path.suffix.lower() in (*_TIFF, ".vrt")
-    return is_candidate and find_spec("rasterio") is not None and has_place(path)
+    return is_candidate and find_spec("rasterio") is not None and has_place(path) and not _by_points(path)
+
+
+def _by_points(path: Path) -> bool:
+    """Tell whether several tie points, and no size of pixels, say where a TIFF lies."""
+    if path.suffix.lower() == ".vrt":
+        return False
+    try:
+        with tifffile.TiffFile(path) as file:
+            tags = file.pages.first.tags
+            return 33922 in tags and 33550 not in tags and 34264 not in tags
+    except (OSError, ValueError, LookupError, struct.error):
+        return False
 
 
 def _head(path: Path) -> bytes:
