@@ -85,7 +85,7 @@ def placed(place, ndim):
         return {"rotate": matrix, "scale": scale, "translate": shift}, lambda pixel: matrix @ (scale * pixel) + shift
     if place == "mixed units":
         return {"scale": scale, "units": ("um",) * ndim}, lambda pixel: scale * pixel
-    return {}, lambda pixel: np.asarray(pixel, float)
+    return {"scale": scale, "translate": shift}, lambda pixel: scale * pixel + shift  # transposed axes
 
 
 def click(viewer, position):

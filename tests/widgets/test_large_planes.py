@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from napari_segany.engine.progress import drain
+from napari_segany.formats.session_log import SavedPixels
 from napari_segany.widgets.progress_runner import SynchronousRunner
 from napari_segany.widgets.session import PromptSession
 
@@ -38,3 +40,5 @@ def test_levels_of_a_multiscale_image_are_read_in_windows(viewer, tiles):
     assert session.candidates[0].mask.sum() == 100 * 100
     assert session.accept() == 1
     assert (session.objects.layer.data == 1).sum() == 100 * 100
+    (step,) = drain(session._work.log.saved_steps()).steps
+    assert isinstance(step, SavedPixels), "replay would ask about the whole image at once"

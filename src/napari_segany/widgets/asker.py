@@ -67,7 +67,13 @@ class Question:
 
     @property
     def asked(self) -> tuple[Asked, ...]:
-        """The question, after those that it refines."""
+        """The question, after those that it refines; () where it cannot be replayed.
+
+        Replay asks about whole planes and keeps all of a mask; windows of a large plane, and rasters with pixels that
+        hold no data, are asked otherwise.
+        """
+        if self.data is not None or isinstance(self.embedding, TiledEmbedding):
+            return ()
         kept = without_logits(arguments_of(self.prompts, self.refine), self.refine)
         return (*self.earlier, Asked(kept, self.refines, self.contrast_limits))
 
