@@ -128,5 +128,5 @@ def test_readers_and_writers_are_greyed_out_in_the_command_palette(viewer):
         for item in app.menus.get_menu(app.menus.COMMAND_PALETTE_ID)
         if item.command.id.startswith(("napari-segany.read_", "napari-segany.write_"))
     ]
-    assert len(files) == 12
+    assert len(files) == 14
     assert not any(_enabled(command, {}) for command in files)
