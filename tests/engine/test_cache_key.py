@@ -94,6 +94,9 @@ def test_weights_and_shape_of_the_model_count():
     with torch.no_grad():
         next(iter(same.mask_decoder.parameters())).view(-1)[-1] += 1e-6
     assert key_of(Predictor(sam, device="cpu")) != key_of(Predictor(same, device="cpu"))
-    enlarged = build_sam(replace(sam.config, max_enlargement=1.5))
-    enlarged.load_state_dict(sam.state_dict())
-    assert key_of(Predictor(sam, device="cpu")) != key_of(Predictor(enlarged, device="cpu"))
+    keys = {key_of(Predictor(sam, device="cpu"))}
+    for change in ({"max_enlargement": 1.5}, {"max_enlargement": 1.5, "enlarged_side": 32}):
+        enlarged = build_sam(replace(sam.config, **change))
+        enlarged.load_state_dict(sam.state_dict())
+        keys.add(key_of(Predictor(enlarged, device="cpu")))
+    assert len(keys) == 3

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -69,3 +71,22 @@ def test_everything_covers_such_an_image(predictor: Predictor):
         predictor, points_per_side=4, pred_iou_thresh=0, stability_score_thresh=0, max_mask_area_fraction=None
     )
     assert all(record.mask.shape == (40, 100) for record in generator.generate(image))
+
+
+@pytest.mark.parametrize(
+    ("image_shape", "expected"),
+    [
+        ((100, 40), (200, 80)),
+        ((60, 150), (120, 300)),
+        ((200, 100), (300, 150)),
+        ((300, 200), (300, 200)),
+        ((400, 9), (400, 9)),
+    ],
+)
+def test_enlarging_ends_at_the_side_that_a_model_names(image_shape, expected):
+    shape = replace(SHAPE, max_enlargement=2.0, enlarged_side=300)
+    assert input_shape(image_shape, 512, shape.enlargement_limit(image_shape)) == expected
+    with torch.random.fork_rng():
+        predictor = Predictor(build_sam(shape), device="cpu")
+    assert predictor.encode(np.zeros(image_shape, np.uint8)).input_shape == expected
+    assert replace(shape, max_enlargement=None).enlargement_limit(image_shape) is None

@@ -71,6 +71,8 @@ def model_digest_steps(sam: Sam) -> Steps[str]:
     tensors = sam.state_dict()
     hasher = new_hasher("xxh128")
     hasher.update(repr(sam.config).encode())
+    if sam.config.enlarged_side is not None:
+        hasher.update(f"enlarged_side={sam.config.enlarged_side}".encode())
     for number, (name, tensor) in enumerate(tensors.items()):
         yield Progress(number, len(tensors), "Checking the model")
         hasher.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

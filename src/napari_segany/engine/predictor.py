@@ -27,7 +27,7 @@ from napari_segany.engine.device import (
     is_out_of_memory,
 )
 from napari_segany.engine.embedding import ImageEmbedding
-from napari_segany.engine.image import ModelInput, model_input
+from napari_segany.engine.image import ModelInput, checked_image, model_input
 from napari_segany.engine.loaded_model import copy_on_cpu, load_model, model_digest_steps, placed, weights_checksum
 from napari_segany.engine.mask_prompt import mask_logits
 from napari_segany.engine.precision import FLOAT32, products_of
@@ -168,8 +168,9 @@ class Predictor:
             Where even the CPU has not enough memory.
         """
         yield Progress(0, 0, "Preparing the image")
-        config = self.sam.config
-        prepared = model_input(image, config.image_size, contrast_limits, max_enlargement=config.max_enlargement)
+        config, pixels = self.sam.config, checked_image(image)
+        limit = config.enlargement_limit(pixels.shape[:2])
+        prepared = model_input(pixels, config.image_size, contrast_limits, max_enlargement=limit)
         features = yield from self._features(prepared)
         return ImageEmbedding(
             features=features.embedding,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -135,6 +135,8 @@ class SamConfig:
     max_enlargement : float or None
         Small images are enlarged at most by this factor, and fill less of the input then; None fills it always, as
         the published models want it.
+    enlarged_side : int or None
+        With `max_enlargement`: small images are enlarged until their longer side is this; None for no such end.
     text_embed_dim : int or None
         Width of the embeddings of words or pictures (of a CLIP) that serve as prompts; None, as in the published
         models, for none.
@@ -151,8 +153,15 @@ class SamConfig:
     iou_head_hidden_dim: int = 256
     mask_in_chans: int = 16
     max_enlargement: float | None = None
-    # Not in its text, of which keys of cached embeddings are made: those of models without words stay as they are.
+    # Not in its text, of which keys of cached embeddings are made: those of models without them stay as they are.
+    enlarged_side: int | None = field(default=None, repr=False)
     text_embed_dim: int | None = field(default=None, repr=False)
+
+    def enlargement_limit(self, image_shape: Sequence[int]) -> float | None:
+        """Return by how much an image of (H, W) pixels is enlarged at most; None for as much as fills the input."""
+        if self.max_enlargement is None or self.enlarged_side is None:
+            return self.max_enlargement
+        return min(self.max_enlargement, max(1.0, self.enlarged_side / max(image_shape)))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; `encoder_type` tells the encoders apart."""
@@ -195,7 +204,9 @@ VIT_H = SamConfig(
     encoder=ViTConfig(embed_dim=1280, depth=32, num_heads=16, global_attn_indexes=(7, 15, 23, 31)),
 )
 VIT_T = SamConfig(encoder=TinyViTConfig())
-LIGHT = SamConfig(encoder=PyramidConfig(), decoder_mlp_dim=512, iou_head_hidden_dim=128, max_enlargement=1.0)
+LIGHT = SamConfig(
+    encoder=PyramidConfig(), decoder_mlp_dim=512, iou_head_hidden_dim=128, max_enlargement=2.0, enlarged_side=512
+)
 
 PRESETS: Mapping[str, SamConfig] = {
     "light": LIGHT,

@@ -53,7 +53,7 @@ def make_crop(
         Factor on the scale of changed crops, before the jitter.
     """
     height, width = scene.image.shape[:2]
-    scale = input_scale((height, width), shape.image_size, shape.max_enlargement)
+    scale = input_scale((height, width), shape.image_size, shape.enlargement_limit((height, width)))
     if changed:
         low, high = np.log(config.scale_jitter)
         scale *= magnified * float(np.exp(rng.uniform(low, high)))

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import tifffile
@@ -175,12 +172,3 @@ def test_weights_are_fetched_between_runs_only(slow, by_hand, folder):
     slow.download("Downloading", steps(), lambda: fetched.append(2))
     by_hand.finish_all()
     assert fetched == [2]
-
-
-def test_it_needs_no_qt_and_its_import_no_torch():
-    code = (
-        "import sys; import napari_segany.widgets.batch_session\n"
-        "assert 'torch' not in sys.modules\n"
-        "assert not {'qtpy', 'PyQt6', 'PySide6'} & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from tests.widgets.everything.scene import DISCS, SHAPE
@@ -133,11 +130,3 @@ def test_a_slice_that_waits_is_estimated_with_its_embedding(stack):
     assert all_three.slices == 3
     assert all_three.points == 3 * 64
     assert all_three.seconds == pytest.approx(3 * 64 * speed.point_s + 2 * speed.encode_s)
-
-
-def test_it_knows_no_qt_and_loads_no_torch_before_it_works():
-    code = (
-        "import sys; import napari_segany.widgets.everything_session; "
-        "assert 'torch' not in sys.modules, 'torch'; assert 'qtpy.QtWidgets' not in sys.modules, 'Qt'"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from napari.layers import Image
@@ -101,20 +98,6 @@ def test_the_cache_is_bounded(viewer, predictor):
     for index in (0, 1, 2, 0):
         viewer.dims.set_current_step(0, index)
     assert len(predictor.encoded) == 5, "two fit; the slice begun with and slice 0 went"
-
-
-def test_a_session_needs_no_qt():
-    code = """
-import sys
-import numpy as np
-from napari.components import ViewerModel
-import napari_segany.widgets.session
-from napari_segany.widgets.progress_runner import SynchronousRunner
-loaded = [name for name in sys.modules if name.split(".")[0] in ("PyQt6", "PySide6", "torch")]
-sys.exit(f"imported {loaded[:3]}" if loaded else 0)
-"""
-    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert finished.returncode == 0, finished.stderr[-500:]
 
 
 def test_plugin_proxies_are_unwrapped(viewer, predictor):
