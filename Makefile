@@ -15,7 +15,8 @@ export PYTHON
 # Of the plugins of pytest those that the suite needs: of a package that brings one, each of its modules would be
 # compiled anew for its own assertions.
 PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder --disable-plugin-autoload \
-	-p xdist.plugin -p pytestqt.plugin -p napari.utils._testsupport -p _hypothesis_pytestplugin \
+	-p xdist.plugin -p pytestqt.plugin -p napari.utils._testsupport -p npe2._pytest_plugin \
+	-p _hypothesis_pytestplugin \
 	$(if $(filter Linux,$(shell uname)),-p pytest_xvfb)
 
 # Many tests start a Python of their own, which would compile the package each time where this is set.

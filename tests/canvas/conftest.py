@@ -115,7 +115,8 @@ class Driver:
     def click(self, layer, position, button=Qt.LeftButton, modifier=Qt.NoModifier) -> None:
         QTest.mouseClick(self.canvas.native, button, modifier, self.on_canvas(layer, position))
 
-    def drag(self, layer, start, stop) -> None:
+    def drag(self, layer, start, stop, until: Callable[[], bool] | None = None) -> None:
+        """Press, move, and let go once `until` holds."""
         native = self.canvas.native
         first, last = self.on_canvas(layer, start), self.on_canvas(layer, stop)
         QTest.mouseMove(native, first)
@@ -124,6 +125,8 @@ class Driver:
         for part in (0.3, 0.6, 1.0):
             QTest.mouseMove(native, first + (last - first) * part)
             self.qtbot.wait(20)
+        if until is not None:
+            self.qtbot.waitUntil(until, timeout=20_000)
         QTest.mouseRelease(native, Qt.LeftButton, Qt.NoModifier, last)
 
     def press(self, key, modifier=Qt.NoModifier) -> None:

@@ -237,8 +237,8 @@ def test_the_mask_under_the_mouse_is_outlined_before_the_click_and_h_switches_it
     person.widget.tool_row.boxes.click()
     seen = []
     session.preview.changed.connect(lambda preview: seen.append(preview) if preview is not None else None)
-    person.drag(viewer.layers[0], (25, 45), (75, 115))
+    # the mask of a box is outlined while it is drawn
+    person.drag(viewer.layers[0], (25, 45), (75, 115), until=lambda: bool(seen))
     person.wait_answer(1)
-    assert seen, "the mask of a box is outlined while it is drawn"
     assert not viewer.layers["preview"].data.any()
     assert "stability" in viewer.canvas.overlays.text.text

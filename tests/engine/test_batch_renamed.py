@@ -33,7 +33,7 @@ class NoModel:
 
 @pytest.fixture(autouse=True)
 def dark(monkeypatch):
-    def object_steps(image, content, pixels, job, predictor):
+    def object_steps(image, content, pixels, job, predictor, clip):
         yield from ()
         return [BatchObject(MaskRecord.from_mask(pixels < 128))]
 

@@ -47,14 +47,16 @@ def open_widget(viewer, discs, qtbot, monkeypatch):
 
     monkeypatch.setattr(batch_widget, "catalogue_steps", catalogue_steps)
 
-    def begin(runner=None, settings=None):
+    def begin(runner=None, settings=None, *, closed=True):
+        """`closed`: at the end of the test; a widget that leaves its dock is deleted by then."""
         widget = BatchWidget(
             viewer,
             runner=runner or SynchronousRunner(),
             make_model=lambda model, device: DiscModel(discs.DiscFinder()),
             settings=settings or Settings(),
         )
-        qtbot.addWidget(widget)
+        if closed:
+            qtbot.addWidget(widget)
         widget.session.change(points_per_side=4, pred_iou_thresh=0.5, stability_score_thresh=0.5)
         return widget
 
@@ -249,7 +251,7 @@ def test_progress_over_images_and_within_one(qtbot):
 def test_taken_out_of_its_dock_it_lets_go(open_widget, by_hand, viewer, folder, tmp_path, qtbot):
     from qtpy.QtWidgets import QWidget
 
-    widget = open_widget(by_hand)
+    widget = open_widget(by_hand, closed=False)
     holder = QWidget()
     qtbot.addWidget(holder)
     widget.setParent(holder)

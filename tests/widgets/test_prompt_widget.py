@@ -41,14 +41,16 @@ def open_widget(viewer, predictor, qtbot, monkeypatch, tmp_path):
 
     monkeypatch.setattr(prompt_widget, "catalogue_steps", catalogue_steps)
 
-    def begin(runner=None):
+    def begin(runner=None, *, closed=True):
+        """`closed`: at the end of the test; a widget that leaves its dock is deleted by then."""
         widget = PromptWidget(
             viewer,
             runner=runner or SynchronousRunner(),
             load_predictor=lambda model, device: predictor,
             settings=Settings(),
         )
-        qtbot.addWidget(widget)
+        if closed:
+            qtbot.addWidget(widget)
         return widget
 
     return begin
@@ -354,7 +356,7 @@ def test_keys_of_others_are_left_alone(open_widget, viewer):
 
 def test_taken_out_of_its_dock_it_lets_go_of_everything(open_widget, viewer, by_hand, qtbot):
     viewer.add_image(FLAT, name="flat")
-    widget = open_widget(by_hand)
+    widget = open_widget(by_hand, closed=False)
     by_hand.run_waiting()
     dock = QWidget()
     qtbot.addWidget(dock)
