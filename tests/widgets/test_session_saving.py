@@ -151,6 +151,54 @@ def test_what_is_due_is_saved_when_the_session_closes(open_session, tmp_path, by
     assert len(read_session(tmp_path / "sessions" / files(tmp_path)[0]).points) == 1
 
 
+def begun_saving(by_hand, steps):
+    """Let the saving that is due do some steps, and no more."""
+    by_hand.run_waiting()
+    (task,) = (task for task in by_hand.running if task.title == "Saving the session")
+    for _ in range(steps):
+        task.step()
+    return task
+
+
+@pytest.mark.parametrize("steps", [0, 1, 3, None])
+def test_what_is_half_saved_when_the_session_closes_is_saved(open_session, tmp_path, by_hand, steps):
+    some_work(open_session())
+    session = open_session(runner=by_hand)
+    by_hand.finish_all()
+    session.add_point((5, 5))
+    by_hand.run_waiting()
+    for task in by_hand.running:
+        if task.title != "Saving the session":
+            task.finish()
+    first = begun_saving(by_hand, 0)
+    session.accept()
+    if steps is None:
+        first.finish()
+        begun_saving(by_hand, 2)
+    else:
+        begun_saving(by_hand, steps)
+    layer = session.objects.layer
+    session.close()
+    own, aside = sorted(files(tmp_path), key=len)
+    saved = read_session(tmp_path / "sessions" / own)
+    assert saved.objects == (1,)
+    (masks,) = saved.planes.values()
+    assert masks[1].area == (layer.data == 1).sum()
+    assert read_session(tmp_path / "sessions" / aside).objects == (1, 2), "an earlier session's is put aside, once"
+
+
+def test_an_older_state_does_not_replace_a_newer_one(open_session, tmp_path, by_hand):
+    session = open_session(runner=by_hand)
+    by_hand.finish_all()
+    session.add_point((5, 5))
+    slow = begun_saving(by_hand, 0)
+    session.add_point((9, 9))
+    session.choose_image(session.viewer.add_image(STACK + 1, name="another"))
+    slow.finish()
+    (name,) = (name for name in files(tmp_path) if name.startswith("my_cells"))
+    assert len(read_session(tmp_path / "sessions" / name).points) == 2
+
+
 def test_a_session_without_a_folder_saves_nothing(session, viewer):
     session.choose_image(viewer.add_image(STACK))
     assert session.earlier_work is None

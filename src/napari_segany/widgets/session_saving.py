@@ -6,10 +6,11 @@ import hashlib
 import os
 import platform
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,11 @@ from napari.layers import Image, Labels
 from napari_segany.engine.progress import Progress, Steps
 from napari_segany.formats.labels import run_lengths_by_label
 from napari_segany.formats.rle import RunLengths
-from napari_segany.formats.session_file import PlaneIndex, SavedSession, read_session, write_session
+from napari_segany.formats.session_file import PlaneIndex, SavedSession, read_session
 from napari_segany.widgets.layers import full_resolution, spatial_shape
 from napari_segany.widgets.pixel_changes import PixelChange
 from napari_segany.widgets.progress_runner import Runner
+from napari_segany.widgets.session_place import SessionPlace
 from napari_segany.widgets.work_log import WorkLog
 
 FOLDER_VARIABLE = "SEGANY_DATA"
@@ -59,6 +61,26 @@ def image_identity(image: Image) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True, eq=False)
+class _Saving:
+    """One state that is being saved: where, which planes are encoded anew, and all planes once it is over."""
+
+    place: SessionPlace
+    number: int
+    state: SavedSession
+    layer: Labels | None
+    log: WorkLog
+    dirty: frozenset[PlaneIndex] | None
+    planes: Planes
+
+    def steps(self) -> Steps[SavedSession]:
+        """Encode what has changed and write the session, whole or not at all."""
+        objects = None if self.layer is None else self.layer.data
+        saved = yield from whole_state_steps(self.state, objects, self.log, self.planes, self.dirty)
+        self.place.write(saved, self.number)
+        return saved
+
+
 class Autosave:
     """Keeps a file for the image that is worked on.
 
@@ -84,10 +106,10 @@ class Autosave:
         self._image: Image | None = None
         self._identity: dict[str, Any] = {}
         self._layer: Labels | None = None
-        self._path = self._aside = folder
-        self._earlier: Path | None = None
+        self._place: SessionPlace | None = None
         self._planes: Planes = {}
         self._dirty: set[PlaneIndex] | None = None
+        self._saving: _Saving | None = None
         self.log = WorkLog()
         self._is_due = self._is_saving = self._was_refused = False
 
@@ -98,25 +120,24 @@ class Autosave:
         self.save_now()
         self._image, self._layer = image, None
         self._identity = {} if image is None else image_identity(image)
-        self._planes, self._dirty, self._earlier = {}, None, None
+        self._planes, self._dirty, self._place = {}, None, None
         if image is not None:
             name = re.sub(r"[^\w.-]+", "_", image.name)[:60]
-            self._path = self._folder / f"{name}-{self._identity['digest']}.json"
-            self._aside = self._path.with_suffix(".earlier.json")
-            self._earlier = next((path for path in (self._path, self._aside) if path.is_file()), None)
+            self._place = SessionPlace(self._folder / f"{name}-{self._identity['digest']}.json")
 
     @property
     def earlier(self) -> Path | None:
         """The file that an earlier session left of this image; None if there is none."""
-        return self._earlier
+        return None if self._place is None else self._place.earlier
 
     def read_earlier(self) -> SavedSession | None:
         """Return what an earlier session left; None, with a sentence for the user, where that cannot be read."""
-        if self._earlier is None:
+        earlier = self.earlier
+        if earlier is None:
             self._say("Nothing of this image was saved in an earlier session.")
             return None
         try:
-            saved = read_session(self._earlier)
+            saved = read_session(earlier)
         except (OSError, ValueError) as error:
             self._say(f"The saved session cannot be read: {error}")
             return None
@@ -145,33 +166,55 @@ class Autosave:
             self._runner.later(self._begin, _DELAY_MS)
 
     def save_now(self) -> None:
-        """Save what is due, before the image or the widget goes."""
-        if self._is_due:
+        """Save what is due or only half saved, before the image or the widget goes."""
+        if self._is_due or self._saving is not None:
             self._is_due = False
+            saving = self._begun()
             try:
-                for _ in self._steps() or ():
+                for _ in () if saving is None else saving.steps():
                     pass
             except OSError as error:
                 self._refused(error)
+            self._saving = None
 
     def _begin(self) -> None:
         if not self._is_due or self._is_saving:
             return
         self._is_due = False
-        steps = self._steps()
-        if steps is not None:
+        saving = self._begun()
+        if saving is not None:
             self._is_saving = True
-            self._runner.start("Saving the session", steps, done=self._saved, failed=self._over)
+            done = partial(self._saved, saving)
+            self._runner.start("Saving the session", saving.steps(), done=done, failed=self._failed)
 
-    def _saved(self, saved: SavedSession) -> None:
+    def _begun(self) -> _Saving | None:
+        """Take the present state to be saved, with the planes of a saving that did not come to its end."""
+        state = self._describe()
+        if self._place is None or state is None:
+            return None
+        unsaved = set() if self._saving is None else self._saving.dirty
+        dirty = None if self._dirty is None or unsaved is None else frozenset(self._dirty | unsaved)
+        self._dirty = set()
+        state = replace(state, image=self._identity)
+        number = self._place.next_number()
+        self._saving = _Saving(self._place, number, state, self._layer, self.log, dirty, dict(self._planes))
+        return self._saving
+
+    def _saved(self, saving: _Saving, saved: SavedSession) -> None:
+        if saving is self._saving:
+            self._saving = None
+            if self._dirty is not None:
+                self._planes = saving.planes
         _forget_oldest(self._folder)
-        self._over(None)
+        self._go_on()
 
-    def _over(self, error: Exception | None) -> None:
+    def _failed(self, error: Exception) -> None:
+        self._refused(error)
+        self._go_on()
+
+    def _go_on(self) -> None:
         self._is_saving = False
-        if error is not None:
-            self._refused(error)
-        elif self._is_due:
+        if self._is_due:
             self._begin()
 
     def _refused(self, error: Exception) -> None:
@@ -180,61 +223,29 @@ class Autosave:
             self._was_refused = True
             self._say(f"The session is not saved by itself: {error}")
 
-    def _steps(self) -> Steps[SavedSession] | None:
-        state = self._describe()
-        if self._image is None or state is None:
-            return None
-        state = replace(state, image=self._identity)
-        layer, planes, dirty = self._layer, self._planes, self._dirty
-        self._dirty = set()
-        if self._path == self._earlier and self._path.is_file():
-            self._earlier = self._aside
-            return saving_steps(state, layer, planes, dirty, self.log, self._path, self._aside)
-        return saving_steps(state, layer, planes, dirty, self.log, self._path)
-
-
-def saving_steps(
-    state: SavedSession,
-    layer: Labels | None,
-    planes: Planes,
-    dirty: set[PlaneIndex] | None,
-    log: WorkLog,
-    path: Path,
-    aside: Path | None = None,
-) -> Steps[SavedSession]:
-    """Encode what has changed and write a session, whole or not at all.
-
-    Parameters
-    ----------
-    state : SavedSession
-        The session, but for its objects and log.
-    layer : Labels, optional
-        The objects.
-    planes : dict
-        Objects that are encoded already, by plane; brought up to date.
-    dirty : set, optional
-        Which planes have changed; all of them where not given.
-    log : WorkLog
-        How the objects came about.
-    path, aside : Path
-        The file, and where to put the one that is there first.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if aside is not None:
-        path.replace(aside)
-    saved = yield from whole_state_steps(state, None if layer is None else layer.data, log, planes, dirty)
-    write_session(path, saved)
-    return saved
-
 
 def whole_state_steps(
     state: SavedSession,
     objects: Any,
     log: WorkLog,
     planes: Planes | None = None,
-    dirty: set[PlaneIndex] | None = None,
+    dirty: Collection[PlaneIndex] | None = None,
 ) -> Steps[SavedSession]:
-    """Return a session with its objects, its log and the versions; see `saving_steps`."""
+    """Encode what has changed; return a session with its objects, its log and the versions.
+
+    Parameters
+    ----------
+    state : SavedSession
+        The session, but for its objects and log.
+    objects : array, optional
+        The labels.
+    log : WorkLog
+        How the objects came about.
+    planes : dict, optional
+        Objects that are encoded already, by plane; brought up to date.
+    dirty : set, optional
+        Which planes have changed; all of them where not given.
+    """
     planes = {} if planes is None else planes
     if objects is not None:
         wanted = sorted(np.ndindex(*objects.shape[:-2]) if dirty is None else dirty)
