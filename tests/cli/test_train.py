@@ -98,6 +98,21 @@ def test_a_run_goes_on_with_the_knobs_that_it_began_with(data, checkpoint, capsy
     assert steps == ["0", "2", "3"]
 
 
+def test_only_the_first_of_several_processes_registers_the_model(data, checkpoint, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("RANK", "1")
+    assert train(data, "--init", checkpoint, "--name", "squares", *FEW) == 0
+    assert capsys.readouterr().out == ""
+    assert not list((data / "models").glob("*.json"))
+
+
+def test_a_folder_that_holds_a_run_is_not_written_over(data, checkpoint, capsys) -> None:
+    assert train(data, "--init", checkpoint, "--no-register", *FEW) == 0
+    before = (data / "run" / "weights.safetensors").read_bytes()
+    capsys.readouterr()
+    assert_one_line(train(data, "--init", checkpoint, "--no-register", *FEW), capsys, "holds a run already")
+    assert (data / "run" / "weights.safetensors").read_bytes() == before
+
+
 def test_a_coco_file_with_its_images_elsewhere(data, checkpoint, capsys) -> None:
     cell, nucleus = np.zeros((2, 40, 60), bool)
     cell[5:25, 10:30], nucleus[10:15, 15:20] = True, True

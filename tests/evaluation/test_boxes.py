@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from napari_segany.engine.batch.detection import Detection
 from napari_segany.engine.progress import Progress, drain
 from napari_segany.evaluation import boxes as module
 from napari_segany.evaluation.boxes import BoxScoreFile, CocoBoxes, LabelBoxes, box_masks, read_detections
@@ -90,6 +91,13 @@ def test_the_boxes_of_labels_and_a_second_run(write_dataset, two_squares, tmp_pa
     with BoxScoreFile(tmp_path, {"protocol": "boxes"}) as file:
         result = drain(box_masks(images, None, lambda *_: pytest.fail("asked again"), known=file.known))
     assert result.scores[0].boxes == 2
+
+
+@pytest.mark.parametrize("category", [0, 1, 7])
+def test_labels_are_found_whatever_the_detector_calls_them(write_dataset, two_squares, kept, category):
+    (sample,) = find_samples(write_dataset("squares", {"a": two_squares}))
+    boxes = [Detection((5, 5, 15, 15), class_id=category, score=0.9), Detection((20, 20, 30, 30), category, 0.8)]
+    assert ap_of([LabelBoxes(sample, boxes)], kept)["AP"] == pytest.approx(1)
 
 
 def test_a_coco_file_with_a_detectors_boxes(tmp_path, kept):

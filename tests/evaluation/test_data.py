@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from napari_segany.evaluation.data import Sample, find_samples
@@ -76,6 +78,9 @@ def test_labels_of_another_size_or_kind_are_refused(write_dataset, two_squares) 
     Image.fromarray(np.zeros((30, 40, 3), np.uint8)).save(sample.label_path)
     with pytest.raises(ValueError, match="0 for background"):
         sample.read()
+    tifffile.imwrite(sample.label_path.with_suffix(".tif"), np.full((30, 40), -1, np.int16))
+    with pytest.raises(ValueError, match="holds the number -1; objects are numbered from 1"):
+        replace(sample, label_path=sample.label_path.with_suffix(".tif")).read()
     sample.label_path.write_bytes(b"\x89PNG broken")
     with pytest.raises(ValueError, match=r"c\.png"):
         sample.read()

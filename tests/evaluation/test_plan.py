@@ -31,6 +31,15 @@ def test_what_cannot_be_measured_is_skipped_with_its_reason(write_dataset, two_s
     assert "c.png" in planned.skipped[1]
 
 
+def test_a_file_that_may_not_be_read_stops_nothing(write_dataset, two_squares, monkeypatch) -> None:
+    first, second = find_samples(write_dataset("cells", {"a": two_squares, "b": two_squares}))
+    first.image_path.unlink()
+    first.image_path.mkdir()  # opening it is an OSError
+    planned = drain(plan([first, second], SinglePointProtocol()))
+    assert [task.sample.name for task in planned.tasks] == ["b"]
+    assert planned.skipped[0].startswith("cells/a: ")
+
+
 def test_drawn_objects_depend_on_the_seed_and_the_image_alone(write_dataset, many_objects) -> None:
     samples = find_samples(write_dataset("cells", {"a": many_objects, "b": many_objects}))
 

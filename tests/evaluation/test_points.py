@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis.extra.numpy import arrays
 from skimage.draw import disk
 
-from napari_segany.evaluation.points import bounding_box, center_point, next_point, random_point
+from napari_segany.evaluation.points import bounding_box, center_point, next_point, prompt_box, random_point
 
 
 def deepest_by_search(mask: np.ndarray) -> float:
@@ -133,3 +133,11 @@ def any_point(mask: np.ndarray) -> tuple[int, int]:
 def test_an_empty_mask_has_no_points(ask) -> None:
     with pytest.raises(ValueError, match="empty"):
         ask(np.zeros((4, 4), bool))
+
+
+def test_an_object_of_one_row_or_column_has_a_box_with_an_area() -> None:
+    mask = np.zeros((8, 9), bool)
+    mask[2:6, 0] = True
+    assert prompt_box(mask) == (2, -0.5, 5, 0.5)
+    mask[2:6, 1] = True
+    assert prompt_box(mask) == (2, 0, 5, 1)

@@ -37,6 +37,19 @@ def test_masks_of_one_object_are_paired(folders):
     assert len({item.object for item in review_items(folders, count=1)}) == 1
 
 
+def test_ratings_of_masks_that_are_not_shown_stay_in_the_table(folders, tmp_path):
+    path = tmp_path / "ratings.csv"
+    both = Review(review_items(folders), path)
+    while both.current is not None:
+        both.rate(6)
+    rows = read_ratings(path)
+    alone = Review(review_items({"three": folders["one"]}), path)
+    assert alone.rated == 0
+    alone.rate(9)
+    assert [row for row in read_ratings(path) if row["source"] != "three"] == rows
+    assert len(read_ratings(path)) == len(rows) + 1
+
+
 def test_ratings_are_kept_and_gone_on_with(folders, tmp_path):
     items, path = review_items(folders), tmp_path / "ratings.csv"
     review = Review(items, path, seed=3)

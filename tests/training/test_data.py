@@ -7,12 +7,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
+from napari_segany.engine.image import model_input
 from napari_segany.evaluation.data import Sample
 from napari_segany.model import SamConfig
 from napari_segany.training.config import TrainingConfig
-from napari_segany.training.data import CropSource, crop_batches, read_scene, sample_chances, split_by_group
+from napari_segany.training.data import (
+    CropSource,
+    DrawnImage,
+    crop_batches,
+    read_scene,
+    sample_chances,
+    split_by_group,
+)
 from napari_segany.training.distributed import World
 from napari_segany.training.sources import find_images
 
@@ -45,6 +54,13 @@ def test_groups_stay_together() -> None:
     assert split_by_group(samples, 0.2, seed=3) == (training, measuring)
 
 
+def test_groups_larger_than_the_share_leave_the_smallest_to_measure_on() -> None:
+    samples = [sample("a", f"{group}_{i}", group=f"g{group}") for group in range(3) for i in range(10 - group)]
+    training, measuring = split_by_group(samples, 0.2, seed=3)
+    assert {s.metadata["group"] for s in measuring} == {"g2"}
+    assert len(training) == 19
+
+
 def test_a_data_set_of_one_image_is_for_training() -> None:
     assert split_by_group([sample("a", "x")], 0.5, seed=0) == ([sample("a", "x")], [])
 
@@ -69,6 +85,32 @@ def test_images_of_more_than_eight_bits_are_stretched(tmp_path: Path) -> None:
     assert scene.image.min() == 0
     assert scene.image.max() == 255
     assert scene.image[0, 1] == pytest.approx(255 * 200 / 800, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("image", "brightest"),
+    [
+        (np.eye(50, dtype=bool), 255),  # of one bit
+        (np.pad(np.full((1, 1), 2400, np.uint16), (0, 49)), 255),  # a signal in a pixel of thousands
+        (np.full((50, 50), 7, np.uint16), 0),
+    ],
+)
+def test_images_are_trained_on_with_the_intensities_of_inference(image: np.ndarray, brightest: float) -> None:
+    class Drawn(DrawnImage):
+        def read(self):
+            return image, (np.ones((50, 50), np.int32),)
+
+    scene = read_scene(Drawn(0, 0, 50))
+    np.testing.assert_allclose(scene.image, model_input(image, 50).pixels[..., 0], atol=1)
+    assert scene.image.max() == brightest
+
+
+def test_huge_numbers_of_labels_become_small_ones(tmp_path: Path) -> None:
+    labels = np.array([[0, 1 << 40], [(1 << 40) + 3, 0]], np.uint64)
+    for folder, values in (("images", np.zeros((2, 2), np.uint8)), ("labels", labels)):
+        (tmp_path / folder).mkdir()
+        tifffile.imwrite(tmp_path / folder / "a.tif", values)
+    assert read_scene(find_images(tmp_path)[0]).layers[0].tolist() == [[0, 1], [2, 0]]
 
 
 def test_the_number_of_workers_changes_nothing(tiny_training: TrainingConfig) -> None:

@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
-from torch import nn
+from torch import distributed, nn
 
 from napari_segany.training.distributed import World, join_world
 
@@ -78,3 +79,17 @@ def test_one_process_is_a_world_of_one() -> None:
     World().average_gradients([parameter])
     assert parameter.grad is not None
     assert parameter.grad.tolist() == [3, 3]
+
+
+@pytest.mark.parametrize(("gpus", "expected"), [(0, ("gloo", [])), (4, ("nccl", [3])), (2, ("gloo", [1]))])
+def test_each_process_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch, gpus: int, expected: Any) -> None:
+    chosen: list[int] = []
+    backends: list[str] = []
+    for name, value in (("WORLD_SIZE", "4"), ("LOCAL_WORLD_SIZE", "4"), ("LOCAL_RANK", "3")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    monkeypatch.setattr(distributed, "init_process_group", backends.append)
+    monkeypatch.setattr(distributed, "get_rank", lambda: 3)
+    assert join_world() == World(3, 4)
+    assert (backends[0], chosen) == expected

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -45,6 +46,16 @@ def test_a_run_that_goes_on_forgets_what_it_does_again(log: Path) -> None:
     assert [row["step"] for row in read_metrics(log)] == ["2", "2", "4"]
     MetricsLog(log, 2, 0)
     assert read_metrics(log) == []
+
+
+def test_lines_wait_while_another_program_locks_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = MetricsLog(tmp_path / "metrics.csv", 1, 0)
+    writer.add(1, [lesson(1.0)])
+    with monkeypatch.context() as locked:
+        locked.setattr(Path, "open", Mock(side_effect=PermissionError(13, "in use")))
+        writer.add(2, [lesson(2.0)])
+    writer.add(3, [lesson(3.0)])
+    assert [row["step"] for row in read_metrics(tmp_path / "metrics.csv")] == ["1", "2", "3"]
 
 
 def test_another_table_is_refused(tmp_path: Path) -> None:

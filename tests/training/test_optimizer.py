@@ -49,6 +49,7 @@ def test_every_parameter_once_and_layers_slower_below(tiny_shape: SamConfig) -> 
     for name in ("mask_decoder.iou_token.weight", "image_encoder.layers.3.blocks.0.mlp.fc1.bias",
                  "prompt_encoder.no_mask_embed.weight"):  # fmt: skip
         assert decays[id(named[name])] == 0
+    assert decays[id(named["mask_decoder.transformer.layers.0.cross_attn_token_to_image.q_proj.weight"])] == 0.1
     set_learning_rate(optimizer, 0.2)
     assert [group["lr"] / group["scale"] for group in optimizer.param_groups] == pytest.approx(
         [0.2] * len(optimizer.param_groups)

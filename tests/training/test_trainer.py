@@ -6,6 +6,7 @@ import csv
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -133,6 +134,19 @@ def test_a_checkpoint_of_another_model_is_refused(
     (tmp_path / "run" / "last.pt").write_bytes(b"not a checkpoint")
     with pytest.raises(ValueError, match=r"last\.pt is not a checkpoint of this run"):
         drain(train(tiny_training, [], tmp_path / "run", init=tiny_weights, device="cpu", resume=True))
+
+
+def test_a_full_disk_is_a_sentence_and_the_checkpoint_before_stays(
+    tiny_training: TrainingConfig, tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = train(tiny_training, [], tmp_path / "run", init=tiny_weights, device="cpu")
+    while not (tmp_path / "run" / "last.pt").is_file():
+        next(steps)
+    before = (tmp_path / "run" / "last.pt").read_bytes()
+    monkeypatch.setattr(torch, "save", Mock(side_effect=RuntimeError("[enforce fail] unexpected pos 64\nmore")))
+    with pytest.raises(OSError, match=r"last\.pt cannot be written; is the disk full\?"):
+        drain(steps)
+    assert (tmp_path / "run" / "last.pt").read_bytes() == before
 
 
 def test_an_unknown_model_is_refused(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import astuple
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from napari_segany.engine.embedding import ImageEmbedding
 from napari_segany.engine.predictor import Predictor
 from napari_segany.engine.progress import drain
 from napari_segany.model import SamConfig, build_sam
+from napari_segany.training.annotated import Layers
 from napari_segany.training.data import DrawnImage
 from napari_segany.training.validation import Milestones, ValidationResult, some_objects, validate
 
@@ -61,3 +63,21 @@ def test_kept_embeddings_measure_the_same(
 
 def test_nothing_to_measure_is_no_number(tiny_shape: SamConfig, tmp_path: Path) -> None:
     assert math.isnan(drain(validate(build_sam(tiny_shape), [], 3, 0)).click)
+
+
+@dataclass(frozen=True)
+class CutCell:
+    """An image at whose edge one column of a cell is seen."""
+
+    dataset: str = "cells"
+    name: str = "cut"
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    def read(self) -> tuple[np.ndarray, Layers]:
+        labels = np.zeros((40, 40), np.int32)
+        labels[10:30, 0] = 1
+        return np.full((40, 40), 90, np.uint8), (labels,)
+
+
+def test_a_cell_of_which_one_column_is_seen_is_measured(tiny_shape: SamConfig) -> None:
+    assert 0 <= drain(validate(build_sam(tiny_shape), [CutCell()], 3, 0)).box <= 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 import tomllib
@@ -91,11 +92,18 @@ def run(args: argparse.Namespace) -> int:
         raise
     finally:
         bars.close()
+    if _is_follower():
+        return 0
     print(result.weights)
     _print_quality(result)
     if name is not None:
         _register(name, result.weights)
     return 0
+
+
+def _is_follower() -> bool:
+    """Whether another process of torchrun's writes the weights, which it does when the others have ended."""
+    return int(os.environ.get("RANK", "0")) > 0
 
 
 def _config(args: argparse.Namespace) -> TrainingConfig:

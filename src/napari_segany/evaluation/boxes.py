@@ -8,7 +8,7 @@ how COCO judges masks (see `mask_ap`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -113,7 +113,8 @@ class LabelBoxes:
         """Return the image and its boxes; errors are those of `Sample.read`."""
         image, labels = self.sample.read()
         if self.detections is not None:
-            return image, self.detections
+            # A label image has one kind of objects, whatever the detector calls them.
+            return image, [replace(one, class_id=1) for one in self.detections]
         places = [place for place in find_objects(labels) if place is not None]
         return image, [
             Detection((rows.start, cols.start, rows.stop, cols.stop), class_id=1, score=None) for rows, cols in places

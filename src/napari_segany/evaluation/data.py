@@ -59,13 +59,18 @@ class Sample:
         Raises
         ------
         ValueError
-            If the file is damaged or not an image of one channel of integers.
+            If the file is damaged, not an image of one channel of integers, or holds negative numbers.
         """
         labels = read_image(self.label_path)
         if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer):
             raise ValueError(
                 f"{self.label_path.name} has shape {labels.shape} and dtype {labels.dtype}; "
                 "a label image is (H, W) integers with 0 for background"
+            )
+        if labels.size and labels.min() < 0:
+            raise ValueError(
+                f"{self.label_path.name} holds the number {labels.min()}; objects are numbered from 1 and 0 is "
+                "background: give a 0 to pixels that belong to none, or are to be ignored"
             )
         return cast(NDArray[np.integer[Any]], labels)
 

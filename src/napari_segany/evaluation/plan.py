@@ -114,6 +114,8 @@ def plan(samples: Sequence[Sample], protocol: SinglePointProtocol) -> Steps[Plan
             tasks.append(_task(sample, protocol))
         except ValueError as error:
             skipped.append(str(error))
+        except OSError as error:
+            skipped.append(f"{sample.dataset}/{sample.name}: {error.strerror or error}")
         yield Progress(done, len(samples), "Looking through the images")
     return Plan(tuple(tasks), tuple(skipped))
 

@@ -30,6 +30,21 @@ def bounding_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
     return int(rows[0]), int(cols[0]), int(rows[-1]), int(cols[-1])
 
 
+def prompt_box(mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:
+    """Return the box that an object is asked with: (row_min, col_min, row_max, col_max).
+
+    It goes through the outermost pixel centres, as published; a side of one pixel reaches to that pixel's edges.
+
+    Raises
+    ------
+    ValueError
+        If the mask is empty.
+    """
+    top, left, bottom, right = bounding_box(mask)
+    row_margin, col_margin = 0.5 * (top == bottom), 0.5 * (left == right)
+    return top - row_margin, left - col_margin, bottom + row_margin, right + col_margin
+
+
 def center_point(mask: NDArray[np.bool_]) -> Point:
     """Return the pixel of an object that is farthest from its boundary, the edge of the image included.
 

@@ -22,7 +22,7 @@ from napari_segany.engine.propagation_run import EmbeddingProvider
 from napari_segany.engine.propagation_settings import PropagationSettings
 from napari_segany.engine.propagation_values import Propagation, SlicePrompt
 from napari_segany.evaluation.metrics import intersection_over_union
-from napari_segany.evaluation.points import bounding_box, center_point
+from napari_segany.evaluation.points import center_point, prompt_box
 from napari_segany.evaluation.propagation_stack import DrawnStack
 
 PromptForm = Literal["point", "box"]
@@ -111,7 +111,7 @@ def prompts_for(
         for index in dict.fromkeys(chosen[places]):
             mask = stack.labels[index] == number
             point = [center_point(mask)] if form == "point" else None
-            box = _prompt_box(mask) if form == "box" else None
+            box = prompt_box(mask) if form == "box" else None
             prompt = Prompt.checked(points=point, box=box, image_shape=(mask.shape[0], mask.shape[1]))
             prompts.append(SlicePrompt(number, index, prompt))
     return tuple(prompts)
@@ -227,13 +227,3 @@ def _mean_iou(labels: NDArray[np.integer[Any]], masks: Masks, number: int) -> fl
 
 def _masks_of(found: Propagation, number: int) -> dict[int, NDArray[np.bool_]]:
     return {mask.slice_index: mask.record.mask for mask in found.masks_of(number)}
-
-
-def _prompt_box(mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:
-    """Return the box through the outermost pixel centres; to the edges of the pixel where the object is one wide."""
-    row_min, col_min, row_max, col_max = (float(edge) for edge in bounding_box(mask))
-    if row_min == row_max:
-        row_min, row_max = row_min - 0.5, row_max + 0.5
-    if col_min == col_max:
-        col_min, col_max = col_min - 0.5, col_max + 0.5
-    return row_min, col_min, row_max, col_max

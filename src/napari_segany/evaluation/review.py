@@ -90,14 +90,17 @@ class Review:
             raise ValueError("there are no masks to rate")
         self.path = path
         self._ratings: dict[tuple[str, str, int], int] = {}
+        self._others: list[dict[str, str]] = []  # ratings of masks that are not shown now
         self._items = {item.key: item for item in items}
         order = np.random.default_rng(seed).permutation(len(items))
         self.order = tuple(items[number] for number in order)
         if path.is_file():
-            known = {
-                (row["source"], row["image"], int(row["mask"])): int(row["rating"]) for row in read_ratings(path)
-            }
-            self._ratings = {key: rating for key, rating in known.items() if key in self._items}
+            for row in read_ratings(path):
+                key = (row["source"], row["image"], int(row["mask"]))
+                if key in self._items:
+                    self._ratings[key] = int(row["rating"])
+                else:
+                    self._others.append(row)
         self.position = 0
         self._to_next()
 
@@ -148,6 +151,7 @@ class Review:
         with replacing(self.path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(_COLUMNS)
+            writer.writerows([row[column] for column in _COLUMNS] for row in self._others)
             for key, rating in self._ratings.items():
                 writer.writerow([*key, self._items[key].object, rating])
 

@@ -18,7 +18,7 @@ from napari_segany.evaluation.baseline import ClassicalRegions, classical_region
 from napari_segany.evaluation.data import Sample
 from napari_segany.evaluation.metrics import intersection_over_union, mutual_iou
 from napari_segany.evaluation.plan import SinglePointProtocol, Task, object_rng
-from napari_segany.evaluation.points import Point, bounding_box, center_point, next_point, random_point
+from napari_segany.evaluation.points import Point, bounding_box, center_point, next_point, prompt_box, random_point
 from napari_segany.evaluation.scores import BASELINE, BOX, MUTUAL, ORACLE, PREDICTED, ObjectScore, points_key
 
 Masks = NDArray[np.bool_]
@@ -163,7 +163,7 @@ def _ask(
         for index, own in enumerate(refined)
     ]
     if protocol.boxes:
-        boxes = np.array([_box(mask) for mask in truth])
+        boxes = np.array([prompt_box(mask) for mask in truth])
         answer = predictor.predict(embedding, box=boxes, multimask=False)
         for own, iou in zip(values, intersection_over_union(answer.masks[:, 0], truth), strict=True):
             own[BOX] = float(iou)
@@ -201,13 +201,6 @@ def _refine(
         masks[active], logits[active] = answer.masks[:, 0], answer.logits[:, 0]
         iou[active, done:] = intersection_over_union(masks[active], truth[active])[:, None]
     return iou
-
-
-def _box(mask: Masks) -> tuple[float, float, float, float]:
-    """Box through the outermost pixel centres, as published; a side of one pixel reaches to that pixel's edges."""
-    top, left, bottom, right = bounding_box(mask)
-    row_margin, col_margin = 0.5 * (top == bottom), 0.5 * (left == right)
-    return top - row_margin, left - col_margin, bottom + row_margin, right + col_margin
 
 
 def _ask_baseline(

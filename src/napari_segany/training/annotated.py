@@ -19,6 +19,8 @@ from napari_segany.formats.image_file import read_image
 from napari_segany.formats.rle import RunLengths
 from napari_segany.formats.sa1b import read_sa1b
 
+_LARGEST_NUMBER = 1 << 20
+
 Layers = tuple[NDArray[np.integer[Any]], ...]
 """Label images (H, W), 0 background; at least one."""
 
@@ -82,7 +84,7 @@ class LabelledImage:
     def read(self) -> tuple[NDArray[Any], Layers]:
         """Return the image and its label image as the only layer; errors are those of `Sample.read`."""
         image, labels = self.sample.read()
-        return image, (labels,)
+        return image, (_small_numbers(labels),)
 
 
 @dataclass(frozen=True)
@@ -177,6 +179,15 @@ class MissingLabels:
     def read(self) -> tuple[NDArray[Any], Layers]:
         """Raise a ValueError."""
         raise ValueError(f"labels/ has no label image called {self.name}")
+
+
+def _small_numbers(labels: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
+    """Return labels of which tables by number can be made: huge numbers are replaced by 1 to n."""
+    if labels.size and labels.max() <= _LARGEST_NUMBER:
+        return labels
+    numbers, places = np.unique(labels, return_inverse=True)
+    first = 0 if numbers.size and numbers[0] == 0 else 1
+    return (places.reshape(labels.shape) + first).astype(np.int32)
 
 
 def layers_of(masks: Sequence[RunLengths], size: tuple[int, int]) -> Layers:

@@ -45,7 +45,13 @@ class Checkpoint:
 
 
 def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
-    """Write a checkpoint; the file is replaced at once."""
+    """Write a checkpoint; the file is replaced at once.
+
+    Raises
+    ------
+    OSError
+        Where it cannot be written; the one before stays.
+    """
     state = {
         "model": dict(checkpoint.model),
         "average": dict(checkpoint.average),
@@ -56,7 +62,11 @@ def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> Non
     if checkpoint.shape is not None:
         state["shape"] = json.dumps(checkpoint.shape.to_dict())
     with replacing(path) as temporary:
-        torch.save(state, temporary)
+        try:
+            torch.save(state, temporary)
+        except RuntimeError as error:  # what torch makes of a full disk
+            reason = str(error).strip().splitlines()[0]
+            raise OSError(f"the checkpoint {path} cannot be written; is the disk full? ({reason})") from error
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:

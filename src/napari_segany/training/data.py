@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from napari_segany.engine.image import checked_image, default_limits
 from napari_segany.model.config import SamConfig
 from napari_segany.training.annotated import AnnotatedImage, Layers, Named
 from napari_segany.training.augment import make_crop
@@ -159,14 +160,12 @@ def _by_pattern(sample: Named, values: Mapping[str, float], otherwise: float) ->
 
 
 def read_scene(annotated: AnnotatedImage) -> Scene:
-    """Read an annotated image as a scene in 0 to 255."""
+    """Read an annotated image as a scene in 0 to 255, with the intensities that inference would choose."""
     image, layers = annotated.read()
-    if image.ndim == 3:
-        image = image[..., :3]
+    image = checked_image(image)
     if image.dtype != np.uint8:
-        finite = image[np.isfinite(image)]
-        low, high = np.percentile(finite, (0.1, 99.9)) if finite.size else (0.0, 1.0)
-        scaled = (np.nan_to_num(image.astype(np.float64), nan=low) - low) / max(float(high - low), 1e-12)
+        low, high = default_limits(image)
+        scaled = (np.nan_to_num(image.astype(np.float64), nan=low) - low) / (high - low)
         image = (np.clip(scaled, 0, 1) * 255).astype(np.float32)
     return Scene(image, tuple(layer.astype(np.int32) for layer in layers))
 
@@ -174,27 +173,38 @@ def read_scene(annotated: AnnotatedImage) -> Scene:
 def split_by_group(samples: Sequence[AnyNamed], share: float, seed: int) -> tuple[list[AnyNamed], list[AnyNamed]]:
     """Part images into those to train on and those to measure on; images of one group stay together.
 
-    Groups are chosen by chance within every data set, until `share` of its images is reached. An image's group is
-    its metadata's `group`, else its own name.
+    Groups are chosen by chance within every data set, until `share` of its images is reached; where all groups are
+    larger than that, the smallest one is measured on. An image's group is its metadata's `group`, else its own name.
     """
     training: list[AnyNamed] = []
     measuring: list[AnyNamed] = []
-    for dataset in sorted({sample.dataset for sample in samples}):
-        own = [sample for sample in samples if sample.dataset == dataset]
-        groups: dict[str, list[AnyNamed]] = {}
-        for sample in own:
-            groups.setdefault(sample.metadata.get("group", sample.name), []).append(sample)
+    sets = [_grouped(samples, dataset) for dataset in sorted({sample.dataset for sample in samples})]
+    for groups in sets:
         order = np.random.default_rng(seed).permutation(sorted(groups))
-        kept = 0
+        most, kept = max(share * sum(map(len, groups.values())), 1), 0
         for position, group in enumerate(order):
             members = groups[str(group)]
             last = position == len(order) - 1
-            if not last and share > 0 and kept + len(members) <= max(share * len(own), 1):
+            if not last and share > 0 and kept + len(members) <= most:
                 measuring += members
                 kept += len(members)
             else:
                 training += members
+    divisible = [groups for groups in sets if len(groups) > 1]
+    if share > 0 and not measuring and divisible:
+        # Every group is larger than the share: better the smallest of them than nothing that tells the best step.
+        measuring = min((group for groups in divisible for group in groups.values()), key=len)
+        chosen = {id(sample) for sample in measuring}
+        training = [sample for sample in training if id(sample) not in chosen]
     return training, measuring
+
+
+def _grouped(samples: Sequence[AnyNamed], dataset: str) -> dict[str, list[AnyNamed]]:
+    groups: dict[str, list[AnyNamed]] = {}
+    for sample in samples:
+        if sample.dataset == dataset:
+            groups.setdefault(sample.metadata.get("group", sample.name), []).append(sample)
+    return groups
 
 
 def crop_batches(

@@ -55,5 +55,14 @@ def join_world(backend: str | None = None) -> World:
     if size == 1:
         return World()
     if not distributed.is_initialized():
-        distributed.init_process_group(backend or ("nccl" if torch.cuda.is_available() else "gloo"))
+        distributed.init_process_group(backend or _backend())
     return World(distributed.get_rank(), size)
+
+
+def _backend() -> str:
+    """Choose this process's GPU, and how it talks to the others: NCCL takes one process for each GPU."""
+    count, place = torch.cuda.device_count(), int(os.environ.get("LOCAL_RANK", "0"))
+    if not count:
+        return "gloo"
+    torch.cuda.set_device(place % count)
+    return "nccl" if int(os.environ.get("LOCAL_WORLD_SIZE", "1")) <= count else "gloo"

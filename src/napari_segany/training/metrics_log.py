@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,7 @@ class MetricsLog:
     def __init__(self, path: Path, every: int, step: int) -> None:
         self.path, self.every = path, every
         self._results: list[LessonResult] = []
+        self._unwritten: list[Mapping[str, str]] = []
         self._since = time.perf_counter()
         rows = [row for row in read_metrics(path) if int(row["step"]) <= step] if step and path.is_file() else []
         with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
@@ -70,8 +72,11 @@ class MetricsLog:
         self._since = time.perf_counter()
 
     def _write(self, row: Mapping[str, str]) -> None:
-        with self.path.open("a", newline="", encoding="utf-8") as file:
-            csv.DictWriter(file, COLUMNS, restval="").writerow(row)
+        """Write a line; while a spreadsheet locks the file, keep it for the next time: no run ends for that."""
+        self._unwritten.append(row)
+        with suppress(PermissionError), self.path.open("a", newline="", encoding="utf-8") as file:
+            csv.DictWriter(file, COLUMNS, restval="").writerows(self._unwritten)
+            self._unwritten = []
 
 
 def read_metrics(path: Path) -> list[dict[str, str]]:

@@ -126,6 +126,8 @@ class Observer:
         except MatplotlibMissingError as error:
             self._plots = False
             yield remark(f"{PLOT_NAME} is not drawn: {error}")
+        except PermissionError as error:
+            yield remark(f"{PLOT_NAME} is not drawn this time: {error.strerror}")
 
     def _measures_at(self, step: int) -> bool:
         return bool(self._measured) and (step % self.config.validate_every == 0 or step == self.config.steps)

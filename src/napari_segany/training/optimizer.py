@@ -97,7 +97,9 @@ def follow(average: dict[str, Tensor], sam: Sam, decay: float, step: int) -> Non
 
 
 def _is_embedding(name: str) -> bool:
-    return any(part in name for part in ("embed.weight", "embeddings.", "token", "pos_embed", "rel_pos", "biases"))
+    # Not "token" alone: the attention from tokens to the image is a matrix as any other.
+    parts = ("embed.weight", "embeddings.", "_token.weight", "_tokens.weight", "pos_embed", "rel_pos", "biases")
+    return any(part in name for part in parts)
 
 
 def _block_depths(sam: Sam) -> dict[str, int]:

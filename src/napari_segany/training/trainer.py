@@ -124,13 +124,19 @@ def train(
     Raises
     ------
     ValueError
-        For a configuration that the model or the data cannot serve, or a CLIP that is not there.
+        For a configuration that the model or the data cannot serve, a CLIP that is not there, or an output folder
+        that holds another run.
     """
     if config.threads:
         torch.set_num_threads(config.threads)
     world = join_world()
     output.mkdir(parents=True, exist_ok=True)
     last = output / CHECKPOINT_NAME
+    if last.is_file() and not resume:
+        raise ValueError(
+            f"{output} holds a run already, which would be written over; go on with it (--resume), "
+            "or give another output folder"
+        )
     checkpoint = read_checkpoint(last) if resume and last.is_file() else None
     place = choose_device(device)
     config = _with_precision(config, place)

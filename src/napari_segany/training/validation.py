@@ -16,7 +16,7 @@ from napari_segany.engine.predictor import Predictor
 from napari_segany.engine.progress import Progress, Steps
 from napari_segany.engine.text_ranking import eight_bits
 from napari_segany.evaluation.metrics import intersection_over_union
-from napari_segany.evaluation.points import bounding_box, center_point
+from napari_segany.evaluation.points import center_point, prompt_box
 from napari_segany.model import Sam
 from napari_segany.training.annotated import AnnotatedImage, Layers
 from napari_segany.training.words import describe_objects
@@ -119,7 +119,7 @@ def validate(
         clicks = np.array([[center_point(mask)] for mask in masks], float)
         answer = predictor.predict(embedding, points=clicks, labels=np.ones(clicks.shape[:2], int), multimask=True)
         iou = intersection_over_union(answer.masks, masks[:, None])
-        boxes = np.array([bounding_box(mask) for mask in masks], float)
+        boxes = np.array([prompt_box(mask) for mask in masks])
         boxed = predictor.predict(embedding, box=boxes, multimask=False)
         box_iou = intersection_over_union(boxed.masks[:, 0], masks)
         error = np.abs(answer.predicted_iou[:, 0] - iou[:, 0])
