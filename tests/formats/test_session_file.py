@@ -60,7 +60,8 @@ def test_other_files_are_refused_with_a_sentence(tmp_path, key, value, message):
 def test_many_prompts_are_read_as_they_were_written_and_refused_without_their_labels(tmp_path):
     answerer = {"model": "light", "weights": "ab", "device": "cpu", "rounded": True}
     boxes = ((1.0, 2.0, 3.0, 4.0), (2.0, 2.0, 9.0, 9.0))
-    each = SavedEach((1, 2), (2,), (), boxes, (4, 0), "best", (0.0, 9.0), **answerer, cleaning={"smooth": 2})
+    asked = {"points": (), "boxes": boxes, "labels": (4, 0), "policy": "best", "contrast_limits": (0.0, 9.0)}
+    each = SavedEach(axes=(1, 2), index=(2,), **asked, **answerer, cleaning={"smooth": 2})
     path = tmp_path / "one.json"
     write_session(path, replace(SAVED, log=SavedLog(steps=(each,))))
     assert read_session(path).log.steps == (each,)

@@ -71,24 +71,18 @@ class SavedQuestion:
         )
 
 
-@dataclass(frozen=True)
-class SavedAnswer:
-    """An answer that became an object.
+@dataclass(frozen=True, kw_only=True)
+class SavedAsking:
+    """What every step that a model answered says.
 
     Attributes
     ----------
     axes, index : tuple of int
         The plane: its two axes, and its place on the others.
-    questions : tuple of SavedQuestion
-        What was asked, each question after the first refining the one before.
-    chosen : int
-        Which candidate of the last answer was accepted, counted from 0.
     model, weights, device : str
         What answered: its name, the digest of its weights ("" where not known), and where.
     rounded : bool
         Whether the image embedding was in half precision, as the cache keeps it.
-    label : int
-        The object's number.
     overlap : str
         What became of pixels of others.
     cleaning : Mapping, optional
@@ -97,13 +91,10 @@ class SavedAnswer:
 
     axes: tuple[int, int]
     index: PlaneIndex
-    questions: tuple[SavedQuestion, ...]
-    chosen: int
     model: str
     weights: str
     device: str
     rounded: bool
-    label: int
     overlap: str = "keep"
     cleaning: Mapping[str, Any] | None = None
 
@@ -114,43 +105,60 @@ class SavedAnswer:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
+        return {**vars(self), "cleaning": None if self.cleaning is None else dict(self.cleaning)}
+
+    @staticmethod
+    def _common(values: Mapping[str, Any]) -> dict[str, Any]:
+        """Read what is common to all of them."""
+        first, second = (int(axis) for axis in values["axes"])
         return {
-            **vars(self),
-            "kind": "answer",
-            "questions": [question.to_dict() for question in self.questions],
-            "cleaning": None if self.cleaning is None else dict(self.cleaning),
+            "axes": (first, second),
+            "index": tuple(int(place) for place in values["index"]),
+            **{name: text(values, name) for name in ("model", "weights", "device", "overlap")},
+            "rounded": bool(values["rounded"]),
+            "cleaning": None if values["cleaning"] is None else a_mapping(values, "cleaning"),
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedAnswer(SavedAsking):
+    """An answer that became an object.
+
+    Attributes
+    ----------
+    questions : tuple of SavedQuestion
+        What was asked, each question after the first refining the one before.
+    chosen : int
+        Which candidate of the last answer was accepted, counted from 0.
+    label : int
+        The object's number.
+    """
+
+    questions: tuple[SavedQuestion, ...]
+    chosen: int
+    label: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        questions = [question.to_dict() for question in self.questions]
+        return {**super().to_dict(), "kind": "answer", "questions": questions}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> SavedAnswer:
         """Read what `to_dict` returned."""
-        first, second = (int(axis) for axis in values["axes"])
         questions = tuple(SavedQuestion.from_dict(one) for one in objects(values, "questions"))
         if not questions or any(one.refines is not None for one in questions[:1]):
             raise ValueError("an answer without a question, or whose first question refines another one")
-        return cls(
-            axes=(first, second),
-            index=tuple(int(place) for place in values["index"]),
-            questions=questions,
-            chosen=integer(values, "chosen"),
-            model=text(values, "model"),
-            weights=text(values, "weights"),
-            device=text(values, "device"),
-            rounded=bool(values["rounded"]),
-            label=integer(values, "label"),
-            overlap=text(values, "overlap"),
-            cleaning=None if values["cleaning"] is None else a_mapping(values, "cleaning"),
-        )
+        chosen, label = integer(values, "chosen"), integer(values, "label")
+        return cls(questions=questions, chosen=chosen, label=label, **cls._common(values))
 
 
-@dataclass(frozen=True)
-class SavedEach:
+@dataclass(frozen=True, kw_only=True)
+class SavedEach(SavedAsking):
     """Points or boxes of a plane that were answered in one pass, and became an object each.
 
     Attributes
     ----------
-    axes, index : tuple of int
-        The plane: its two axes, and its place on the others.
     points : tuple
         (row, col) of each; none where there are boxes.
     boxes : tuple
@@ -161,43 +169,22 @@ class SavedEach:
         Which of three masks a point got.
     contrast_limits : tuple of float, optional
         Intensities that the model saw as black and white; None for RGB.
-    model, weights, device, rounded, overlap, cleaning
-        As in `SavedAnswer`.
     """
 
-    axes: tuple[int, int]
-    index: PlaneIndex
     points: tuple[tuple[float, ...], ...]
     boxes: tuple[tuple[float, ...], ...]
     labels: tuple[int, ...]
     policy: str
     contrast_limits: tuple[float, float] | None
-    model: str
-    weights: str
-    device: str
-    rounded: bool
-    overlap: str = "keep"
-    cleaning: Mapping[str, Any] | None = None
-
-    @property
-    def slicer(self) -> Slicer:
-        """What cuts the plane out of an image or its labels."""
-        return slicer_of(self.axes, self.index)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return {
-            **vars(self),
-            "kind": "each",
-            "points": [list(point) for point in self.points],
-            "boxes": [list(box) for box in self.boxes],
-            "cleaning": None if self.cleaning is None else dict(self.cleaning),
-        }
+        places = {"points": [list(point) for point in self.points], "boxes": [list(box) for box in self.boxes]}
+        return {**super().to_dict(), "kind": "each", **places}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> SavedEach:
         """Read what `to_dict` returned."""
-        first, second = (int(axis) for axis in values["axes"])
         points = tuple(_floats(point, 2) for point in values["points"])
         boxes = tuple(_floats(box, 4) for box in values["boxes"])
         labels, limits = tuple(int(label) for label in values["labels"]), values["contrast_limits"]
@@ -207,19 +194,12 @@ class SavedEach:
                 "points or boxes, and a label for each"
             )
         return cls(
-            axes=(first, second),
-            index=tuple(int(place) for place in values["index"]),
             points=points,
             boxes=boxes,
             labels=labels,
             policy=text(values, "policy"),
             contrast_limits=None if limits is None else (_floats(limits, 2)[0], _floats(limits, 2)[1]),
-            model=text(values, "model"),
-            weights=text(values, "weights"),
-            device=text(values, "device"),
-            rounded=bool(values["rounded"]),
-            overlap=text(values, "overlap"),
-            cleaning=None if values["cleaning"] is None else a_mapping(values, "cleaning"),
+            **cls._common(values),
         )
 
 
