@@ -102,6 +102,29 @@ def test_work_of_an_earlier_session_is_put_aside_and_not_overwritten(open_sessio
     assert session.prompts.points == ((20.0, 20.0),)
 
 
+def test_going_to_another_image_and_back_keeps_the_work_of_an_earlier_session(open_session):
+    some_work(open_session())
+    session = open_session()
+    image = session.image
+    session.add_point((20, 20))
+    session.choose_image(session.viewer.add_image(STACK + 1, name="another"))
+    session.choose_image(image)
+    session.add_point((9, 9))
+    assert session.restore()
+    assert session.editor.labels == (1, 2)
+
+
+def test_an_image_that_was_removed_and_opened_again_offers_what_was_done_before(open_session):
+    session = open_session()
+    some_work(session)
+    viewer = session.viewer
+    viewer.layers.clear()
+    session.choose_image(viewer.add_image(STACK, name="my cells", contrast_limits=(0, 2)))
+    session.add_point((20, 20))
+    assert session.restore()
+    assert session.editor.labels == (1, 2)
+
+
 def test_other_images_have_other_files(open_session, tmp_path):
     open_session().add_point((5, 5))
     other = open_session(STACK[:, ::-1] + 1)
@@ -130,6 +153,21 @@ def test_a_folder_that_cannot_be_written_is_said_once(open_session, tmp_path):
     session.add_point((5, 5))
     session.add_point((9, 9))
     assert sum("not saved by itself" in text for text in said) == 1
+
+
+def test_a_state_that_cannot_be_saved_does_not_keep_the_session_from_closing(open_session, by_hand, monkeypatch):
+    def unwritable(place, saved, number):
+        raise ValueError("not a number that JSON knows")
+
+    session = open_session(runner=by_hand)
+    by_hand.finish_all()
+    session.add_point((5, 5))
+    monkeypatch.setattr("napari_segany.widgets.session_place.SessionPlace.write", unwritable)
+    said = []
+    session.status_changed.connect(said.append)
+    session.close()
+    assert session.image is None
+    assert any("not a number that JSON knows" in text for text in said)
 
 
 def test_saving_waits_and_happens_once_for_several_actions(open_session, tmp_path, by_hand):

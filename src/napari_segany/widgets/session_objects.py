@@ -234,6 +234,8 @@ class SessionObjects:
         """Drop the history of an image that has gone, or has other data now."""
         self.recorder.forget_image(image)
         self._logs.pop(image.unique_id, None)
+        if self.saving is not None:
+            self.saving.forget_image(image)
 
     def forget(self, layer: object) -> bool:
         """Take note that a layer is gone from the viewer; return whether it was the layer of objects."""

@@ -25,15 +25,14 @@ from napari_segany.formats.rle import RunLengths
 from napari_segany.formats.session_file import PlaneIndex, SavedSession, read_session
 from napari_segany.widgets.layers import full_resolution, spatial_shape
 from napari_segany.widgets.pixel_changes import PixelChange
-from napari_segany.widgets.progress_runner import Runner
-from napari_segany.widgets.session_place import SessionPlace
+from napari_segany.widgets.progress_runner import Runner, SynchronousRunner
+from napari_segany.widgets.session_place import SessionPlace, forget_oldest
 from napari_segany.widgets.work_log import WorkLog
 
 FOLDER_VARIABLE = "SEGANY_DATA"
 """The environment variable that names the folder of saved sessions."""
 
 _DELAY_MS = 2000
-_FILES_KEPT = 100
 _SAMPLES_PER_AXIS = 64
 
 Planes = dict[PlaneIndex, dict[int, RunLengths]]
@@ -84,7 +83,7 @@ class _Saving:
 class Autosave:
     """Keeps a file for the image that is worked on.
 
-    A file of an earlier session is put aside, not overwritten, until there is another one to put aside.
+    A file of an earlier session is put aside, not overwritten.
 
     Parameters
     ----------
@@ -107,6 +106,7 @@ class Autosave:
         self._identity: dict[str, Any] = {}
         self._layer: Labels | None = None
         self._place: SessionPlace | None = None
+        self._places: dict[tuple[str, Path], SessionPlace] = {}
         self._planes: Planes = {}
         self._dirty: set[PlaneIndex] | None = None
         self._saving: _Saving | None = None
@@ -123,7 +123,13 @@ class Autosave:
         self._planes, self._dirty, self._place = {}, None, None
         if image is not None:
             name = re.sub(r"[^\w.-]+", "_", image.name)[:60]
-            self._place = SessionPlace(self._folder / f"{name}-{self._identity['digest']}.json")
+            path = self._folder / f"{name}-{self._identity['digest']}.json"
+            known = self._places.get((image.unique_id, path))  # with the history that waits for the image
+            self._place = known or self._places.setdefault((image.unique_id, path), SessionPlace(path))
+
+    def forget_image(self, image: Image) -> None:
+        """Have what was saved of an image as an earlier session's: its history is gone."""
+        self._places = {key: place for key, place in self._places.items() if key[0] != image.unique_id}
 
     @property
     def earlier(self) -> Path | None:
@@ -169,13 +175,15 @@ class Autosave:
         """Save what is due or only half saved, before the image or the widget goes."""
         if self._is_due or self._saving is not None:
             self._is_due = False
-            saving = self._begun()
-            try:
-                for _ in () if saving is None else saving.steps():
-                    pass
-            except OSError as error:
-                self._refused(error)
+            # Whatever is wrong is said: what calls this has more to do.
+            SynchronousRunner().start(
+                "Saving the session", self._present_steps(), done=lambda saved: None, failed=self._refused
+            )
             self._saving = None
+
+    def _present_steps(self) -> Steps[SavedSession | None]:
+        saving = self._begun()
+        return None if saving is None else (yield from saving.steps())
 
     def _begin(self) -> None:
         if not self._is_due or self._is_saving:
@@ -192,7 +200,7 @@ class Autosave:
         state = self._describe()
         if self._place is None or state is None:
             return None
-        unsaved = set() if self._saving is None else self._saving.dirty
+        unsaved = frozenset() if self._saving is None else self._saving.dirty
         dirty = None if self._dirty is None or unsaved is None else frozenset(self._dirty | unsaved)
         self._dirty = set()
         state = replace(state, image=self._identity)
@@ -205,7 +213,7 @@ class Autosave:
             self._saving = None
             if self._dirty is not None:
                 self._planes = saving.planes
-        _forget_oldest(self._folder)
+        forget_oldest(self._folder)
         self._go_on()
 
     def _failed(self, error: Exception) -> None:
@@ -255,12 +263,6 @@ def whole_state_steps(
     yield Progress(1, 1, "Saving the session")
     kept = {index: masks for index, masks in planes.items() if masks}
     return replace(state, planes=kept, log=(yield from log.saved_steps()), versions=versions())
-
-
-def _forget_oldest(folder: Path) -> None:
-    files = sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime)
-    for path in files[:-_FILES_KEPT]:
-        path.unlink(missing_ok=True)
 
 
 def versions() -> dict[str, str]:
