@@ -55,7 +55,7 @@ def paint_steps(job: LargeJob, objects: LargeObjects, path: Path) -> Steps[NDArr
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(path)
-    temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex[:8]}{path.suffix}")
+    temporary = _beside(path)
     try:
         group = zarr.open_group(temporary, mode="w", zarr_format=3)
         shapes = _level_shapes(job.plan.image_shape)
@@ -64,9 +64,7 @@ def paint_steps(job: LargeJob, objects: LargeObjects, path: Path) -> Steps[NDArr
         pixels = yield from _chunk_steps(TileStore(job), objects, arrays[0])
         for finer, coarser in pairwise(arrays):
             yield from _coarser_steps(finer, coarser)
-        if path.exists():
-            shutil.rmtree(path)
-        temporary.replace(path)
+        _take_place(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return pixels
@@ -216,6 +214,25 @@ def _ome(name: str, levels: int) -> dict[str, Any]:
         "multiscales": [{"name": name, "axes": axes, "datasets": datasets}],
         "image-label": image_label,
     }
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.stem}-{uuid.uuid4().hex[:8]}{path.suffix}")
+
+
+def _take_place(new: Path, path: Path) -> None:
+    """Put a folder in the place of one that may be there, which comes back if that fails."""
+    if not path.exists():
+        new.replace(path)
+        return
+    aside = _beside(path)
+    path.replace(aside)
+    try:
+        new.replace(path)
+    except OSError:
+        aside.replace(path)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _remove_leftovers(path: Path) -> None:
