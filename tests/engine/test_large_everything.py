@@ -2,6 +2,7 @@
 
 import csv
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,7 @@ import zarr
 from skimage.measure import label, regionprops
 
 from napari_segany.engine.automatic_settings import AutomaticSettings
+from napari_segany.engine.batch.folder import BatchFolder, BatchFolderInUseError
 from napari_segany.engine.candidates import run_lengths_in_box
 from napari_segany.engine.large.job import ImageAtHand, ImageAtPath
 from napari_segany.engine.large.objects import conflicts, suppressed
@@ -217,6 +219,65 @@ def test_a_damaged_tile_is_done_again(image, tmp_path):
     again = Components()
     assert run(image, tmp_path, again).reused == first.tiles - 1
     assert len(again.seen) == 1
+
+
+def test_labels_of_a_run_that_stopped_half_way_are_not_taken_for_those_of_the_one_before(result, image, tmp_path):
+    table = run(image, tmp_path).table
+    aside = table.rename(tmp_path / "aside.csv")
+    table.mkdir()  # the labels are replaced, and then the table cannot be
+    changed = np.where(image == image[470, 700], 0, image)
+    with pytest.raises(OSError, match=r"big\.csv"):
+        run(changed, tmp_path)
+    table.rmdir()
+    aside.rename(table)
+    np.testing.assert_array_equal(labels_of(run(image, tmp_path)), labels_of(result))
+
+
+def test_tiles_that_cannot_be_read_today_do_not_cost_the_labels_of_yesterday(result, image, tmp_path):
+    run(image, tmp_path)
+
+    class Unreachable(np.ndarray):
+        def __getitem__(self, window):
+            if window[0].start > 0:
+                raise OSError("the network is gone")
+            return np.asarray(self)[window]
+
+    again = run(image.view(Unreachable), tmp_path)
+    assert again.failed
+    assert "the network is gone" in again.failed[0]
+    assert again.objects == result.objects
+    np.testing.assert_array_equal(labels_of(again), labels_of(result))
+
+
+def test_labels_that_cannot_take_their_place_leave_the_former_ones(result, image, tmp_path, monkeypatch):
+    run(image, tmp_path)
+    replace = Path.replace
+
+    def refused(self, target):
+        if target.name == "big.zarr" and not (self / "kept").exists():
+            raise PermissionError(13, "Permission denied", str(target))
+        return replace(self, target)
+
+    (tmp_path / "labels" / "big.zarr" / "kept").touch()
+    monkeypatch.setattr(Path, "replace", refused)
+    with pytest.raises(PermissionError):
+        run(np.zeros_like(image), tmp_path)
+    found = zarr.open_group(tmp_path / "labels" / "big.zarr", mode="r")["0"][:]
+    np.testing.assert_array_equal(found, labels_of(result))
+    assert [path.name for path in (tmp_path / "labels").iterdir()] == ["big.zarr"]
+
+
+def test_a_batch_does_not_clear_the_folder_of_a_run_at_work(image, tmp_path):
+    steps = large_steps(
+        ImageAtHand(lazy_image(image)), "big", tmp_path, MODEL, SETTINGS,
+        tiling=TilingSettings(side=SIDE), workers=ThisProcess(Components()),
+    )  # fmt: skip
+    next(steps)
+    with pytest.raises(BatchFolderInUseError), BatchFolder(tmp_path).locked():
+        pass
+    steps.close()
+    with BatchFolder(tmp_path).locked():
+        pass
 
 
 def test_a_pyramidal_tiff_gives_the_labels_of_the_array_and_a_tiff_is_written(result, image, tmp_path):

@@ -8,7 +8,7 @@ done.
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from os import PathLike
@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from napari_segany.engine.automatic_settings import AutomaticSettings
-from napari_segany.engine.batch.folder import BatchFolderInUseError
+from napari_segany.engine.batch.folder import BatchFolder
 from napari_segany.engine.batch.model_source import LazyPredictor, ModelSource
 from napari_segany.engine.image import checked_limits
 from napari_segany.engine.large.job import ImageOnDemand, LargeJob, Place, digest_of, large_job
@@ -29,6 +28,7 @@ from napari_segany.engine.large.one_tile import Everything, SegmentTile, TileRes
 from napari_segany.engine.large.painting import paint_steps, write_tiff_steps
 from napari_segany.engine.large.raster import MapOutputs
 from napari_segany.engine.large.stitching import stitch_steps
+from napari_segany.engine.large.tile_masks import read_tile
 from napari_segany.engine.large.tile_store import TileStore
 from napari_segany.engine.progress import Progress, Steps, relabelled
 from napari_segany.engine.tiled_embedding import image_limits
@@ -177,7 +177,8 @@ def large_steps(
     Raises
     ------
     OSError
-        Where the image cannot be opened, outputs cannot be written, another run writes them, or weights are missing.
+        Where the image cannot be opened, outputs cannot be written, another run writes into the folder, or weights
+        are missing.
     ValueError
         For an image that is none, settings that do not fit, or weights that are damaged.
     """
@@ -185,15 +186,9 @@ def large_steps(
         on_map.check()
     folder = Path(folder).expanduser().absolute()
     state = folder / ".segany" / "tiles" / name
-    state.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(state / "lock", thread_local=False)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise BatchFolderInUseError(
-            f"another run is writing the tiles of {name} in {folder}; wait for its end or choose another folder"
-        ) from None
-    try:
+    # Of the whole folder: a batch clears temporary files in all of it, those of a run at work would go with them.
+    with BatchFolder(folder).locked():
+        state.mkdir(parents=True, exist_ok=True)
         yield LargeProgress(0, 0, f"{name}: Looking at the image")
         opened = image.open()
         limits = image_limits(opened) if contrast_limits is None else checked_limits(contrast_limits)
@@ -204,8 +199,6 @@ def large_steps(
             settings=settings or AutomaticSettings(), tiling=tiling or TilingSettings(), painting=painting,
         )  # fmt: skip
         return (yield from _job_steps(job, name, folder, model, workers or ThisProcess(), tiff=tiff, on_map=on_map))
-    finally:
-        lock.release()
 
 
 def progress_of(total: int, results: Mapping[Place, TileResult], stage: Progress | None = None) -> LargeProgress:
@@ -233,9 +226,13 @@ def _job_steps(
     tell = partial(progress_of, len(places), results)
     further = [] if on_map is None else [on_map.facts]
     key = digest_of([results[place].key for place in places], job.painting, *further)
+    # Outputs made of all tiles stay where some cannot be read today and nothing else has changed.
+    before = digest_of([_kept_key(job, results[place]) for place in places], job.painting, *further)
     files = [table] if on_map is None else [table, *on_map.files(labels)]
-    objects = _known(job, key, labels, files)
+    objects = _known(job, (key, before), labels, files)
     if objects is None:
+        # Outputs that are half replaced are those of no run.
+        (job.folder / "done").unlink(missing_ok=True)
         objects = yield from relabelled(_output_steps(job, places, results, labels, table, on_map), tell)
         _write_text(job.folder / "done", f"{key} {objects}")
     if tiff and on_map is None:
@@ -265,13 +262,23 @@ def _output_steps(
     return len(objects)
 
 
-def _known(job: LargeJob, key: str, labels: Path, files: Sequence[Path]) -> int | None:
+def _kept_key(job: LargeJob, result: TileResult) -> str:
+    """Return what the masks of a tile that are on the disk were made of, those of an earlier run if it failed."""
+    if not result.error:
+        return result.key
+    try:
+        return read_tile(job.path(result.place)).key
+    except (OSError, ValueError):
+        return ""
+
+
+def _known(job: LargeJob, keys: Collection[str], labels: Path, files: Sequence[Path]) -> int | None:
     """Return the number of objects if the outputs were made of these very tiles and are there."""
     try:
         words = (job.folder / "done").read_text(encoding="utf-8").split()
     except OSError:
         return None
-    is_same = len(words) == 2 and words[0] == key and words[1].isdigit()
+    is_same = len(words) == 2 and words[0] in keys and words[1].isdigit()
     return int(words[1]) if is_same and labels.is_dir() and all(path.is_file() for path in files) else None
 
 
