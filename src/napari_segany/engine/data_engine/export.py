@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -23,6 +24,7 @@ from napari_segany.formats.yolo import YoloObject, write_yolo_labels
 
 SA1B_FOLDER = "sa_000000"
 _PER_IMAGE_MEAN = "masks per image (mean)"
+_NUMBERED = re.compile(r"sa_([0-9]+)\.(?:jpg|json|txt)")
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def export_steps(engine: DataEngine, names: Sequence[str], output: Path, facts: 
     names : sequence of str
         Which images.
     output : pathlib.Path
-        The folder; files of the same names are replaced.
+        The folder; what an earlier data set wrote there is replaced, images that are no longer in it are removed.
     facts : CardFacts
         For the card.
 
@@ -97,11 +99,21 @@ def export_steps(engine: DataEngine, names: Sequence[str], output: Path, facts: 
             )
             coco.add(f"{SA1B_FOLDER}/{file_name}", size, [CocoObject(one) for one in records])
             write_yolo_labels(yolo / "labels" / f"sa_{number}.txt", [YoloObject(one) for one in records])
+    for folder in (sa1b, yolo / "images", yolo / "labels"):
+        _remove_beyond(folder, len(names))
     (yolo / "data.yaml").write_text("path: .\ntrain: images\nval: images\nnames:\n  0: object\n", encoding="utf-8")
     card = output / "README.md"
     card.write_text(data_set_card(engine, names, facts), encoding="utf-8")
     yield Progress(len(names), len(names), "The data set is written")
     return card
+
+
+def _remove_beyond(folder: Path, count: int) -> None:
+    """Remove images of an earlier data set, with their masks, that had more of them."""
+    for path in folder.iterdir():
+        found = _NUMBERED.fullmatch(path.name)
+        if found is not None and int(found[1]) > count:
+            path.unlink(missing_ok=True)
 
 
 def data_set_card(engine: DataEngine, names: Sequence[str], facts: CardFacts) -> str:
