@@ -72,6 +72,19 @@ def test_what_is_wrong_is_told_and_nothing_is_lost(engine, tmp_path):
         DataEngine(tmp_path / "work" / "records", tmp_path / "other")
 
 
+def test_two_people_in_one_folder_do_not_undo_each_other(engine):
+    other = DataEngine(engine.images, engine.work)
+    engine.add("a", [EngineMask(FIRST, Origin("assisted"))])
+    with pytest.raises(ValueError, match="another program has changed the record of a"):
+        other.add("a", [EngineMask(SECOND, Origin("assisted"))])
+    other.add("a", [EngineMask(SECOND, Origin("assisted"))])
+    assert [one.record for one in DataEngine(engine.images, engine.work).masks("a")] == [FIRST, SECOND]
+    other.finish("b")
+    with pytest.raises(ValueError, match="the record of b"):
+        engine.add("b", [EngineMask(FIRST, Origin("assisted"))])
+    assert engine.finished == ("b",)
+
+
 def test_prominent_objects_come_first():
     image = np.full(SHAPE, 100.0)
     image[20:25, 30:50] = 101
@@ -183,6 +196,15 @@ def test_the_data_set_is_read_back_in_all_three_forms(engine, tmp_path):
     ):
         assert part in text
     assert json.loads((out / "sa_000000/sa_2.json").read_text())["annotations"] == []
+
+
+def test_a_smaller_data_set_in_the_same_folder_has_nothing_of_the_larger_one(engine, tmp_path):
+    out = tmp_path / "out"
+    drain(export_steps(engine, ["a", "b"], out, CardFacts("Cells")))
+    (out / "sa_000000" / "sa_2 of mine.txt").write_text("a note")
+    drain(export_steps(engine, ["b"], out, CardFacts("Cells")))
+    assert {path.name for path in out.glob("sa_000000/*")} == {"sa_1.jpg", "sa_1.json", "sa_2 of mine.txt"}
+    assert [path.name for path in out.glob("yolo/*/*")] == ["sa_1.jpg", "sa_1.txt"]
 
 
 def test_images_of_more_than_eight_bits_are_mapped():

@@ -122,6 +122,30 @@ def paint(session, at, label, seconds, now):
         layer.paint(at, label)
 
 
+def test_what_somebody_else_made_of_the_same_image_is_shown_and_kept(session, folder):
+    mask = np.zeros((40, 50), bool)
+    mask[1:9, 41:49] = True
+    theirs = EngineMask(MaskRecord.from_mask(mask), Origin("assisted"))
+    DataEngine(folder, folder / "segany").add("a", [theirs])
+    session.prompting.add_point((20, 20))
+    session.prompting.accept()
+    session.finish()
+    assert "another program has changed the record of a" in session.message
+    assert session._viewer.layers["filled in"].data[5, 45] == 1
+    session.finish()
+    assert session.name == "b"
+    kept = DataEngine(folder, folder / "segany").masks("a")
+    assert kept[0] == theirs
+    assert kept[1].record.mask[20, 20]
+
+
+def test_the_same_folder_opened_again_has_what_was_accepted(session, folder):
+    session.prompting.add_point((20, 20))
+    session.prompting.accept()
+    session.open(folder)
+    assert [one.record.mask[20, 20] for one in session.engine.masks("a")] == [True]
+
+
 def test_what_is_painted_is_timed_and_no_models(session, folder, now):
     paint(session, (8, 8), 1, 3, now)
     now.seconds += 30

@@ -100,15 +100,13 @@ class EngineSession:
 
         A folder that is gone on with is annotated with the model that it taught last.
         """
-        if self._is_busy():
+        if self._is_busy() or not self.keep():  # kept before it is read: it may be the same folder
             return
         try:
             engine = DataEngine(images, images / "segany" if work is None else work)
             taught = read_lessons(engine.work).weights
         except (ValueError, OSError) as error:
             self._say(str(error))
-            return
-        if not self.keep():
             return
         self.engine, self.name = engine, None
         self._show_first(engine.left_after(None) or engine.names)
@@ -155,6 +153,7 @@ class EngineSession:
         try:
             self.engine.put(self.name, (*others, *masks))
         except (ValueError, OSError) as error:
+            self._show_filled()  # the record may have been changed by somebody else
             self._say(f"The masks of {self.name} were not kept: {error}")
             return False
         self._kept = masks
@@ -166,7 +165,7 @@ class EngineSession:
             return
         try:
             self.engine.finish(self.name)
-        except OSError as error:
+        except (ValueError, OSError) as error:
             self._say(f"{self.name} was not called done: {error}")
             return
         following = self.engine.left_after(self.name)
@@ -187,6 +186,7 @@ class EngineSession:
         try:
             self.engine.remove(self.name, number)
         except (ValueError, OSError) as error:
+            self._show_filled()
             self._say(str(error))
             return
         self._show_filled()

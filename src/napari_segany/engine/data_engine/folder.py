@@ -73,6 +73,7 @@ class DataEngine:
         (work / RECORDS).mkdir(parents=True, exist_ok=True)
         self._masks: dict[str, tuple[EngineMask, ...]] = dict.fromkeys(self._paths, ())
         self._finished: set[str] = set()
+        self._states: dict[str, tuple[int, int] | None] = {}
         for name in self._paths:
             self._load(name)
 
@@ -114,7 +115,8 @@ class DataEngine:
         Raises
         ------
         ValueError
-            For an empty mask, or masks of different sizes.
+            For an empty mask, or masks of different sizes; and where another program has changed the record, which is
+            then read again, so that it can be done once more.
         OSError
             Where the record cannot be written; nothing changes then.
         """
@@ -128,7 +130,7 @@ class DataEngine:
         self._write(name, tuple(masks), name in self._finished)
 
     def remove(self, name: str, number: int) -> EngineMask:
-        """Take a mask out by its number from 1, and return it."""
+        """Take a mask out by its number from 1, and return it; errors are those of `put`."""
         masks = list(self.masks(name))
         if not 1 <= number <= len(masks):
             raise ValueError(f"{name} has {len(masks)} masks; there is no mask {number}")
@@ -137,7 +139,7 @@ class DataEngine:
         return gone
 
     def finish(self, name: str, *, done: bool = True) -> None:
-        """Call an image done, or not."""
+        """Call an image done, or not; errors are those of `put`."""
         self._write(name, self.masks(name), done)
 
     def counts(self) -> dict[str, StageCounts]:
@@ -159,21 +161,40 @@ class DataEngine:
 
     def _load(self, name: str) -> None:
         path = self._record(name)
+        self._states[name] = _state(path)  # before it is read: a change during that is seen later
         if not path.is_file():
+            self._masks[name] = ()
+            self._finished.discard(name)
             return
         values = read_json_object(path, "record")
         with reading(path.name):
             self._masks[name] = tuple(EngineMask.from_dict(one) for one in objects(values, "masks"))
-        if values.get("finished") is True:
-            self._finished.add(name)
+        (self._finished.add if values.get("finished") is True else self._finished.discard)(name)
 
     def _write(self, name: str, masks: tuple[EngineMask, ...], finished: bool) -> None:
+        path = self._record(name)
+        if _state(path) != self._states[name]:
+            self._load(name)
+            raise ValueError(
+                f"another program has changed the record of {name}; it was read again, so do the same once more"
+            )
         values: dict[str, Any] = {"image": self.path(name).name, "finished": finished}
         values["masks"] = [one.to_dict() for one in masks]
-        with replacing(self._record(name)) as temporary:
+        with replacing(path) as temporary:
             temporary.write_text(json.dumps(values), encoding="utf-8")
+            state = _state(temporary)
+        self._states[name] = state
         self._masks[name] = masks
         (self._finished.add if finished else self._finished.discard)(name)
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """Return what changes when a file is written; None where there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_mtime_ns, status.st_size
 
 
 def _counts(masks: Sequence[EngineMask]) -> StageCounts:

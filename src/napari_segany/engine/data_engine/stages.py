@@ -98,7 +98,7 @@ def automatic_stage(
     masks : int
         Masks that were added.
     skipped : tuple of str
-        One sentence for each image that cannot be read.
+        One sentence for each image that cannot be read, or whose record cannot be written.
     """
     added = 0
     skipped: list[str] = []
@@ -111,9 +111,8 @@ def automatic_stage(
                 steps,
                 lambda inner, here=here: Progress(here.done, here.total, f"{here.note}: {inner.note}"),  # type: ignore[misc]
             )
+            engine.finish(name)
         except (ValueError, OSError) as error:
             skipped.append(f"{name}: {error}")
-            continue
-        engine.finish(name)
     yield Progress(len(names), len(names), "All images are annotated")
     return added, tuple(skipped)
