@@ -121,3 +121,10 @@ def test_mistakes_are_told_in_one_line(stack, image, checkpoint, tmp_path, capsy
     assert captured.err.count("\n") == 1
     assert captured.out == ""
     assert not out.exists()
+
+
+def test_the_stack_itself_is_no_output(stack, checkpoint, capsys):
+    before = stack.read_bytes()
+    assert propagate(stack, "--point", "1,10,20", "--model", checkpoint, "-o", stack) == 2
+    assert "is an input of this command" in capsys.readouterr().err
+    assert stack.read_bytes() == before

@@ -196,3 +196,15 @@ def test_python_without_asserts_refuses_the_same(image, tmp_path):
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "(99, 20) lies outside" in done.stderr
+
+
+def test_no_input_is_replaced_under_whatever_name(checkpoint, tmp_path, capsys):
+    path, link = tmp_path / "im.tif", tmp_path / "same.tif"
+    tifffile.imwrite(path, np.zeros((40, 60), np.uint8))
+    link.symlink_to(path)
+    before = path.read_bytes()
+    for output in (path, link):
+        assert segment(path, "--point", "1,1", "--model", checkpoint, "-o", output) == 2
+        assert "is an input of this command" in capsys.readouterr().err
+    assert path.read_bytes() == before
+    assert link.is_symlink()

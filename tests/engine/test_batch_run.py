@@ -336,3 +336,41 @@ def test_nothing_tells_when_it_was_written(inputs, tmp_path, model):
     assert tree(tmp_path / "a") == tree(tmp_path / "b")
     done = json.loads((tmp_path / "a/.segany/images/rgb/done.json").read_text())
     assert "labels/rgb.tif" in done["files"]
+
+
+def test_what_no_batch_wrote_is_never_written_over(inputs, tmp_path, model):
+    """Somebody's ground truth, in the layout that training asks for."""
+    out = tmp_path / "out"
+    (out / "labels").mkdir(parents=True)
+    truth = np.full((30, 40), 7, np.uint16)
+    tifffile.imwrite(out / "labels/rgb.tif", truth)
+    for _ in range(2):  # a run that refused leaves nothing that makes the next one forget it
+        failed = run(inputs, out, model).failed
+        assert [image.name for image in failed] == ["rgb"]
+        assert "labels/rgb.tif is there and was not written by segany" in failed[0].error
+        np.testing.assert_array_equal(tifffile.imread(out / "labels/rgb.tif"), truth)
+    assert (out / "labels/stack.tif").is_file()
+    again = tmp_path / "again"
+    again.mkdir()
+    (again / "coco.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"coco\.json is in .* and was not written by segany"):
+        run(inputs, again, model, EVERYTHING)
+    assert [path.name for path in again.iterdir()] == ["coco.json"]
+
+
+def test_a_run_that_was_stopped_while_it_wrote_knows_its_own_files(inputs, tmp_path, model, monkeypatch):
+    from napari_segany.engine.batch import image_outputs
+
+    out, write_table = tmp_path / "out", image_outputs.write_table
+
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(image_outputs, "write_table", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run(inputs, out, model, EVERYTHING)
+    assert (out / "labels/rgb.tif").is_file()
+    monkeypatch.setattr(image_outputs, "write_table", write_table)
+    assert run(inputs, out, model, EVERYTHING).failed == ()
+    run(inputs, tmp_path / "undisturbed", model, EVERYTHING)
+    assert tree(out) == tree(tmp_path / "undisturbed")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_segany.cli.outputs import check_no_input_is_replaced
 from napari_segany.cli.watched import watched
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ def run(args: argparse.Namespace) -> int:
     if not (args.point or args.background or args.box):
         raise ValueError("there is no prompt; give at least one --point S,R,C or --box S,R0,C0,R1,C1")
     _check_outputs(args.output)
+    check_no_input_is_replaced(args.output, (args.stack,))
     if args.embeddings is not None and not args.embeddings.is_dir():
         raise ValueError(f"there is no folder {args.embeddings}; give one that `segany embed` made")
 

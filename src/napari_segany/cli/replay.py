@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_segany.cli.outputs import check_no_input_is_replaced
 from napari_segany.cli.watched import watched
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ def run(args: argparse.Namespace) -> int:
     from napari_segany.formats.session_file import read_session
 
     saved = read_session(args.session)
+    image_path = args.image or (Path(str(saved.image["path"])) if saved.image.get("path") else None)
+    if args.output is not None:
+        check_no_input_is_replaced([args.output], (args.session, image_path))
     image = session_image(saved, args.image)
 
     def load(step: SavedAnswer | SavedEach) -> Predictor:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_segany.cli.clip_option import add_download_option, load_clip
 from napari_segany.cli.everything_geo import read_bands
+from napari_segany.cli.outputs import check_no_input_is_replaced
 from napari_segany.cli.segment_geo import VECTORS, answer_steps, on_data, prompts_on, raster_content, write_on_map
 from napari_segany.cli.watched import watched
 
@@ -105,6 +106,7 @@ def run(args: argparse.Namespace) -> int:
     if (args.text_model is not None or args.text_download) and args.text is None:
         raise ValueError("--text-model and --text-download go with --text WORDS")
     _check_outputs(args.output)
+    check_no_input_is_replaced(args.output, (args.image, args.csv))
     if args.embeddings is not None and not args.embeddings.is_dir():
         raise ValueError(f"there is no folder {args.embeddings}; give one that `segany embed` made")
 

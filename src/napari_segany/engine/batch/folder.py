@@ -1,7 +1,7 @@
 """The folder of a batch's outputs: where each file is, what is complete, and masks kept for those who come again.
 
-`.segany/images/NAME/` holds the masks of each plane and, once all files of the image are written, `done.json` with
-their hashes. Nothing in it depends on when or in which order it was written.
+`.segany/images/NAME/` holds the masks of each plane and `done.json`: which files are about to be written and, once
+all of them are, their hashes. Nothing in it depends on when or in which order it was written.
 """
 
 from __future__ import annotations
@@ -84,7 +84,8 @@ class Completion:
     objects : int
         Masks in all planes.
     files : Mapping
-        Hashes of its files, and of the masks that are kept, by their paths within the folder.
+        Hashes of its files, and of the masks that are kept, by their paths within the folder; "" for those that are
+        about to be written.
     source : str
         Where its input was, "" for what was no file.
     content : str
@@ -118,13 +119,52 @@ class BatchFolder:
         names = ("labels", "tables", "sa1b", "yolo", "overlays", "vectors", _STATE)
         return tuple(self.root / name for name in names)
 
-    def output(self, kind: str, name: str, plane: str = ONLY_PLANE) -> Path:
-        """Return where a file of an image is, and make its folder."""
+    def place(self, kind: str, name: str, plane: str = ONLY_PLANE) -> Path:
+        """Return where a file of an image is."""
         folder, ending, by_plane = _PLACES[kind]
         parts = (name,) if plane == ONLY_PLANE or not by_plane else (name, plane)
-        path = self.root.joinpath(folder, *parts[:-1], f"{parts[-1]}{ending}")
+        return self.root.joinpath(folder, *parts[:-1], f"{parts[-1]}{ending}")
+
+    def output(self, kind: str, name: str, plane: str = ONLY_PLANE) -> Path:
+        """Return where a file of an image is, and make its folder."""
+        path = self.place(kind, name, plane)
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
+
+    def claim(self, name: str, files: Collection[Path]) -> None:
+        """Write down which files of an image are about to be written, so that a killed run can go on with them.
+
+        Raises
+        ------
+        ValueError
+            Where one of them is there and no batch wrote it, as far as is written down: somebody's own file.
+        OSError
+            Where the folder cannot be written to.
+        """
+        record = self._state(name, "done")
+        before = self.recorded(name)
+        # A damaged record is still one of ours, and images that go by tiles write files of the same names.
+        is_ours = (before is None and record.exists()) or (self.root / _STATE / "tiles" / name).exists()
+        before = before or Completion("", "", (), 0)
+        new = {path.relative_to(self.root).as_posix(): path for path in files}
+        new = {written: path for written, path in new.items() if written not in before.files}
+        foreign = [written for written, path in new.items() if path.exists() and not is_ours]
+        if foreign:
+            raise ValueError(f"{foreign[0]} is there and was not written by segany; choose another folder")
+        if new:
+            _write_json(record, asdict(replace(before, files={**before.files, **dict.fromkeys(new, "")})))
+
+    def check_is_not_foreign(self, names: Collection[str]) -> None:
+        """Refuse a folder that no batch has written into, but somebody a file that is one for all images.
+
+        Raises
+        ------
+        ValueError
+            Where there is such a file.
+        """
+        foreign = [] if (self.root / _STATE).exists() else [name for name in names if (self.root / name).exists()]
+        if foreign:
+            raise ValueError(f"{foreign[0]} is in {self.root} and was not written by segany; choose another folder")
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -84,6 +84,13 @@ def write_image_steps(image: BatchImage, content: ImageContent, job: BatchJob) -
     return collected.count, collected.files
 
 
+def files_of(image: BatchImage, planes: Sequence[str], job: BatchJob) -> list[Path]:
+    """Return where `write_image_steps` will write, given the names of the planes."""
+    folder = BatchFolder(job.folder)
+    kinds = [*job.settings.image_outputs, *(["yolo images"] if "yolo" in job.settings.image_outputs else [])]
+    return list(dict.fromkeys(folder.place(kind, image.name, plane) for kind in kinds for plane in planes))
+
+
 def picture_of(pixels: NDArray[np.generic], limits: Limits) -> NDArray[np.uint8]:
     """Return an image, (H, W) or (H, W, 3), mapped from the limits to 0..255; NaN becomes 0."""
     if pixels.dtype == np.uint8 and limits == (0.0, 255.0):

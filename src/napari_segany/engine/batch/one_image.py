@@ -14,7 +14,7 @@ from napari_segany.engine.automatic import AutomaticMaskGenerator
 from napari_segany.engine.batch.box_masks import box_mask_steps
 from napari_segany.engine.batch.detection import BatchObject
 from napari_segany.engine.batch.folder import BatchFolder, Completion, PlaneMasks
-from napari_segany.engine.batch.image_outputs import write_image_steps
+from napari_segany.engine.batch.image_outputs import files_of, write_image_steps
 from napari_segany.engine.batch.model_source import LazyPredictor
 from napari_segany.engine.batch.settings import BatchJob
 from napari_segany.engine.batch.sources import BatchImage, ImageContent
@@ -99,6 +99,7 @@ def image_steps(image: BatchImage, job: BatchJob, predictor: LazyPredictor) -> S
         with _of_this_image(image):
             content = _read(image, job)
             planes = _checked_planes(image, content, job)
+        _claim(image, planes, job)
         yield from _mask_steps(image, content, masks_key, job, predictor)
     except ImageError as error:
         return ImageResult(image.name, image.source.shown, error=str(error))
@@ -173,6 +174,14 @@ def _checked_planes(image: BatchImage, content: ImageContent, job: BatchJob) -> 
     if image.detections and len(planes) > 1:
         raise ValueError(f"{image.source.shown} is a stack of {len(planes)} planes; boxes belong to single images")
     return planes
+
+
+def _claim(image: BatchImage, planes: tuple[str, ...], job: BatchJob) -> None:
+    """Refuse, before the model is asked, to write over what no batch wrote."""
+    try:
+        BatchFolder(job.folder).claim(image.name, files_of(image, planes, job))
+    except ValueError as error:
+        raise ImageError(f"{image.source.shown}: {error}") from error
 
 
 def _result(image: BatchImage, planes: tuple[str, ...], objects: int, *, reused: bool) -> ImageResult:

@@ -19,7 +19,7 @@ from napari_segany.engine.batch.model_source import LazyPredictor, ModelSource
 from napari_segany.engine.batch.one_image import ImageResult, image_steps
 from napari_segany.engine.batch.settings import BatchJob, BatchSettings
 from napari_segany.engine.batch.sources import BatchImage
-from napari_segany.engine.batch.summary_files import write_summary_steps
+from napari_segany.engine.batch.summary_files import summary_names, write_summary_steps
 from napari_segany.engine.progress import Progress, Steps, relabelled
 
 if TYPE_CHECKING:
@@ -148,12 +148,14 @@ def batch_steps(
     OSError
         Where the outputs cannot be written, another batch writes into the folder, or weights are missing.
     ValueError
-        For weights that are damaged, or a model that does not exist.
+        For weights that are damaged, a model that does not exist, or a folder with somebody's own file in the place
+        of one that is for all images.
     """
     folder = Path(folder).expanduser().absolute()
     results: dict[int, ImageResult] = {}
     tell = partial(progress_of, len(images), results, "")
     digest = yield from relabelled(model.digest_steps(), tell)  # a model that is not there leaves no folder
+    BatchFolder(folder).check_is_not_foreign(summary_names((settings or BatchSettings()).outputs))
     with BatchFolder(folder).locked():
         job = BatchJob(folder, settings or BatchSettings(), digest, dict(classes or {1: "object"}))
         yield from (workers or ThisProcess()).steps(images, job, model, results)

@@ -6,7 +6,7 @@ They are written at the end, in the order of the images, so that it does not mat
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import count
 
 from napari_segany.engine.batch.folder import BatchFolder
@@ -21,8 +21,15 @@ from napari_segany.formats.yolo import YoloData, write_data_yaml
 
 COCO_NAME = "coco.json"
 REPORT_NAME = "report.csv"
+_DATA_NAME = "yolo/data.yaml"
 
 _REPORT_COLUMNS = ("image", "name", "status", "planes", "objects", "message")
+
+
+def summary_names(outputs: Collection[str]) -> tuple[str, ...]:
+    """Return where in the folder the files will be."""
+    names = {"coco": COCO_NAME, "yolo": _DATA_NAME}
+    return (*(name for output, name in names.items() if output in outputs), REPORT_NAME)
 
 
 def write_summary_steps(images: Sequence[BatchImage], results: Sequence[ImageResult], job: BatchJob) -> Steps[None]:
@@ -44,10 +51,10 @@ def write_summary_steps(images: Sequence[BatchImage], results: Sequence[ImageRes
     if "coco" in outputs:
         yield from _coco_steps(images, results, job)
     if "yolo" in outputs:
-        folder = job.folder / "yolo"
-        folder.mkdir(parents=True, exist_ok=True)
+        path = job.folder / _DATA_NAME
+        path.parent.mkdir(parents=True, exist_ok=True)
         names = {index: job.classes[number] for number, index in class_indices(job).items()}
-        write_data_yaml(folder / "data.yaml", YoloData(names, val="images/train"))
+        write_data_yaml(path, YoloData(names, val="images/train"))
     _write_report(results, job)
 
 

@@ -180,12 +180,14 @@ def large_steps(
         Where the image cannot be opened, outputs cannot be written, another run writes into the folder, or weights
         are missing.
     ValueError
-        For an image that is none, settings that do not fit, or weights that are damaged.
+        For an image that is none, settings that do not fit, weights that are damaged, or outputs that are there and
+        were not written by a batch.
     """
     if on_map is not None:
         on_map.check()
     folder = Path(folder).expanduser().absolute()
     state = folder / ".segany" / "tiles" / name
+    _check_outputs(folder, name, on_map, tiff=tiff)
     # Of the whole folder: a batch clears temporary files in all of it, those of a run at work would go with them.
     with BatchFolder(folder).locked():
         state.mkdir(parents=True, exist_ok=True)
@@ -199,6 +201,21 @@ def large_steps(
             settings=settings or AutomaticSettings(), tiling=tiling or TilingSettings(), painting=painting,
         )  # fmt: skip
         return (yield from _job_steps(job, name, folder, model, workers or ThisProcess(), tiff=tiff, on_map=on_map))
+
+
+def _check_outputs(folder: Path, name: str, on_map: MapOutputs | None, *, tiff: bool) -> None:
+    """Refuse at the first run to write over what no batch wrote."""
+    if (folder / ".segany" / "tiles" / name).exists():
+        return
+    recorded = BatchFolder(folder).recorded(name)
+    own = set() if recorded is None else {folder / path for path in recorded.files}
+    labels = folder / "labels" / f"{name}.zarr"
+    files = [labels, folder / "tables" / f"{name}.csv", *([labels.with_suffix(".tif")] if tiff else [])]
+    for path in [*files, *(on_map.files(labels) if on_map is not None else ())]:
+        if path.exists() and path not in own:
+            raise ValueError(
+                f"{path.relative_to(folder).as_posix()} is there and was not written by segany; choose another folder"
+            )
 
 
 def progress_of(total: int, results: Mapping[Place, TileResult], stage: Progress | None = None) -> LargeProgress:
