@@ -7,6 +7,8 @@ a multiscale image are used where they are there, and are else averaged from fin
 from __future__ import annotations
 
 import math
+import struct
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +21,16 @@ Box = tuple[int, int, int, int]
 _BAND = 16_000_000  # values that are read at a time while they are averaged
 _SAMPLES = 8  # windows along each side that intensities are sampled in
 _SAMPLE_SIDE = 128
+_DAMAGE = (  # what zarr, tifffile and dask raise for a chunk that is damaged, besides OSError and ValueError
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    struct.error,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +100,11 @@ class LazyImage:
         -------
         numpy.ndarray
             (rows, cols) or (rows, cols, 3), of the image's type; an alpha channel is dropped.
+
+        Raises
+        ------
+        OSError, ValueError
+            Where the pixels cannot be reached, or are damaged.
         """
         level, own = self._level_for(factor)
         step = factor // own
@@ -146,7 +163,11 @@ class LazyImage:
             window = tuple(
                 next(positions, slice(None)) if isinstance(place, slice) else place for place in self.place
             )
-        part = np.asarray(self.levels[level][window])
+        try:
+            part = np.asarray(self.levels[level][window])
+        except _DAMAGE as error:
+            text = str(error).strip().split("\n")[0] or type(error).__name__
+            raise ValueError(f"a part of the image cannot be read: {text}") from error
         return part[..., :3] if part.ndim == 3 else part
 
 
