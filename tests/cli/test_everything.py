@@ -221,6 +221,16 @@ def test_a_damaged_zarr_is_one_line(checkpoint, tmp_path, capsys):
     assert "cut.zarr cannot be read in parts" in line
 
 
+def test_a_damaged_zarr_does_not_stop_the_other_images(inputs, checkpoint, tmp_path, capsys):
+    (tmp_path / "cut.zarr").mkdir()
+    (tmp_path / "cut.zarr" / "zarr.json").write_text("{")
+    status = everything(tmp_path / "cut.zarr", inputs, "-o", tmp_path / "out", "--model", checkpoint, *LOOSE)
+    assert status == 1
+    (line,) = [text for text in capsys.readouterr().err.splitlines() if "failed: " in text]
+    assert "cut.zarr cannot be read in parts" in line
+    assert (tmp_path / "out" / "labels" / "a.tif").is_file()
+
+
 def test_words_choose_among_the_masks_and_a_missing_clip_is_told(checkpoint, image, tmp_path, monkeypatch, capsys):
     from napari_segany.engine import clip
     from napari_segany.formats.sa1b import read_sa1b

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import zarr
+from PIL import Image
 
 from napari_segany.formats.lazy_files import is_zarr, open_lazy, plane_shape
 
@@ -56,3 +58,27 @@ def test_a_stack_in_a_zarr_is_refused_with_its_axis(tmp_path):
     with pytest.raises(ValueError, match=r"a stack along z \(5\)"):
         open_lazy(tmp_path / "stack.zarr")
     assert plane_shape(tmp_path / "stack.zarr") is None
+
+
+def test_a_damaged_part_of_a_file_is_told_as_such(tmp_path):
+    path = tmp_path / "cut.tif"
+    image = np.random.default_rng(0).integers(0, 255, (64, 64), dtype=np.uint8)
+    tifffile.imwrite(path, image, tile=(32, 32), compression="zlib")
+    with tifffile.TiffFile(path) as file:
+        start = file.pages[0].dataoffsets[3]
+    content = bytearray(path.read_bytes())
+    content[start : start + 9] = b"no tile.."
+    path.write_bytes(content)
+    lazy = open_lazy(path)
+    np.testing.assert_array_equal(lazy.read((0, 0, 32, 64)), image[:32])
+    with pytest.raises(ValueError, match="a part of the image cannot be read"):
+        lazy.read((32, 32, 64, 64))
+
+
+@pytest.mark.parametrize("mode", ["grey", "colours"])
+def test_a_tiff_that_tifffile_alone_cannot_decode_is_read_as_a_whole(mode, tmp_path):
+    image = np.random.default_rng(0).integers(0, 255, (60, 100, 3), dtype=np.uint8)
+    image = image if mode == "colours" else image[..., 0].astype(np.uint16) * 20
+    Image.fromarray(image).save(tmp_path / "a.tif", compression="tiff_lzw")
+    assert plane_shape(tmp_path / "a.tif") == (60, 100)
+    np.testing.assert_array_equal(open_lazy(tmp_path / "a.tif").read((10, 20, 40, 50)), image[10:40, 20:50])

@@ -142,7 +142,7 @@ def run(args: argparse.Namespace) -> int:
     model = NamedModel(args.model, args.device)
     model.check()
     if large:
-        status = run_large(args, large, settings, _workers(args))
+        status = run_large(args, large, settings, _workers(args), is_all=not images)
         if not images:
             return status
     workers = _workers(args)

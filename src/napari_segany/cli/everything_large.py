@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from napari_segany.cli.errors import USER_ERRORS, one_line
 from napari_segany.engine.batch.output_names import VECTOR_OUTPUTS
 from napari_segany.engine.batch.sources import FileSource
 from napari_segany.engine.tiling import LARGE_SIDE, TilingSettings, is_large
@@ -83,8 +84,14 @@ def run_large(
     large: Sequence[tuple[str, FileSource]],
     settings: BatchSettings,
     workers: Workers | None,
+    *,
+    is_all: bool,
 ) -> int:
-    """Do the large images one after the other; return 1 if tiles or an image failed."""
+    """Do the large images one after the other; return 1 if tiles or an image failed.
+
+    An image that cannot be done does not stop the others; `is_all` says whether there are none besides large ones.
+    """
+    from napari_segany.engine.batch.folder import BatchFolderInUseError
     from napari_segany.engine.batch.model_source import NamedModel
     from napari_segany.engine.large.inputs import file_on_demand
     from napari_segany.engine.large.run import large_steps
@@ -94,14 +101,23 @@ def run_large(
         print("segany everything: for images in tiles only labels and a table are written", file=sys.stderr)
     status = 0
     for name, source in large:
-        image, on_map = file_on_demand(name, source, args.output, settings)
-        limits = args.contrast_limits or getattr(image, "contrast_limits", None)
-        steps = large_steps(
-            image, name, args.output, NamedModel(args.model, args.device), settings.automatic,
-            tiling=tiling, contrast_limits=limits, painting=args.painting, tiff=args.tile_tiff,
-            workers=_tile_workers(workers), on_map=on_map,
-        )  # fmt: skip
-        result = _watched(steps, name)
+        try:
+            image, on_map = file_on_demand(name, source, args.output, settings)
+            limits = args.contrast_limits or getattr(image, "contrast_limits", None)
+            steps = large_steps(
+                image, name, args.output, NamedModel(args.model, args.device), settings.automatic,
+                tiling=tiling, contrast_limits=limits, painting=args.painting, tiff=args.tile_tiff,
+                workers=_tile_workers(workers), on_map=on_map,
+            )  # fmt: skip
+            result = _watched(steps, name)
+        except BatchFolderInUseError:
+            raise
+        except USER_ERRORS as error:
+            if is_all and len(large) == 1:
+                raise
+            print(f"failed: {source.shown}: {one_line(error)}", file=sys.stderr)
+            status = 1
+            continue
         for failure in result.failed:
             print(f"failed: {source.shown}: {failure}", file=sys.stderr)
         status = max(status, int(bool(result.failed)))

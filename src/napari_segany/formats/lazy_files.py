@@ -50,7 +50,9 @@ def open_lazy(path: str | os.PathLike[str]) -> LazyImage:
         if path.suffix.lower() == ".npy":
             return LazyImage((np.load(path, mmap_mode="r", allow_pickle=False),))
         if path.suffix.lower() in _TIFF_SUFFIXES:
-            return _tiff_image(path)
+            image, is_decoded = _tiff_image(path)
+            if is_decoded:
+                return image
     except FileNotFoundError:
         raise
     except DECODER_ERRORS as error:
@@ -63,7 +65,9 @@ def plane_shape(path: str | os.PathLike[str]) -> tuple[int, int] | None:
     """Return (H, W) of a file with one plane, without reading its pixels; None for stacks and all else."""
     path = Path(path)
     try:
-        if path.is_dir() or path.suffix.lower() == ".npy" or path.suffix.lower() in _TIFF_SUFFIXES:
+        if path.suffix.lower() in _TIFF_SUFFIXES and path.is_file():
+            return _tiff_image(path)[0].shape
+        if path.is_dir() or path.suffix.lower() == ".npy":
             return open_lazy(path).shape
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
@@ -121,7 +125,8 @@ def _zarr_image(path: Path) -> LazyImage:
     return _by_axes(arrays, None)
 
 
-def _tiff_image(path: Path) -> LazyImage:
+def _tiff_image(path: Path) -> tuple[LazyImage, bool]:
+    """Return the image, and whether its windows can be decoded: of LZW, JPEG, ... Pillow reads whole files only."""
     import zarr
 
     file = tifffile.TiffFile(path)  # stays open as long as the arrays are used
@@ -135,7 +140,9 @@ def _tiff_image(path: Path) -> LazyImage:
         else:
             arrays.append(zarr.open(level.aszarr(multiscales=False), mode="r"))
     names = ["c" if name == "S" else name.lower() for name in series.axes]
-    return _by_axes(arrays, names if len(names) == arrays[0].ndim else None)
+    page = series.keyframe
+    is_decoded = page.compression in tifffile.TIFF.DECOMPRESSORS and page.predictor in tifffile.TIFF.UNPREDICTORS
+    return _by_axes(arrays, names if len(names) == arrays[0].ndim else None), is_decoded
 
 
 def _by_axes(arrays: Sequence[Any], names: Sequence[str] | None) -> LazyImage:
