@@ -64,6 +64,37 @@ def test_labels_of_that_name_elsewhere_are_left_alone(objects, viewer):
     assert not other.data.any()
 
 
+def test_rows_of_others_go_to_the_objects_that_their_column_index_names(objects, viewer):
+    data = np.zeros((20, 20), int)
+    for number, label in enumerate((1, 3, 7)):
+        data[4 * number : 4 * number + 2, :3] = label
+    layer = viewer.add_labels(data, name="objects", features={"index": [1, 3, 7], "kind": ["a", "b", "c"]})
+    assert objects.ready() is layer
+    assert {label: objects.row(label) for label in objects.labels} == {
+        1: {"kind": "a", "area": 6.0},
+        3: {"kind": "b", "area": 6.0},
+        7: {"kind": "c", "area": 6.0},
+    }
+
+
+@pytest.mark.parametrize("index", [[1, 1, 2], [0, -1, 2], [0.5, 1, 2], ["x", "y", "z"], [1, 2, 10**12]])
+def test_labels_whose_rows_nobody_can_tell_are_left_alone(objects, viewer, index):
+    layer = viewer.add_labels(np.eye(20, dtype=int), name="objects", features={"index": index, "kind": list("abc")})
+    assert objects.ready() is not layer
+    assert layer.features["index"].tolist() == index
+
+
+def test_after_an_undo_in_labels_that_are_not_counted_no_number_is_given_twice(objects, viewer):
+    data = np.zeros((20, 20), np.int32)
+    data[0, :2] = 5, -1  # a negative number: napari shows it, and the table cannot have it
+    viewer.add_labels(data, name="objects")
+    changes = []
+    objects.changed.connect(changes.append)
+    assert objects.add(PLANE, candidate(square(8, 8)), Prompts(), model="light").label == 6
+    objects.put_back(changes[0])
+    assert objects.add(PLANE, candidate(square(8, 8)), Prompts(), model="light").label > 5
+
+
 def test_features_become_dense_and_keep_foreign_columns():
     table = pd.DataFrame({"index": [0, 1], "area": [np.nan, 5.0]})
     grown = with_row(table, 4, {"predicted_iou": 0.5, "prompts": "{}"})

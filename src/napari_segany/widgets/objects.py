@@ -15,6 +15,7 @@ from psygnal import Signal
 
 from napari_segany.engine.object_overlap import OverlapRule, writable_pixels
 from napari_segany.widgets.drafts import Candidate, ObjectPrompt, Prompts
+from napari_segany.widgets.foreign_features import by_label
 from napari_segany.widgets.geo_metadata import inherited_place
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.layers import follow, insert_below, placement, spatial_shape
@@ -214,7 +215,8 @@ class ObjectsLayer:
         later = rows_of(layer.features, range(change.length, length))
         others = max((label for label, row in later.items() if row and label not in rows), default=0)
         layer.features = with_rows(layer.features, rows, max(change.length, others + 1))
-        self._highest = len(layer.features) - 1
+        top = len(layer.features) - 1  # of a layer that is not counted, not all objects have a row
+        self._highest = top if self._all_counted else max(self._highest, top)
         self.touched.emit(pixels)
         return ObjectsChange(layer, pixels, now, length)
 
@@ -307,7 +309,9 @@ class ObjectsLayer:
         self._release()
         if layer not in self._viewer.layers:
             insert_below(self._viewer, layer, None)
-        self.layer = layer
+        self.layer, table = layer, by_label(layer.features, LARGEST_LABEL)
+        if table is not None and table is not layer.features:
+            layer.features = table
         self._replaced()
         layer.events.labels_update.connect(self._painted)
         layer.events.data.connect(self._replaced)
@@ -336,6 +340,7 @@ class ObjectsLayer:
                 return layer
         for layer in fitting:
             free = OWNER_KEY not in layer.metadata and layer.name == OBJECTS_NAME
+            free = free and by_label(layer.features, LARGEST_LABEL) is not None
             if free and np.allclose(layer.extent.world, self._image.extent.world):
                 layer.metadata = {**layer.metadata, OWNER_KEY: self._image.unique_id}
                 return layer
