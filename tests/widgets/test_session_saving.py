@@ -102,6 +102,36 @@ def test_work_of_an_earlier_session_is_put_aside_and_not_overwritten(open_sessio
     assert session.prompts.points == ((20.0, 20.0),)
 
 
+def test_restoring_takes_away_an_object_that_is_used_as_prompt(open_session):
+    session = open_session()
+    some_work(session)
+    again = open_session()
+    again.add_point((12, 15))
+    again.accept()
+    again.use_object(again.objects.layer, 1)
+    assert again.restore()
+    assert again.prompts.mask is None, "it would be overwritten by the next that is accepted"
+    assert again.undo()
+    assert again.prompts.mask.label == 1
+
+
+def test_rows_come_back_of_objects_whose_pixels_are_the_same(open_session):
+    session = open_session()
+    some_work(session)
+    session.classes.add("nucleus")
+    session.classes.assign("nucleus", [1])
+    row = session.objects.row(1)
+    again = open_session()
+    assert again.restore()
+    again.classes.add("debris")
+    again.classes.assign("debris", [1])
+    assert again.restore()
+    assert again.objects.row(1) == row
+    assert again.objects.row(1)["category"] == "nucleus"
+    again.undo()
+    assert again.objects.row(1)["category"] == "debris"
+
+
 def test_going_to_another_image_and_back_keeps_the_work_of_an_earlier_session(open_session):
     some_work(open_session())
     session = open_session()
@@ -223,6 +253,42 @@ def test_what_is_half_saved_when_the_session_closes_is_saved(open_session, tmp_p
     (masks,) = saved.planes.values()
     assert masks[1].area == (layer.data == 1).sum()
     assert read_session(tmp_path / "sessions" / aside).objects == (1, 2), "an earlier session's is put aside, once"
+
+
+@pytest.mark.parametrize("close", [False, True])
+@pytest.mark.parametrize("image_first", [False, True])
+def test_what_is_saved_stays_when_all_layers_are_removed(open_session, tmp_path, by_hand, close, image_first):
+    session = open_session(runner=by_hand)
+    by_hand.finish_all()
+    session.add_point((5, 5))
+    by_hand.finish_all()
+    session.accept()
+    session.add_point((9, 9))
+    by_hand.finish_all()
+    (name,) = files(tmp_path)
+    before = read_session(tmp_path / "sessions" / name)
+    assert before.points
+    assert before.rows[1]["predicted_iou"] == pytest.approx(0.9)
+    layers = sorted(session.viewer.layers, key=lambda layer: (layer is not session.image) == image_first)
+    for layer in layers:
+        session.viewer.layers.remove(layer)
+    if close:
+        session.close(keep_layers=True)
+    else:
+        by_hand.finish_all()
+        assert session.image is None
+    after = read_session(tmp_path / "sessions" / name)
+    assert (after.points, after.rows, after.planes) == (before.points, before.rows, before.planes)
+
+
+def test_rows_of_a_removed_layer_are_saved_with_its_pixels(open_session, tmp_path):
+    session = open_session()
+    some_work(session)
+    session.viewer.layers.remove(session.objects.layer)
+    session.add_point((15, 6))
+    saved = read_session(tmp_path / "sessions" / files(tmp_path)[0])
+    assert saved.objects == (1, 2)
+    assert set(saved.rows) == {1, 2}
 
 
 def test_an_older_state_does_not_replace_a_newer_one(open_session, tmp_path, by_hand):

@@ -61,7 +61,7 @@ class SessionImage:
         self._prompt_layers, self._work = prompt_layers, work
         self._say = say
         self.windows = WindowsAhead(viewer, runner, embedder, conversation, prompt_layers)
-        self._viewer_links = viewer_links(viewer, self._view_moved, self._layer_removed)
+        self._viewer_links = viewer_links(viewer, self._view_moved, self._layer_removed, self._layer_goes)
         self._image_links = EventLinks()
 
     def choose(self, image: Image | None) -> None:
@@ -148,10 +148,17 @@ class SessionImage:
             self._conversation.turn_to(self.image, plane)
             self._work.turn_to_plane(plane)
 
+    def _layer_goes(self, event: Any) -> None:
+        prompts = (self._prompt_layers.points, self._prompt_layers.boxes)
+        objects = None if self._work.layer is None else self._work.layer.layer
+        if self.image is not None and self._viewer.layers[event.index] in (self.image, objects, *prompts):
+            self._work.layer_goes()
+
     def _layer_removed(self, event: Any) -> None:
         layer = event.value
         self.windows.forget(layer)
         if self.image is not None and layer is self.image:
+            self._work.image_gone()
             self.stop_work()
             self._embedder.cache.forget_image(self.image.unique_id)
             # Later, for napari may be in the middle of removing several selected layers, ours among them.

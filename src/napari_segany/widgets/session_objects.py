@@ -222,6 +222,16 @@ class SessionObjects:
         if self.saving is not None:
             self.saving.save_now()
 
+    def layer_goes(self) -> None:
+        """Take note that a layer of the image is about to be removed."""
+        if self.saving is not None:
+            self.saving.layer_goes()
+
+    def image_gone(self) -> None:
+        """Take note that the image was removed, and maybe all its layers before it."""
+        if self.saving is not None:
+            self.saving.image_gone()
+
     def state(self, *, even_untouched: bool = False) -> SavedSession | None:
         """Return prompts, rows and choices as they are; None where nothing was done yet."""
         history = self.recorder.history

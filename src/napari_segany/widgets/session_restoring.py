@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,9 +15,10 @@ from napari_segany.widgets.drafts import Draft, ObjectPrompt
 from napari_segany.widgets.drafts_marks import Marks
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.history_recorder import Recorder
-from napari_segany.widgets.object_table import labels_of, rows_of
+from napari_segany.widgets.object_changes import ObjectsChange
+from napari_segany.widgets.object_table import counted, labels_of, rows_of
 from napari_segany.widgets.objects import ObjectsLayer
-from napari_segany.widgets.pixel_changes import PixelChange, changed_pixels, joined
+from napari_segany.widgets.pixel_changes import PixelChange, changed_pixels, joined, no_change
 from napari_segany.widgets.prompt_layers import PromptLayers
 from napari_segany.widgets.session_saving import now
 
@@ -48,6 +52,9 @@ def put_state_back(
     objects: ObjectsLayer,
 ) -> None:
     """Have the prompts and objects of a saved session in place of the present ones, within a step of the recorder."""
+    for plane in set(conversation.mask_prompts) - {Plane(one.axes, one.index) for one in saved.mask_prompts}:
+        recorder.draft_will_change(plane)
+        conversation.put_draft(plane, Draft())
     for one in saved.mask_prompts:
         plane = Plane(one.axes, one.index)
         recorder.draft_will_change(plane)
@@ -57,6 +64,21 @@ def put_state_back(
         change = _difference(np.asarray(objects.ready().data), saved)
         if change is not None:
             objects.write(change, saved.rows)
+        _put_rows_back(saved, objects, () if change is None else change.labels)
+
+
+def _put_rows_back(saved: SavedSession, objects: ObjectsLayer, written: Collection[int]) -> None:
+    """Have the saved rows of objects whose pixels were the same, and that were not written therefore."""
+    areas: Counter[int] = Counter()
+    for masks in saved.planes.values():
+        areas.update({label: mask.area for label, mask in masks.items() if label not in written})
+    layer = objects.ready()
+    wanted = {label: counted(saved.rows[label], area) for label, area in areas.items() if label in saved.rows}
+    present = rows_of(layer.features, wanted)
+    rows = {label: row for label, row in wanted.items() if row != present[label]}
+    if rows:
+        change = ObjectsChange(layer, no_change(layer.data.shape), rows, len(layer.features))
+        objects.changed.emit(objects.put_back(change))
 
 
 def _difference(data: NDArray[np.integer], saved: SavedSession) -> PixelChange | None:

@@ -24,6 +24,7 @@ from napari_segany.formats.labels import run_lengths_by_label
 from napari_segany.formats.rle import RunLengths
 from napari_segany.formats.session_file import PlaneIndex, SavedSession, read_session
 from napari_segany.widgets.layers import full_resolution, spatial_shape
+from napari_segany.widgets.object_table import labels_of, rows_of
 from napari_segany.widgets.pixel_changes import PixelChange
 from napari_segany.widgets.progress_runner import Runner, SynchronousRunner
 from napari_segany.widgets.session_place import SessionPlace, forget_oldest
@@ -110,6 +111,8 @@ class Autosave:
         self._planes: Planes = {}
         self._dirty: set[PlaneIndex] | None = None
         self._saving: _Saving | None = None
+        self._before_removal: SavedSession | None = None
+        self._last_state: SavedSession | None = None
         self.log = WorkLog()
         self._is_due = self._is_saving = self._was_refused = False
 
@@ -118,7 +121,7 @@ class Autosave:
     def turn_to(self, image: Image | None) -> None:
         """Finish what is due for the last image, and look whether there is a file of this one."""
         self.save_now()
-        self._image, self._layer = image, None
+        self._image, self._layer, self._last_state = image, None, None
         self._identity = {} if image is None else image_identity(image)
         self._planes, self._dirty, self._place = {}, None, None
         if image is not None:
@@ -165,6 +168,20 @@ class Autosave:
             places = np.stack(np.unravel_index(numbers, pixels.shape[:-2] or (1,)), axis=1).tolist()
             self._dirty |= {tuple(place) if len(pixels.shape) > 2 else () for place in places}
 
+    def layer_goes(self) -> None:
+        """Keep the state before a layer is removed: all of an image may be removed at once, the image last."""
+        if self._before_removal is None:
+            self._before_removal = self._describe()
+            self._runner.later(self._removal_over)
+
+    def _removal_over(self) -> None:
+        self._before_removal = None
+
+    def image_gone(self) -> None:
+        """Save the image as it was before its layers went: that these are gone, too, is no work of the user's."""
+        self._last_state = self._before_removal
+        self._is_due = self._is_due and self._last_state is not None
+
     def changed(self) -> None:
         """Save soon."""
         if self._image is not None and not self._is_due:
@@ -197,9 +214,11 @@ class Autosave:
 
     def _begun(self) -> _Saving | None:
         """Take the present state to be saved, with the planes of a saving that did not come to its end."""
-        state = self._describe()
+        state = self._last_state or self._describe()
         if self._place is None or state is None:
             return None
+        if self._layer is not None and not state.rows:  # the layer was removed, and its pixels are saved
+            state = replace(state, rows=rows_of(self._layer.features, labels_of(self._layer.features)))
         unsaved = frozenset() if self._saving is None else self._saving.dirty
         dirty = None if self._dirty is None or unsaved is None else frozenset(self._dirty | unsaved)
         self._dirty = set()

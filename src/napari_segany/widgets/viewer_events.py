@@ -35,12 +35,16 @@ class EventLinks:
             emitter.disconnect(callback)
 
 
-def viewer_links(viewer: ViewerModel, view_moved: Callback, layer_removed: Callback) -> EventLinks:
-    """Listen for another displayed plane and for layers that go."""
+def viewer_links(
+    viewer: ViewerModel, view_moved: Callback, layer_removed: Callback, layer_goes: Callback | None = None
+) -> EventLinks:
+    """Listen for another displayed plane, for layers that are gone and, on request, for those about to go."""
     links = EventLinks()
     for name in ("current_step", "order", "ndisplay", "ndim"):
         links.add(getattr(viewer.dims.events, name), view_moved)
     links.add(viewer.layers.events.removed, layer_removed)
+    if layer_goes is not None:
+        links.add(viewer.layers.events.removing, layer_goes)
     return links
 
 

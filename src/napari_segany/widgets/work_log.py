@@ -127,19 +127,21 @@ class WorkLog:
             if isinstance(entry.explanation, SavedLog):
                 start, steps = entry.explanation.start, list(entry.explanation.steps)
                 continue
-            if not entry.saved:
-                entry.saved = _encoded(entry)
+            pixels = entry.pixels  # looked at first: another saving drops them once `saved` is there
+            saved = entry.saved
+            if not saved:
+                saved = entry.saved = _encoded(entry.explanation, pixels)
                 entry.pixels = None
-            steps += entry.saved
+            steps += saved
         return SavedLog(start, tuple(steps))
 
 
-def _encoded(entry: _Entry) -> tuple[SavedStep, ...]:
-    if isinstance(entry.explanation, Accepted | AcceptedEach):
-        return entry.explanation.saved()
-    if entry.pixels is None:
+def _encoded(explanation: Explanation | None, pixels: PixelChange | None) -> tuple[SavedStep, ...]:
+    if isinstance(explanation, Accepted | AcceptedEach):
+        return explanation.saved()
+    if pixels is None:
         raise RuntimeError("a change of pixels was dropped before it was encoded")
-    return (SavedPixels(pixels_by_plane(entry.pixels)),)
+    return (SavedPixels(pixels_by_plane(pixels)),)
 
 
 def pixels_by_plane(pixels: PixelChange) -> Planes:
