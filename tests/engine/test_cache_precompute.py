@@ -10,10 +10,11 @@ import pytest
 import tifffile
 from PIL import Image
 
-from napari_segany.engine import tiling
+from napari_segany.engine import cache_precompute, tiling
 from napari_segany.engine.batch.inputs import find_images
 from napari_segany.engine.cache_disk import DiskCache
 from napari_segany.engine.cache_entry import CacheEntry
+from napari_segany.engine.cache_limits import layer_limits
 from napari_segany.engine.cache_manifest import read_manifest
 from napari_segany.engine.cache_places import CachePlaces
 from napari_segany.engine.cache_precompute import embed_steps
@@ -190,3 +191,16 @@ def test_windows_of_a_large_image_are_those_that_a_click_asks_for(tmp_path, pred
         window = big.window_for((row, 95, row, 95), 0)
         drain(big.embedding_steps(there, window))
     assert len(counted) == count, "nothing is encoded"
+
+
+def test_limits_of_a_large_image_with_blank_parts_are_those_of_its_layer(tmp_path, predictor, monkeypatch):
+    monkeypatch.setattr(tiling, "LARGE_SIDE", 100)
+    monkeypatch.setattr(cache_precompute, "_RANGE_SIDE", 64)
+    pixels = np.full((150, 120), 1000, np.float32)  # most windows hold one value, one holds none
+    pixels[100:, 100:] = np.linspace(2000, 3000, 20)
+    pixels[:64, :64] = np.nan
+    (tmp_path / "in").mkdir()
+    tifffile.imwrite(tmp_path / "in" / "big.tif", pixels)
+    embed(tmp_path / "in", tmp_path / "out", predictor)
+    assert {record.contrast_limits for record in read_manifest(tmp_path / "out")} == {(1000, 3000)}
+    assert layer_limits(pixels, has_colours=False) == (1000, 3000)

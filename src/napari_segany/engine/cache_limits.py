@@ -6,6 +6,7 @@ An embedding that is made in advance is found in a viewer only if it was made wi
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,9 +31,23 @@ def layer_limits(pixels: NDArray[np.generic], *, has_colours: bool) -> Limits | 
         return None
     if pixels.dtype == np.uint8:
         return 0.0, 255.0
-    ranges = [_finite_range(part) for part in _looked_at(pixels)]
-    low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
+    return joined_limits(finite_range(part) or (0.0, 1.0) for part in _looked_at(pixels))
+
+
+def joined_limits(ranges: Iterable[Limits]) -> Limits:
+    """Return the contrast limits of a new layer whose parts have these lowest and highest values."""
+    known = list(ranges) or [(0.0, 1.0)]
+    low, high = min(low for low, _ in known), max(high for _, high in known)
     return (low, high) if low < high else (min(low, 0.0), max(high, 1.0))
+
+
+def finite_range(values: NDArray[np.generic]) -> Limits | None:
+    """Return the lowest and the highest finite value; None where there is none."""
+    low, high = float(values.min()), float(values.max())
+    if math.isfinite(low) and math.isfinite(high):
+        return low, high
+    finite = values[np.isfinite(values)]
+    return (float(finite.min()), float(finite.max())) if finite.size else None
 
 
 def _looked_at(pixels: NDArray[np.generic]) -> list[NDArray[np.generic]]:
@@ -46,12 +61,3 @@ def _looked_at(pixels: NDArray[np.generic]) -> list[NDArray[np.generic]]:
         return planes
     centre = tuple(slice(size // 2 - _PATCH, size // 2 + _PATCH) for size in plane)
     return [part[centre] for part in planes]
-
-
-def _finite_range(values: NDArray[np.generic]) -> Limits:
-    """Return the lowest and the highest finite value; (0, 1) where there is none."""
-    low, high = float(values.min()), float(values.max())
-    if math.isfinite(low) and math.isfinite(high):
-        return low, high
-    finite = values[np.isfinite(values)]
-    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)

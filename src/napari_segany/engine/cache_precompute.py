@@ -17,7 +17,7 @@ from napari_segany.engine.cache import key_steps
 from napari_segany.engine.cache_disk import DiskCache
 from napari_segany.engine.cache_entry import CacheEntry, DamagedEntryError
 from napari_segany.engine.cache_key import Limits
-from napari_segany.engine.cache_limits import layer_limits
+from napari_segany.engine.cache_limits import finite_range, joined_limits, layer_limits
 from napari_segany.engine.cache_manifest import ManifestRecord, add_to_manifest
 from napari_segany.engine.image import checked_limits
 from napari_segany.engine.predictor import Predictor
@@ -244,9 +244,8 @@ def _lazy_limits_steps(
     ranges = []
     for _, _, window in tile_plan(opened.shape, _RANGE_SIDE).windows(0):
         yield tally.progress(f"{image.file_name}: looking for its lowest and highest value")
-        ranges.append(layer_limits(opened.read(window.box), has_colours=False))
-    known = [one for one in ranges if one is not None]
-    return min(low for low, _ in known), max(high for _, high in known)
+        ranges.append(finite_range(opened.read(window.box)))
+    return joined_limits(one for one in ranges if one is not None)
 
 
 def _labelled(tally: _Tally, name: str, step: Progress) -> Progress:
