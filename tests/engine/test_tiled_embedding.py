@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -72,6 +74,20 @@ def test_an_object_larger_than_a_window_comes_whole_from_a_coarser_level(big, di
     assert not found.is_cut
     assert iou(found.masks[0], discs.disc_mask(SHAPE, *DISCS["large"])) > 0.97
     assert set(predictor.encoded) == {(128, 128)}
+
+
+def test_a_mask_that_is_cut_on_the_other_side_of_each_next_window_comes_to_an_end(big, tiles):
+    class Wavering(tiles.ComponentPredictor):
+        def predict(self, embedding, *, points, **others):
+            found = super().predict(embedding, points=points, **others)
+            assert len(self.asked) < 30, "asked for ever"
+            row, col = (round(place) for place in points[0])
+            masks = np.zeros_like(found.masks)
+            masks[0, row, slice(None, col + 1) if len(self.asked) % 2 else slice(col, None)] = True
+            return replace(found, masks=masks)
+
+    found = drain(big.answer_steps(Wavering(), points=[(500, 400)]))
+    assert not found.is_cut
 
 
 def test_the_view_and_the_size_of_a_box_choose_the_level(big, discs, tiles):

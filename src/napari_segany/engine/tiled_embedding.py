@@ -198,11 +198,16 @@ class TiledEmbedding:
             window = self._next(found, extent)
         else:
             window = self._first(extent, level)
+        asked: set[Window] = set()
         while True:
+            asked.add(window)
             found = yield from self._asked(predictor, prompt, mask, window, None)
             if not found.is_cut or window.level >= self.plan.last_level:
                 return found
-            window = self._next(found, extent)
+            following = self._next(found, extent)
+            # Each of two windows may send to the other, where the object is cut at another edge in each.
+            is_new = following not in asked
+            window = following if is_new else self.window_for(extent, window.level + 1)
 
     def _first(self, extent: Extent, level: int | None) -> Window:
         """Return the window in which a prompt is asked first."""
