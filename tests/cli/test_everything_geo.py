@@ -6,12 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 rasterio = pytest.importorskip("rasterio")
 pyogrio = pytest.importorskip("pyogrio")
 pytest.importorskip("shapely")
 
 from napari_segany.cli.main import main  # noqa: E402
+from napari_segany.engine.batch.raster_source import RasterSource  # noqa: E402
+from napari_segany.engine.batch.settings import BatchSettings  # noqa: E402
+from napari_segany.engine.large.inputs import file_on_demand, limits_in_tiles  # noqa: E402
 
 LOOSE = (
     "--points-per-side", 2, "--pred-iou-thresh", 0, "--stability-score-thresh", 0, "--max-mask-area-fraction", "none",
@@ -62,6 +66,23 @@ def test_objects_come_back_on_the_map_and_never_on_nodata(town, checkpoint, tmp_
     assert ("of them complete before" if tiles == "never" else "of them kept from before") in capsys.readouterr().out
     assert everything(*arguments, "--min-area", 1e9) == 0
     assert len(pyogrio.raw.read(out / "vectors/town.gpkg")[2]) == 0
+
+
+def test_limits_of_choice_are_intensities_of_the_file_in_colours_too(town, checkpoint, tmp_path):
+    with rasterio.open(town) as file:
+        bands = np.moveaxis(file.read((3, 2, 1)), 0, -1)
+    expected = np.clip((bands.astype(float) - 300) * 255 / 3000, 0, 255)
+    line = (town, "-o", tmp_path, "--bands", "3,2,1", "--contrast-limits", "300,3300", "--outputs", "yolo")
+    assert everything(*line, "--model", checkpoint, *LOOSE) == 0
+    with Image.open(next(tmp_path.rglob("town.png"))) as picture:
+        np.testing.assert_allclose(np.asarray(picture), expected, atol=0.51)
+
+    settings = BatchSettings(contrast_limits=(300, 3300))
+    image, _ = file_on_demand("town", RasterSource(town, "town.tif", (3, 2, 1)), tmp_path, settings)
+    np.testing.assert_allclose(image.open().read((0, 0, 40, 60)), expected, atol=0.51)
+    assert limits_in_tiles(image, settings) is None
+    image, _ = file_on_demand("town", RasterSource(town, "town.tif", 4), tmp_path, settings)
+    assert limits_in_tiles(image, settings) == (300, 3300)
 
 
 def test_features_of_a_vector_file_become_objects_with_their_attributes(town, checkpoint, tmp_path, capsys):

@@ -93,7 +93,7 @@ def run_large(
     """
     from napari_segany.engine.batch.folder import BatchFolderInUseError
     from napari_segany.engine.batch.model_source import NamedModel
-    from napari_segany.engine.large.inputs import file_on_demand
+    from napari_segany.engine.large.inputs import file_on_demand, limits_in_tiles
     from napari_segany.engine.large.run import large_steps
 
     tiling = TilingSettings(args.tile_size, args.tile_overlap, args.object_size)
@@ -103,7 +103,7 @@ def run_large(
     for name, source in large:
         try:
             image, on_map = file_on_demand(name, source, args.output, settings)
-            limits = args.contrast_limits or getattr(image, "contrast_limits", None)
+            limits = limits_in_tiles(image, settings)
             steps = large_steps(
                 image, name, args.output, NamedModel(args.model, args.device), settings.automatic,
                 tiling=tiling, contrast_limits=limits, painting=args.painting, tiff=args.tile_tiff,

@@ -134,13 +134,14 @@ def embed_steps(
         yield tally.progress(f"{image.file_name}: reading")
         tally.images -= 1
         before = len(tally.done)
-        opened = _opened_if_large(image)
+        given = None if isinstance(mapping, str) else mapping
+        opened = _opened_if_large(image, given)
         if opened is not None:
             yield from _window_steps(image, opened, mapping, disk, predictor, tally)
             add_to_manifest(disk, (item.record for item in tally.done[before:]))
             continue
         try:
-            content = image.source.read()
+            content = image.source.read() if given is None else image.source.read().within(given)
             planes = list(content.planes())
             tally.planes += len(planes)
             limits = _limits(content, mapping)
@@ -188,13 +189,13 @@ def _plane_steps(
     tally.done.append(Embedded(record, state))
 
 
-def _opened_if_large(image: BatchImage) -> LazyImage | None:
+def _opened_if_large(image: BatchImage, limits: Limits | None) -> LazyImage | None:
     """Return an image that is worked on in windows, opened without being read; None for others."""
     source = image.source
     try:
         if isinstance(source, RasterSource):
             size = read_raster(source.path).size
-            return raster_levels(source.view()) if is_large(size) else None
+            return raster_levels(source.view().within(limits)) if is_large(size) else None
         shape = plane_shape(source.path) if isinstance(source, FileSource) else None
         return open_lazy(source.path) if isinstance(source, FileSource) and shape and is_large(shape) else None
     except (OSError, ValueError):  # told when it is read
@@ -234,11 +235,13 @@ def _lazy_limits_steps(
     image: BatchImage, opened: LazyImage, mapping: Mapping | Limits, tally: _Tally
 ) -> Steps[Limits]:
     """Return the contrast limits of all windows: of a raster its stretch, else those of a new layer or a sample."""
+    if isinstance(image.source, RasterSource) and opened.has_colours:
+        return 0.0, 255.0  # the stretch is in the pixels
     if isinstance(mapping, tuple):
         return mapping
     if isinstance(image.source, RasterSource):
-        view = image.source.view()
-        return (0.0, 255.0) if view.choice.is_rgb else (view.stretch.low[0], view.stretch.high[0])
+        stretch = image.source.view().stretch
+        return stretch.low[0], stretch.high[0]
     if mapping != "layer" or opened.has_colours or opened.dtype == np.uint8:
         return image_limits(opened)
     ranges = []
@@ -260,7 +263,7 @@ def _limits(content: ImageContent, mapping: Mapping | Limits) -> Limits | None:
     if mapping == "layer":
         has_colours = content.pixels.ndim - len(content.stack_shape) == 3
         return layer_limits(content.pixels, has_colours=has_colours)
-    return mapping
+    return content.contrast_limits
 
 
 def _sentence(image: BatchImage, error: Exception) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,13 @@ class RasterView:
         if self.choice.is_rgb:
             return np.dtype(np.uint8)
         return np.dtype(np.float32) if self.choice.is_index else pixel_type(self.raster, self.choice.bands)
+
+    def within(self, limits: tuple[float, float] | None) -> RasterView:
+        """Return colours stretched between these intensities of the file; without limits, or grey, itself."""
+        if limits is None or not self.choice.is_rgb:
+            return self
+        low, high = limits
+        return replace(self, stretch=Stretch((low,) * 3, (high,) * 3))
 
     def read(self, box: Box | None = None, *, level: int = 0) -> NDArray[np.generic]:
         """Read a part of the image.

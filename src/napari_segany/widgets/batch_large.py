@@ -77,6 +77,7 @@ class LargeWork:
             For a model that cannot be used.
         """
         from napari_segany.engine.batch.one_image import ImageResult
+        from napari_segany.engine.large.inputs import limits_in_tiles
         from napari_segany.engine.large.run import large_steps
 
         try:
@@ -84,7 +85,7 @@ class LargeWork:
         except (OSError, ValueError) as error:
             self.results[image.name] = ImageResult(image.name, image.source.shown, error=" ".join(str(error).split()))
             return
-        limits = self.settings.contrast_limits or getattr(on_demand, "contrast_limits", None)
+        limits = limits_in_tiles(on_demand, self.settings)
         if limits is None and isinstance(image.source, LayerSource):
             limits = image.source.content.contrast_limits
         steps = large_steps(
@@ -111,6 +112,7 @@ class LargeWork:
             return file_on_demand(image.name, source, self.folder, self.settings)
         view = source.content.view if isinstance(source, LayerSource) else None
         if view is not None:
+            view = view.within(self.settings.contrast_limits)
             raster = RasterAtPath(Path(view.raster.path), source.shown, view)
             vectors = tuple(self.folder / "vectors" / f"{image.name}.{form}" for form in self.settings.vector_outputs)
             return raster, MapOutputs(raster, vectors, self.settings.vectors)

@@ -158,8 +158,7 @@ def _on_data(found: list[BatchObject], content: ImageContent) -> list[BatchObjec
 
 def _read(image: BatchImage, job: BatchJob) -> ImageContent:
     """Return the image with the contrast limits that hold for all its planes."""
-    content = image.source.read()
-    return replace(content, contrast_limits=job.settings.contrast_limits or content.limits())
+    return image.source.read().within(job.settings.contrast_limits)
 
 
 def _checked_planes(image: BatchImage, content: ImageContent, job: BatchJob) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -95,6 +95,13 @@ class ImageContent:
         rows = math.prod(self.stack_shape) * self.plane_shape[0]
         shape = (rows, *self.pixels.shape[len(self.stack_shape) + 1 :])
         return default_limits(checked_image(self.pixels.reshape(shape)))
+
+    def within(self, limits: Limits | None) -> ImageContent:
+        """Return the image with these contrast limits, by default its own; colours of a raster are read with them."""
+        if limits is not None and self.view is not None and self.view.choice.is_rgb:
+            view = self.view.within(limits)
+            return replace(self, pixels=view.read(), view=view).within(None)
+        return replace(self, contrast_limits=limits or self.limits())
 
     @property
     def _has_colours(self) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from napari_segany.engine.batch.raster_source import RasterSource
 from napari_segany.engine.batch.settings import BatchSettings
-from napari_segany.engine.batch.sources import FileSource
+from napari_segany.engine.batch.sources import FileSource, Limits
 from napari_segany.engine.large.job import ImageAtPath, ImageOnDemand
 from napari_segany.engine.large.raster import MapOutputs, RasterAtPath
 from napari_segany.formats.geo_raster import read_raster
@@ -38,10 +38,17 @@ def file_on_demand(
     if not isinstance(source, RasterSource):
         refuse_vectors(source.shown, settings)
         return ImageAtPath(source.path, source.shown), None
-    raster = RasterAtPath(source.path, source.shown, source.view())
+    raster = RasterAtPath(source.path, source.shown, source.view().within(settings.contrast_limits))
     folder = output.expanduser().absolute() / "vectors"
     vectors = tuple(folder / f"{name}.{form}" for form in settings.vector_outputs)
     return raster, MapOutputs(raster, vectors, settings.vectors)
+
+
+def limits_in_tiles(image: ImageOnDemand, settings: BatchSettings) -> Limits | None:
+    """Return the contrast limits of all tiles; None for those of a sample, and of colours, which are stretched."""
+    if isinstance(image, RasterAtPath):
+        return image.contrast_limits and (settings.contrast_limits or image.contrast_limits)
+    return settings.contrast_limits
 
 
 def refuse_vectors(shown: str, settings: BatchSettings) -> None:
