@@ -56,3 +56,14 @@ def test_a_folder_is_not_replaced(tmp_path):
     with pytest.raises(OSError, match="folder"):
         written()
     assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path):
+    (tmp_path / "store").mkdir()
+    path, link = tmp_path / "store" / "out.txt", tmp_path / "link.txt"
+    path.write_text("old")
+    link.symlink_to(path)
+    with replacing(link) as temporary:
+        temporary.write_text("new")
+    assert link.is_symlink()
+    assert path.read_text() == "new"

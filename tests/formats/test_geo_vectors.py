@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -241,3 +242,28 @@ def test_what_cannot_be_written_is_refused_before_the_work(objects, grid, tmp_pa
     with pytest.raises(OSError, match="nowhere"):
         written(tmp_path / "nowhere" / "a.gpkg", objects, grid)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("ending", ["-wal", "-journal"])
+def test_a_geopackage_that_another_program_has_open_is_not_replaced(tmp_path, objects, grid, ending):
+    """What SQLite keeps beside the old file would be taken for changes of the new one, and damage it."""
+    path = tmp_path / "open.gpkg"
+    written(path, objects, grid)
+    before = path.read_bytes()
+    path.with_name(path.name + ending).write_bytes(b"of the old file")
+    with pytest.raises(OSError, match=r"open\.gpkg is open in another program"):
+        written(path, objects[:1], grid)
+    assert path.read_bytes() == before
+
+
+def test_columns_that_a_geopackage_has_of_its_own_or_that_differ_in_case_get_other_names(tmp_path, objects, grid):
+    row = {"fid": "a", "geom": "b", "Name": "c", "name": "d", "ID": "e", "prompt_id": "f"}
+    record = replace(objects[0].record, prompt={"attributes": row})
+    path = tmp_path / "columns.gpkg"
+    written(path, [replace(objects[0], record=record)], grid)
+    meta, _, _, fields = pyogrio.raw.read(path)
+    found = {name: values[0] for name, values in zip(meta["fields"], fields, strict=True)}
+    assert {name: value for name, value in found.items() if value in row.values()} == {
+        "prompt_fid": "a", "prompt_geom": "b", "Name": "c", "prompt_name": "d", "prompt_ID": "e",
+        "prompt_prompt_id": "f",
+    }  # fmt: skip

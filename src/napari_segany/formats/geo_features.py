@@ -6,8 +6,9 @@ import math
 import os
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from errno import EACCES
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ DRIVERS = {".gpkg": "GPKG", ".geojson": "GeoJSON", ".shp": "ESRI Shapefile"}
 
 Columns = Mapping[str, NDArray[Any]]
 
+_KEPT_NAMES = ("fid", "geom", "geometry")  # columns that a GeoPackage has of its own
 _SHAPEFILE_NAME = 10  # characters that a column of a Shapefile may have
 _SHAPEFILE_NAMES = {"predicted_iou": "pred_iou", "stability_score": "stability", "perimeter_m": "perim_m"}
 _SHAPEFILE_PARTS = (".shx", ".dbf", ".prj", ".cpg", ".shp")  # the last one makes the file appear
@@ -100,7 +102,15 @@ def write_features(path: str | os.PathLike[str], features: Features, *, kind: st
         options = {"RFC7946": "YES", "COORDINATE_PRECISION": str(_digits(features.crs, resolution))}
     with replacing(path) as temporary:
         temporary.unlink()  # GDAL adds to a file that is there
-        _write(temporary, features, driver=driver, geometry_type=kind, layer=path.stem, layer_options=options)
+        _write(
+            temporary,
+            features,
+            shown=path.name,
+            driver=driver,
+            geometry_type=kind,
+            layer=path.stem,
+            layer_options=options,
+        )
 
 
 def check_target(path: str | os.PathLike[str], crs: str) -> str:
@@ -110,6 +120,8 @@ def check_target(path: str | os.PathLike[str], crs: str) -> str:
     ------
     ValueError
         For another ending, or features without a reference system.
+    OSError
+        For a file that is there and may not be replaced: it is read-only, or another program has it open.
     """
     path = Path(path)
     if path.suffix.lower() not in DRIVERS:
@@ -119,7 +131,51 @@ def check_target(path: str | os.PathLike[str], crs: str) -> str:
             "the raster has no coordinate reference system, so its objects have no place on Earth; set one, "
             "for example with `gdal_edit.py -a_srs EPSG:32633`, or save a label image"
         )
-    return DRIVERS[path.suffix.lower()]
+    driver = DRIVERS[path.suffix.lower()]
+    if path.exists() and not os.access(path, os.W_OK):
+        raise PermissionError(EACCES, "the file is read-only", str(path))
+    if driver == "GPKG":
+        _check_is_closed(path)
+    return driver
+
+
+def _check_is_closed(path: Path) -> None:
+    """Refuse a GeoPackage that is open: what SQLite keeps beside it for the old file would damage the new one."""
+    place = Path(os.path.realpath(path))
+    for ending in ("-wal", "-journal"):
+        if place.with_name(place.name + ending).exists():
+            raise OSError(
+                f"{path.name} is open in another program ({place.name}{ending} is beside it); close it there, or "
+                "write another file"
+            )
+
+
+def own_names(names: Iterable[str], taken: Iterable[str], prefix: str) -> dict[str, str]:
+    """Return what columns of somebody else's table are called beside our own.
+
+    Names differ in more than case, and none is one that GDAL's formats keep for themselves.
+
+    Parameters
+    ----------
+    names : iterable of str
+        The names as they were.
+    taken : iterable of str
+        Names of our own columns.
+    prefix : str
+        Goes before a name that is taken, and a number after it where that is taken too.
+    """
+    used = {name.lower() for name in (*taken, *_KEPT_NAMES)}
+    found: dict[str, str] = {}
+    for name in names:
+        free, number = name, 1
+        if free.lower() in used:
+            free = f"{prefix}{name}"
+        while free.lower() in used:
+            number += 1
+            free = f"{prefix}{name}_{number}"
+        used.add(free.lower())
+        found[name] = free
+    return found
 
 
 def column_of(values: Sequence[Any]) -> NDArray[Any]:
@@ -181,6 +237,7 @@ def _write(
     path: Path,
     features: Features,
     *,
+    shown: str,
     geometry_type: str,
     layer_options: Mapping[str, str] | None = None,
     **options: Any,
@@ -198,7 +255,7 @@ def _write(
             **options,
         )
     except (errors.DataSourceError, errors.DataLayerError, errors.FeatureError, errors.GeometryError) as error:
-        raise OSError(f"{path.name} could not be written ({' '.join(str(error).split())[:200]})") from error
+        raise OSError(f"{shown} could not be written ({' '.join(str(error).split())[:200]})") from error
 
 
 def _write_shapefile(path: Path, features: Features, kind: str) -> None:
@@ -209,7 +266,10 @@ def _write_shapefile(path: Path, features: Features, kind: str) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}-") as folder:
         draft = Path(folder) / path.name
         kind = kind.removeprefix("Multi") if kind == "MultiPolygon" else kind  # of Shapefiles, polygons have parts
-        _write(draft, short, driver=DRIVERS[".shp"], geometry_type=kind, encoding="UTF-8", promote_to_multi=False)
+        _write(
+            draft, short, shown=path.name, driver=DRIVERS[".shp"], geometry_type=kind, encoding="UTF-8",
+            promote_to_multi=False,
+        )  # fmt: skip
         for ending in _SHAPEFILE_INDEXES:
             path.with_suffix(ending).unlink(missing_ok=True)
         for ending in _SHAPEFILE_PARTS:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_segany.formats.geo_extra import geo_module
-from napari_segany.formats.geo_features import Features, column_of, write_features
+from napari_segany.formats.geo_features import Features, column_of, own_names, write_features
 from napari_segany.formats.geo_grid import GeoGrid
 from napari_segany.formats.geo_polygons import on_map, pixel_polygon
 from napari_segany.formats.rle import RunLengths
@@ -137,11 +137,8 @@ def write_prompts(path: str | os.PathLike[str], prompts: Sequence[GeoPrompt], gr
         KIND: np.array([row[1] for row in rows], object),
         LABEL: np.array([row[2] for row in rows], np.int64),
     }
-    names = dict.fromkeys(name for prompt in prompts for name in prompt.attributes)
-    columns |= {
-        f"own_{name}" if name.lower() in columns else name: column_of([row[0].attributes.get(name) for row in rows])
-        for name in names
-    }
+    names = own_names(dict.fromkeys(name for prompt in prompts for name in prompt.attributes), columns, "own_")
+    columns |= {column: column_of([row[0].attributes.get(name) for row in rows]) for name, column in names.items()}
     geometries = np.array([row[3] for row in rows], object)
     write_features(path, Features(geometries, columns, grid.crs), kind=kind, resolution=min(grid.pixel_size))
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_segany.formats.geo_features import Features, check_target, column_of, write_features
+from napari_segany.formats.geo_features import Features, check_target, column_of, own_names, write_features
 from napari_segany.formats.geo_grid import GeoGrid
 from napari_segany.formats.geo_measure import Measure, measure_polygons
 from napari_segany.formats.geo_nodata import on_data
@@ -218,9 +218,5 @@ def _columns(
         "perimeter_m": perimeter,
     }
     attributes = [item.attributes for item in objects]
-    names = dict.fromkeys(name for row in attributes for name in row)
-    taken = {name.lower() for name in own}
-    return own | {
-        f"prompt_{name}" if name.lower() in taken else name: column_of([row.get(name) for row in attributes])
-        for name in names
-    }
+    names = own_names(dict.fromkeys(name for row in attributes for name in row), own, "prompt_")
+    return own | {column: column_of([row.get(name) for row in attributes]) for name, column in names.items()}
