@@ -176,3 +176,10 @@ def test_a_label_geotiff_becomes_vectors(tmp_path, labels):
 
 def read_table_labels(path: Path) -> list[str]:
     return [line.split(",")[0] for line in path.read_text().splitlines()[1:]]
+
+
+def test_a_colour_tiff_holds_no_labels(tmp_path, capsys):
+    for name, shape in (("rgb.tif", (30, 40, 3)), ("rgba.tif", (30, 40, 4))):
+        tifffile.imwrite(tmp_path / name, np.ones(shape, np.uint8), photometric="rgb")
+        assert main(["export", str(tmp_path / name), "-o", str(tmp_path / "out")]) == 2
+        assert f"{name} holds no labels: its pixels are uint8 of the shape {shape}" in capsys.readouterr().err

@@ -5,9 +5,11 @@ import random
 import numpy as np
 import pytest
 import tifffile
+from napari_builtins.io import imread as napari_imread
 from PIL import Image
 
-from napari_segany.formats.image_file import read_image
+from napari_segany.formats.image_file import read_array, read_image
+from napari_segany.formats.lazy_files import plane_shape
 
 GREY = np.random.default_rng(0).integers(0, 256, (20, 30)).astype(np.uint8)
 RGB = np.random.default_rng(1).integers(0, 256, (20, 30, 3)).astype(np.uint8)
@@ -62,7 +64,8 @@ def test_many_bands_stored_pixel_by_pixel_are_planes(tmp_path):
 
 def test_colours_stored_plane_by_plane_come_last(tmp_path):
     planes = np.moveaxis(RGB, -1, 0)
-    tifffile.imwrite(tmp_path / "planar.tif", planes, photometric="rgb", planarconfig="separate")
+    # Without a note of the shape, as other programs write: with it, planes are a stack, for napari too.
+    tifffile.imwrite(tmp_path / "planar.tif", planes, photometric="rgb", planarconfig="separate", metadata=None)
     np.testing.assert_array_equal(read_image(tmp_path / "planar.tif"), RGB)
 
 
@@ -144,3 +147,21 @@ def test_damage_is_told_or_harmless(tmp_path, name):
             complaints.append(str(error))
     assert len(complaints) > 20
     assert all(str(path) in complaint and "\n" not in complaint for complaint in complaints)
+
+
+@pytest.mark.parametrize("planes", [3, 4])
+def test_stacks_of_three_or_four_planes_are_read_as_napari_shows_them(tmp_path, planes):
+    """As napari saves them: with no word on colours, which tifffile then stores plane by plane."""
+    path = tmp_path / "stack.tif"
+    tifffile.imwrite(path, STACK[:planes])
+    shown = napari_imread(str(path))
+    np.testing.assert_array_equal(shown, STACK[:planes])
+    np.testing.assert_array_equal(read_array(path), shown)
+    np.testing.assert_array_equal(read_image(path, plane=1), STACK[1])
+
+
+def test_pictures_are_read_however_large_they_are(tmp_path):
+    path = tmp_path / "large.png"
+    Image.new("1", (20_000, 9_000)).save(path)
+    assert plane_shape(path) == (9_000, 20_000)
+    assert read_image(path).shape == (9_000, 20_000)

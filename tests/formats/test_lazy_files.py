@@ -82,3 +82,12 @@ def test_a_tiff_that_tifffile_alone_cannot_decode_is_read_as_a_whole(mode, tmp_p
     Image.fromarray(image).save(tmp_path / "a.tif", compression="tiff_lzw")
     assert plane_shape(tmp_path / "a.tif") == (60, 100)
     np.testing.assert_array_equal(open_lazy(tmp_path / "a.tif").read((10, 20, 40, 50)), image[10:40, 20:50])
+
+
+@pytest.mark.parametrize("planes", [3, 4])
+def test_a_stack_of_three_planes_without_a_word_on_colours_is_a_stack(tmp_path, planes):
+    tifffile.imwrite(tmp_path / "stack.tif", np.zeros((planes, 20, 30), np.uint16))
+    with pytest.raises(ValueError, match=rf"a stack along planes \({planes}\)"):
+        open_lazy(tmp_path / "stack.tif")
+    tifffile.imwrite(tmp_path / "rgb.tif", np.zeros((20, 30, planes), np.uint8), photometric="rgb")
+    assert open_lazy(tmp_path / "rgb.tif").shape == (20, 30)

@@ -14,6 +14,10 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
+# Pillow refuses pictures above 179 megapixels, for fear of attacks; large images are our daily bread, and those that
+# do not fit have a sentence of their own. Set once: setting and restoring it around each read is no one thread's own.
+Image.MAX_IMAGE_PIXELS = None
+
 _TIFF = (".tif", ".tiff")
 _AS_ARRAY = ("1", "L", "I", "F", "RGB", "RGBA")  # Pillow's modes that are pixels as they are
 DECODER_ERRORS = (  # what the decoders raised when they were given thousands of damaged files
@@ -31,7 +35,6 @@ DECODER_ERRORS = (  # what the decoders raised when they were given thousands of
     struct.error,
     tokenize.TokenError,
     zlib.error,
-    Image.DecompressionBombError,
 )
 
 
@@ -82,9 +85,7 @@ def read_array(path: str | os.PathLike[str]) -> NDArray[np.generic]:
         pass  # a missing file and missing rights have their own words, whatever the format
     try:
         with warnings.catch_warnings():
-            # Pillow's, of damaged metadata, and that an image is large: large images are our daily bread.
-            warnings.simplefilter("ignore", UserWarning)
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore", UserWarning)  # Pillow's, of damaged metadata
             return _read(path)
     except DECODER_ERRORS as error:
         raise ValueError(f"{path} is damaged or no image file ({_first_line(error)})") from None
@@ -107,10 +108,44 @@ def _read_tiff(path: Path) -> NDArray[np.generic]:
             if "imagecodecs" not in str(error):
                 raise
             return _read_picture(path)  # LZW, JPEG, ...: tifffile needs an optional package, Pillow does not
-    if "S" in series.axes:  # colours may be stored plane by plane, and many bands pixel by pixel
-        samples = series.axes.index("S")
+    samples = samples_axis(series)
+    if samples is not None:  # colours may be stored plane by plane, and many bands pixel by pixel
         image = np.moveaxis(image, samples, -1 if image.shape[samples] in (3, 4) else 0)
     return image
+
+
+def samples_axis(series: tifffile.TiffPageSeries) -> int | None:
+    """Return which axis of a TIFF's image holds the samples of a pixel; None where there is none.
+
+    Stacks of three or four planes that are written with no word on colours, by napari for one, are stored as colours
+    plane by plane, with a note of their shape: there the note counts, as it does for napari.
+    """
+    if "S" not in series.axes:
+        return None
+    axis = int(series.axes.index("S"))
+    return None if series.kind == "shaped" and axis != len(series.axes) - 1 else axis
+
+
+def holds_colours(path: str | os.PathLike[str]) -> bool:
+    """Tell whether the last axis of a TIFF, as `read_array` reads it, is the colours of a pixel.
+
+    Raises
+    ------
+    OSError
+        For a file that is missing or cannot be opened.
+    ValueError
+        For a file that is damaged or no TIFF.
+    """
+    path = Path(path)
+    try:
+        with tifffile.TiffFile(path) as file:
+            series = file.series[0]
+            axis = samples_axis(series)
+            return axis is not None and series.shape[axis] in (3, 4)
+    except FileNotFoundError:
+        raise
+    except DECODER_ERRORS as error:
+        raise ValueError(f"{path} is damaged or no image file ({_first_line(error)})") from None
 
 
 def _read_picture(path: Path) -> NDArray[np.generic]:

@@ -15,7 +15,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from napari_segany.formats.image_file import DECODER_ERRORS, read_image
+from napari_segany.formats.image_file import DECODER_ERRORS, read_image, samples_axis
 from napari_segany.formats.lazy_image import LazyImage
 
 ZARR_SUFFIXES = (".zarr",)
@@ -69,12 +69,8 @@ def plane_shape(path: str | os.PathLike[str]) -> tuple[int, int] | None:
             return _tiff_image(path)[0].shape
         if path.is_dir() or path.suffix.lower() == ".npy":
             return open_lazy(path).shape
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            with Image.open(path) as picture:
-                return picture.height, picture.width
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
+        with Image.open(path) as picture:
+            return picture.height, picture.width
     except DECODER_ERRORS:
         return None
 
@@ -139,7 +135,10 @@ def _tiff_image(path: Path) -> tuple[LazyImage, bool]:
             arrays.append(np.memmap(path, level.dtype, "r", level.dataoffset, level.shape))
         else:
             arrays.append(zarr.open(level.aszarr(multiscales=False), mode="r"))
-    names = ["c" if name == "S" else name.lower() for name in series.axes]
+    samples = samples_axis(series)
+    names = ["planes" if name == "S" else name.lower() for name in series.axes]
+    if samples is not None:
+        names[samples] = "c"
     page = series.keyframe
     is_decoded = page.compression in tifffile.TIFF.DECOMPRESSORS and page.predictor in tifffile.TIFF.UNPREDICTORS
     return _by_axes(arrays, names if len(names) == arrays[0].ndim else None), is_decoded

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_segany.formats.coco import read_coco
-from napari_segany.formats.image_file import read_array, read_image
+from napari_segany.formats.image_file import holds_colours, read_array, read_image
 from napari_segany.formats.labels import read_label_tiff, run_lengths_by_label
 from napari_segany.formats.mask_files import class_names_above, image_beside, json_kind, name_within, stem_of
 from napari_segany.formats.pixel_size import PixelSize, read_pixel_size
@@ -84,7 +84,7 @@ def read_masked_images(path: Path) -> Iterator[MaskedImage]:
 
 
 def _label_image(path: Path) -> Iterator[MaskedImage]:
-    labels = read_label_tiff(path) if path.suffix.lower() in (".tif", ".tiff") else _other_labels(path)
+    labels = _label_tiff(path) if path.suffix.lower() in (".tif", ".tiff") else _other_labels(path)
     if labels.ndim < 2:
         raise ValueError(f"{path.name} has the shape {labels.shape}; a label image is (H, W), or a stack of such")
     pixel_size = read_pixel_size(path)
@@ -93,14 +93,25 @@ def _label_image(path: Path) -> Iterator[MaskedImage]:
         yield _from_labels(name, labels[index], path, pixel_size)
 
 
+def _label_tiff(path: Path) -> NDArray[Any]:
+    labels = read_label_tiff(path)
+    if holds_colours(path):
+        raise _no_labels(path, labels)
+    return labels
+
+
 def _other_labels(path: Path) -> NDArray[Any]:
     labels = read_array(path)
     if labels.dtype.kind not in "bui" or (path.suffix.lower() == ".png" and labels.ndim != 2):
-        raise ValueError(
-            f"{path.name} holds no labels: its pixels are {labels.dtype} of the shape {labels.shape}, "
-            "not one integer each"
-        )
+        raise _no_labels(path, labels)
     return labels
+
+
+def _no_labels(path: Path, pixels: NDArray[Any]) -> ValueError:
+    return ValueError(
+        f"{path.name} holds no labels: its pixels are {pixels.dtype} of the shape {pixels.shape}, "
+        "not one integer each"
+    )
 
 
 def _from_labels(name: str, labels: NDArray[Any], path: Path, pixel_size: PixelSize | None) -> MaskedImage:
