@@ -19,3 +19,10 @@ def test_a_folder_of_labels_is_told_and_drawn(tmp_path, capsys) -> None:
     assert {path.name for path in out.iterdir()} == expected
     assert main(["dataset", "stats", str(tmp_path / "none")]) == 2
     assert "does not exist; give a folder with images/ and labels/" in capsys.readouterr().err
+
+
+def test_what_is_no_table_of_ratings_is_named(tmp_path, capsys) -> None:
+    path = tmp_path / "im.png"
+    Image.fromarray(np.zeros((20, 40), np.uint8)).save(path)
+    assert main(["dataset", "ratings", str(path)]) == 2
+    assert f"{path} is no table of ratings" in capsys.readouterr().err

@@ -130,3 +130,12 @@ def test_negative_and_boolean_labels_are_objects():
 def test_other_arrays_are_no_label_image(labels):
     with pytest.raises(ValueError, match="label image is"):
         run_lengths_by_label(labels)
+
+
+def test_bits_are_labels(tmp_path):
+    """As napari saves a layer of bool."""
+    bits = np.eye(5, 6, dtype=bool)
+    tifffile.imwrite(tmp_path / "bits.tif", bits)
+    labels = read_label_tiff(tmp_path / "bits.tif")
+    assert labels.dtype == np.uint8
+    np.testing.assert_array_equal(labels, bits)

@@ -70,3 +70,11 @@ def test_many_prompts_are_read_as_they_were_written_and_refused_without_their_la
     path.write_text(json.dumps(values))
     with pytest.raises(ValueError, match="0 points, 2 boxes and 1 labels"):
         read_session(path)
+
+
+def test_a_label_that_is_infinite_is_one_sentence(tmp_path):
+    path = tmp_path / "one.json"
+    write_session(path, SAVED)
+    path.write_text(path.read_text().replace('"label": 4, "features"', '"label": Infinity, "features"'))
+    with pytest.raises(ValueError, match=r"one\.json is no sound session file"):
+        read_session(path)

@@ -192,12 +192,15 @@ def review_items(folders: Mapping[str, Path], count: int | None = None, seed: in
 
 def read_ratings(path: Path) -> list[dict[str, str]]:
     """Read a table of ratings; ValueError for another one."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        missing = [name for name in _COLUMNS if name not in (reader.fieldnames or ())]
-        if missing:
-            raise ValueError(f"{path} has no column {', '.join(missing)}; it is no table of ratings")
-        rows = list(reader)
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            missing = [name for name in _COLUMNS if name not in (reader.fieldnames or ())]
+            rows = [] if missing else list(reader)
+    except (UnicodeDecodeError, csv.Error):
+        raise ValueError(f"{path} is no table of ratings, nor any CSV file") from None
+    if missing:
+        raise ValueError(f"{path} has no column {', '.join(missing)}; it is no table of ratings")
     for number, row in enumerate(rows, 2):
         if not (row["rating"] or "").isdigit() or not LOWEST <= int(row["rating"]) <= HIGHEST:
             raise ValueError(f"{path}, line {number}: the rating is {row['rating']!r}; it must be 1 to 10")

@@ -124,7 +124,7 @@ def read_label_tiff(path: str | os.PathLike[str]) -> NDArray[Any]:
     Returns
     -------
     numpy.ndarray
-        (H, W), or with further axes before them, in the file's own type of integer.
+        (H, W), or with further axes before them, in the file's own type of integer; uint8 for bits.
 
     Raises
     ------
@@ -134,6 +134,8 @@ def read_label_tiff(path: str | os.PathLike[str]) -> NDArray[Any]:
         For a file that is damaged, or whose pixels are no integers.
     """
     labels = read_array(path)
+    if labels.dtype == np.bool_:  # as napari saves layers of bool
+        return labels.astype(np.uint8)
     if labels.dtype.kind not in "ui":
         raise ValueError(f"{path} holds no labels: its pixels are {labels.dtype}, not integers")
     return labels

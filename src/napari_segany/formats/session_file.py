@@ -150,7 +150,7 @@ def read_session(path: str | os.PathLike[str]) -> SavedSession:
             )
         try:
             return _session(values)
-        except (AttributeError, KeyError, TypeError) as error:
+        except (AttributeError, KeyError, OverflowError, TypeError) as error:
             raise ValueError(f"a value is missing or of another kind ({error})") from None
 
 
