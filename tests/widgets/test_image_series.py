@@ -9,6 +9,7 @@ import pytest
 import tifffile
 from PIL import Image as Picture
 
+from napari_segany.formats.session_file import read_session
 from napari_segany.widgets.progress_runner import SynchronousRunner
 from napari_segany.widgets.session import PromptSession
 
@@ -142,3 +143,96 @@ def test_images_of_other_people_stay(session, folder, viewer):
     session.series.next()
     assert mine in viewer.layers
     assert session.image.name == "b"
+
+
+def test_work_is_saved_though_another_image_is_chosen_when_it_is_left(series, session, viewer, folder):
+    session.add_point((10, 20))
+    session.accept()
+    session.add_point((30, 5))
+    first = session.objects.layer.data.copy()
+    session.choose_image(viewer.add_image(np.zeros((40, 50)), name="second channel"))
+    series.next()
+    assert session.image.name == "b"
+    np.testing.assert_array_equal(tifffile.imread(folder / "segany" / "a.png.labels.tif"), first)
+    series.previous()
+    np.testing.assert_array_equal(session.objects.layer.data, first)
+    assert session.prompts.points == ((30, 5),)
+
+
+def test_the_labels_saved_are_those_of_the_image_that_is_left(viewer, predictor, by_hand, folder):
+    session = PromptSession(viewer, by_hand, lambda model, device: predictor)
+    session.series.open(folder)
+    by_hand.finish_all()
+    session.add_point((10, 20))
+    by_hand.finish_all()
+    session.accept()
+    session.series.next()
+    session.choose_image(viewer.add_image(np.zeros((40, 50)), name="second channel"))  # while it is saved
+    by_hand.finish_all()
+    assert session.image.name == "b"
+    assert tifffile.imread(folder / "segany" / "a.png.labels.tif").max() == 1
+
+
+def test_nothing_else_is_begun_while_a_folder_is_opened(viewer, predictor, by_hand, folder, tmp_path):
+    session = PromptSession(viewer, by_hand, lambda model, device: predictor)
+    session.series.open(folder)
+    by_hand.finish_all()
+    session.add_point((10, 20))
+    by_hand.finish_all()
+    session.accept()
+    other = tmp_path / "other"
+    other.mkdir()
+    Picture.fromarray(np.zeros((40, 50), np.uint8)).save(other / "d.png")
+    session.series.open(other)
+    session.series.next()
+    by_hand.finish_all()
+    assert [path.name for path in session.series.images] == ["d.png"]
+    assert session.image.name == "d"
+    assert tifffile.imread(folder / "segany" / "a.png.labels.tif").max() == 1
+
+
+def test_a_session_that_cannot_be_opened_is_kept_beside_the_new_one(series, session, folder):
+    for position in ((10, 20), (30, 5)):
+        session.add_point(position)
+        session.accept()
+    series.next()
+    store = folder / "segany"
+    before = {name: (store / f"a.png.{name}").read_bytes() for name in ("session.json", "labels.tif")}
+    Picture.fromarray(np.zeros((40, 50, 3), np.uint8)).save(folder / "a.png")
+    series.ahead.want(())  # what was read ahead is of the old file
+    series.previous()
+    assert "has changed since" in session.status
+    assert "It stays as it is" in session.status
+    session.add_point((20, 20))
+    session.accept()
+    series.next()
+    assert session.image.name == "b"
+    assert tifffile.imread(store / "a.png.labels.tif").max() == 1
+    for name, content in before.items():
+        (aside,) = store.glob(f"a.png.earlier-*.{name}")
+        assert aside.read_bytes() == content
+    series.previous()
+    assert session.objects.labels == (1,)
+
+
+def test_objects_of_an_image_that_people_removed_stay(series, session, viewer):
+    session.add_point((10, 20))
+    session.accept()
+    objects = session.objects.layer
+    viewer.layers.remove(session.image)
+    series.next()
+    assert objects in viewer.layers
+
+
+def test_what_is_being_saved_when_the_session_closes_is_saved_with_its_labels(viewer, predictor, by_hand, folder):
+    session = PromptSession(viewer, by_hand, lambda model, device: predictor)
+    session.series.open(folder)
+    by_hand.finish_all()
+    session.add_point((10, 20))
+    by_hand.finish_all()
+    session.accept()
+    session.series.save()
+    session.close()
+    assert by_hand.running == []
+    assert tifffile.imread(folder / "segany" / "a.png.labels.tif").max() == 1
+    assert read_session(folder / "segany" / "a.png.session.json").objects == (1,)

@@ -254,6 +254,44 @@ def test_a_changed_image_is_told_in_the_command_line_and_in_the_viewer(begin, tm
     assert "was not saved" in again.status
 
 
+def test_what_is_being_saved_when_the_session_closes_is_saved(slow_session, viewer, by_hand, tmp_path):
+    slow_session.choose_image(viewer.add_image(np.zeros((40, 50), np.uint8)))
+    by_hand.finish_all()
+    slow_session.add_point((5, 5))
+    by_hand.finish_all()
+    slow_session.accept()
+    slow_session.files.save(tmp_path / "one.json")
+    by_hand.running[-1].step()
+    slow_session.choose_image(viewer.add_image(np.zeros((30, 30), np.uint8)))
+    slow_session.close()
+    assert by_hand.running == []
+    assert read_session(tmp_path / "one.json").objects == (1,)
+
+
+def test_a_session_does_not_come_into_an_image_that_was_chosen_meanwhile(slow_session, viewer, by_hand, tmp_path):
+    first = viewer.add_image(np.zeros((40, 50), np.uint8), name="first")
+    second = viewer.add_image(np.ones((40, 50), np.uint8), name="second")
+    slow_session.choose_image(first)
+    by_hand.finish_all()
+    slow_session.add_point((5, 5))
+    by_hand.finish_all()
+    slow_session.accept()
+    slow_session.files.save(tmp_path / "one.json")
+    by_hand.finish_all()
+    slow_session.undo()
+    said = []
+    slow_session.status_changed.connect(said.append)
+    slow_session.files.open(tmp_path / "one.json")
+    slow_session.choose_image(second)
+    by_hand.finish_all()
+    assert "one.json cannot be opened: another image was chosen meanwhile; open it again" in said
+    assert slow_session.objects.layer is None
+    slow_session.choose_image(first)
+    slow_session.files.open(tmp_path / "one.json")
+    by_hand.finish_all()
+    assert slow_session.objects.labels == (1,)
+
+
 def test_without_an_image_nothing_is_saved(begin, tmp_path):
     session = begin(with_image=False)
     with pytest.raises(ValueError, match="no image"):

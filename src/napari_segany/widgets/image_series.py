@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Image
+from napari.layers import Image, Labels
+from napari.utils.notifications import show_warning
 from numpy.typing import NDArray
 from psygnal import Signal
 
@@ -75,6 +76,8 @@ class ImageSeries:
         self._folder: SeriesFolder | None = None
         self._layer: Image | None = None
         self._last_saved: object = None
+        self._labels_due: tuple[Path, Labels] | None = None
+        self._is_foreign = False  # the present image's files hold work that is not in its layers
         self.ahead = ImagesAhead(runner, embedder)
         session.history_changed.connect(self.changed.emit)
 
@@ -109,6 +112,7 @@ class ImageSeries:
         except OSError as error:
             raise ValueError(f"the folder {folder} cannot be opened: {error.strerror or error}") from error
         if not self.is_moving:
+            self._moving()
             self._saved(lambda: self._begin(found))
 
     def next(self) -> None:
@@ -157,10 +161,18 @@ class ImageSeries:
     def save(self) -> None:
         """Save prompts and objects of the present image, and stay."""
         if not self.is_moving:
+            self._moving()
             self._saved(self._rest)
 
     def close(self) -> None:
         """Stop for good; layers stay. What was not saved is in the session's own file, see `session.restore`."""
+        due, self._labels_due = self._labels_due, None
+        if due is not None:  # their session is written by `session.files`, and they must not be older than that
+            path, layer = due
+            try:
+                write_label_tiff(path, np.array(layer.data))
+            except OSError as error:
+                show_warning(f"The labels were not saved in {path.name}: {error}")
         self.ahead.close()
 
     # --------------------------------------------------------------- leaving an image
@@ -171,17 +183,25 @@ class ImageSeries:
         Where that fails, the image stays.
         """
         folder, layer, session = self._folder, self._layer, self._session
-        if folder is None or layer is None or session.image is not layer or not self._has_changed:
+        if folder is None or layer is None or layer not in session.viewer.layers:
+            then()
+            return
+        if session.image is not layer:
+            session.choose_image(layer)  # another one was chosen: what was done on this one waits with it
+        if not self._has_changed:
             then()
             return
         image, last = folder.images[self.position], session.history.next_undo
+        if self._is_foreign and not self._put_aside(folder, image):
+            return
+        objects = None if session.objects is None else session.objects.layer  # of now: another image may be chosen
+        self._labels_due = None if objects is None else (folder.labels_file(image), objects)
 
         def labels_written(result: object = None) -> None:
-            self._last_saved = last
+            self._last_saved, self._labels_due = last, None
             self._saved(then)
 
         def session_written() -> None:
-            objects = None if session.objects is None else session.objects.layer
             if objects is None:
                 labels_written()
                 return
@@ -198,8 +218,24 @@ class ImageSeries:
     def _has_changed(self) -> bool:
         return self._session.history.next_undo is not self._last_saved
 
+    def _put_aside(self, folder: SeriesFolder, image: Path) -> bool:
+        """Give the files that hold other work than is shown another name; return whether the image can be saved."""
+        try:
+            aside = folder.put_aside(image)
+        except OSError as error:
+            self._stuck(f"What was saved of {image.name} before could not be put aside: {error.strerror or error}")
+            return False
+        self._is_foreign = False
+        if aside is not None:
+            self._say(f"What was saved of {image.name} before is kept as {aside.name}.")
+        return True
+
+    def _moving(self) -> None:
+        self.is_moving = True
+        self.changed.emit()
+
     def _rest(self) -> None:
-        self.is_moving = False
+        self.is_moving, self._labels_due = False, None
         self.changed.emit()
 
     def _stuck(self, text: str) -> None:
@@ -215,8 +251,7 @@ class ImageSeries:
 
     def _read(self, position: int) -> None:
         """Read an image, while the present one can still be worked on, and then turn to it."""
-        self.is_moving = True
-        self.changed.emit()
+        self._moving()
         path = self.images[position]
         ready = self.ahead.take(path)
         if ready is not None:
@@ -242,29 +277,39 @@ class ImageSeries:
         session.viewer.layers.insert(0, layer)
         session.choose_image(layer)
         self._drop_layers()
-        self._layer, self.position = layer, position
+        self._layer, self.position, self._is_foreign = layer, position, False
         session.viewer.reset_view()
         path = folder.images[position]
         self._kept(lambda folder: folder.stand_at(path))
         self._last_saved = session.history.next_undo
         session.choose_tool("points")
         if folder.session_file(path).is_file():
-            session.files.open(folder.session_file(path), self._is_back, self._rest)
+            session.files.open(folder.session_file(path), self._is_back, self._did_not_come_back)
         else:
             self._rest()
             self._say(None)
         self.ahead.want(tuple(folder.images[position + 1 : position + 1 + AHEAD]))
 
     def _is_back(self) -> None:
-        self._last_saved = self._session.history.next_undo
+        if self._session.image is self._layer:
+            self._last_saved = self._session.history.next_undo
+        else:  # the session was of another image, which was opened for it
+            self._is_foreign = True
         self._rest()
 
+    def _did_not_come_back(self) -> None:
+        self._is_foreign = True
+        self._stuck(f"{self._session.status.rstrip('.')}. It stays as it is; what you do now is saved beside it")
+
     def _drop_layers(self) -> None:
-        """Remove the image that was left, with its objects and prompts: they are on the disk."""
+        """Remove the image that was left, with its objects and prompts: they are on the disk.
+
+        Of an image that people removed themselves nothing could be saved: its objects stay.
+        """
         layer, self._layer = self._layer, None
-        if layer is None:
-            return
         viewer = self._session.viewer
+        if layer is None or layer not in viewer.layers:
+            return
         theirs = [
             one
             for one in viewer.layers

@@ -2,15 +2,18 @@
 
 What is done is kept beside the images, in a folder `segany`: `cells.tif.session.json` with prompts and objects of
 `cells.tif`, `cells.tif.labels.tif` with the objects as a label image, and `series.json` with what is done and where
-the work stands. Where nothing can be written beside the images, it is kept in the user's data folder.
+the work stands. What does not go with an image any more is kept as `cells.tif.earlier-...`. Where nothing can be
+written beside the images, it is kept in the user's data folder.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -66,6 +69,27 @@ class SeriesFolder:
     def labels_file(self, image: Path) -> Path:
         """Return where the objects of an image are kept as a label image."""
         return self.store / f"{image.name}.labels.tif"
+
+    def put_aside(self, image: Path) -> Path | None:
+        """Give what is kept of an image a name with its time, and return that of the session; None without one.
+
+        Raises
+        ------
+        OSError
+            Where that cannot be done.
+        """
+        session, labels = self.session_file(image), self.labels_file(image)
+        if not session.is_file():
+            return None
+        when = datetime.fromtimestamp(session.stat().st_mtime).strftime("%Y%m%d-%H%M%S")
+        for number in itertools.count(1):
+            stem = f"{image.name}.earlier-{when}" + (f"-{number}" if number > 1 else "")
+            aside = self.store / f"{stem}.session.json", self.store / f"{stem}.labels.tif"
+            if not any(path.exists() for path in aside):
+                break
+        if labels.is_file():  # first: where one of the two fails, the session is still there to be put aside again
+            labels.rename(aside[1])
+        return session.rename(aside[0])
 
     def status(self, image: Path) -> Status:
         """Return how far an image is."""

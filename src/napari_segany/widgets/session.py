@@ -358,7 +358,7 @@ class PromptSession:
         keep_layers : bool
             Leave the layers alone, because the viewer itself is going.
         """
-        for part in (self.series, self.stack, self.one_each, self._runner):
+        for part in (self.series, self.files, self.stack, self.one_each, self._runner):
             part.close()
         self.preview.close(keep_layers=keep_layers)
         self._conversation.close()

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,7 @@ class SessionFiles:
     ) -> None:
         self._session, self._work = session, work
         self._runner, self.say = runner, say
+        self._unfinished: list[Callable[[], Steps[SavedSession]]] = []
 
     # ------------------------------------------------------------------------- saving
 
@@ -85,18 +87,32 @@ class SessionFiles:
             Without an image.
         """
         target = _named(Path(path).expanduser())
+        described = self._described()
+        begin: Callable[[], Steps[SavedSession]] = lambda: _saving_steps(target, described())  # noqa: E731
+        self._unfinished.append(begin)
 
         def over(saved: SavedSession) -> None:
+            self._unfinished.remove(begin)
             self.say(f"Saved {len(saved.objects)} objects and the prompts to {target.name}.")
             if done is not None:
                 done()
 
-        self._runner.start(
-            "Saving the session",
-            _saving_steps(target, self._state_steps()),
-            done=over,
-            failed=lambda error: self._told(f"The session was not saved: {_reason(error)}", failed),
-        )
+        def not_saved(error: Exception) -> None:
+            self._unfinished.remove(begin)
+            self._told(f"The session was not saved: {_reason(error)}", failed)
+
+        self._runner.start("Saving the session", begin(), done=over, failed=not_saved)
+
+    def close(self) -> None:
+        """Save what is still being saved, now: what runs in the background is about to be stopped."""
+        from napari.utils.notifications import show_warning
+
+        unfinished, self._unfinished = self._unfinished, []
+        for begin in unfinished:
+            try:
+                drain(begin())
+            except (OSError, ValueError) as error:
+                show_warning(f"The session was not saved: {_reason(error)}")  # the widget may be gone already
 
     def _told(self, text: str, then: Callable[[], None]) -> None:
         self.say(text)
@@ -110,7 +126,7 @@ class SessionFiles:
         ValueError
             Without an image.
         """
-        return session_script(drain(self._state_steps()))
+        return session_script(drain(self._described()()))
 
     def script_steps(self) -> Steps[str]:
         """Return what makes the script, to be run in the background.
@@ -120,9 +136,10 @@ class SessionFiles:
         ValueError
             Without an image.
         """
-        return _script_steps(self._state_steps())
+        return _script_steps(self._described()())
 
-    def _state_steps(self) -> Steps[SavedSession]:
+    def _described(self) -> Callable[[], Steps[SavedSession]]:
+        """Return what describes the session as it is now; it may be begun more than once."""
         image, state = self._session.image, self._work.state(even_untouched=True)
         if image is None or state is None:
             raise ValueError("There is no image yet: open one and choose it first.")
@@ -130,9 +147,8 @@ class SessionFiles:
         planes, shown = self._work.log.planes, self._session.plane
         if state.choices["questions"] and shown is not None:
             planes.add(shown)
-        return _described_steps(
-            state, image, planes, None if layer is None else np.asarray(layer.data), self._work.log
-        )
+        objects = None if layer is None else np.asarray(layer.data)
+        return partial(_described_steps, state, image, planes, objects, self._work.log)
 
     # ------------------------------------------------------------------------ opening
 
@@ -159,7 +175,7 @@ class SessionFiles:
 
         def opened(found: tuple[SavedSession, NDArray[np.generic] | None]) -> None:
             try:
-                self._take_up(*found)
+                self._take_up(*found, chosen)
             except ValueError as error:
                 self._told(f"{source.name} cannot be opened: {error}", failed)
                 return
@@ -173,7 +189,8 @@ class SessionFiles:
             failed=lambda error: self._told(f"{source.name} cannot be opened: {_reason(error)}", failed),
         )
 
-    def _take_up(self, saved: SavedSession, pixels: NDArray[np.generic] | None) -> None:
+    def _take_up(self, saved: SavedSession, pixels: NDArray[np.generic] | None, chosen: Image | None) -> None:
+        """Go on with a session, in an image of these pixels; without them in the one that was chosen for it."""
         session = self._session
         if pixels is not None:
             name, ndim = str(saved.image.get("name", "image")), int(saved.image.get("ndim", pixels.ndim))
@@ -181,6 +198,8 @@ class SessionFiles:
             layer = Image(pixels, name=name, rgb=ndim < pixels.ndim, metadata=where)
             session.viewer.add_layer(layer)
             session.choose_image(layer)
+        elif session.image is not chosen:
+            raise ValueError("another image was chosen meanwhile; open it again")
         image = session.image
         if image is None or not fits(saved, image):
             raise ValueError("its image has another size than the one that is chosen")
