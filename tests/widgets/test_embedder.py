@@ -130,3 +130,44 @@ def test_a_download_is_the_one_piece_of_work(embedder, by_hand):
     by_hand.finish_all()
     assert done == [True]
     assert embedder.state.phase == "none"
+
+
+def test_nothing_but_another_download_or_cancelling_stops_a_download(embedder, by_hand):
+    def steps():
+        yield Progress(3, 10, "Downloading")
+
+    done = []
+    want(embedder)
+    by_hand.finish_all()
+    embedder.download("Downloading vit_b", steps(), lambda: done.append("vit_b"))
+    (task,) = by_hand.running
+    task.step()
+    embedder.leave_plane()  # a slider is moved
+    embedder.cancel()  # another image is chosen
+    key = want(embedder, "b")  # and clicked on
+    assert by_hand.running == [task]
+    assert embedder.state.progress == Progress(3, 10, "Downloading")
+    by_hand.finish_all()
+    assert done == ["vit_b"]
+    assert embedder.get(key) is not None
+    assert embedder.state.phase == "ready"
+    embedder.download("Downloading vit_b", steps(), lambda: done.append("again"))
+    embedder.download("Downloading vit_l", steps(), lambda: done.append("vit_l"))
+    (task,) = by_hand.running
+    embedder.cancel_download()
+    assert task.cancelled
+    assert embedder.state.phase == "none"
+    assert done == ["vit_b"]
+
+
+def test_what_failed_of_a_download_is_said_and_the_next_wish_is_made(embedder, by_hand):
+    def steps():
+        yield Progress(3, 10, "Downloading")
+        raise OSError("no network")
+
+    embedder.download("Downloading vit_b", steps(), list)
+    by_hand.finish_all()
+    assert embedder.state.message == "no network"
+    want(embedder)
+    by_hand.finish_all()
+    assert embedder.state.phase == "ready"

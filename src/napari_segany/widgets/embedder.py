@@ -99,6 +99,8 @@ class Embedder:
         self._runner = runner
         self._load = load_predictor
         self._task: Task | None = None
+        self._downloading: Task | None = None
+        self._is_downloading = False
         self._loading: tuple[str, str] | None = None
         self._encoding: EmbeddingKey | None = None
         self._loaded: tuple[str, str] | None = None
@@ -111,7 +113,7 @@ class Embedder:
     def want(self, key: EmbeddingKey, read: Callable[[], ArrayLike]) -> None:
         """Make the embedding of a plane available; `state` says when it is.
 
-        Work on another plane is stopped first, for only the newest wish counts.
+        Work on another plane is stopped first, for only the newest wish counts; a download goes on, and comes first.
 
         Parameters
         ----------
@@ -121,6 +123,8 @@ class Embedder:
             Returns the plane's image; called in the background.
         """
         self._wanted = (key, read)
+        if self._is_downloading:
+            return
         model = (key.model, key.device)
         if self.cache.get(key) is not None and self._loaded == model:
             self._stop()
@@ -140,30 +144,52 @@ class Embedder:
         return Answerer(self.model, self.device, digest, rounded)
 
     def cancel(self) -> None:
-        """Stop the work; it begins anew with the next `want`."""
-        was_working = self.state.phase == "working"
+        """Stop the work, but for a download; it begins anew with the next `want`."""
+        was_working = self.state.phase == "working" and not self._is_downloading
         self._stop()
         self._wanted = None
         if was_working:
             self._become(EmbeddingState("none"))
 
     def leave_plane(self) -> None:
-        """Stop work on a plane that is no longer shown; a model that is being loaded goes on loading."""
+        """Stop work on a plane that is no longer shown; a model that is loaded or downloaded goes on being so."""
         self._wanted = None
-        if self._loading is None:
+        if self._loading is None and not self._is_downloading:
             self._stop()
             self._become(EmbeddingState("none"))
 
     def download(self, title: str, steps: Steps[Any], done: Callable[[], None]) -> None:
-        """Fetch weights as the one piece of work, with the same progress and the same way to cancel it."""
+        """Fetch weights as the one piece of work; what is wanted meanwhile is made when they are there.
+
+        Another download stops it, and `cancel_download`: nothing else, for all that is here of it would be lost.
+        """
+        self.cancel_download()
         self._stop()
         self._wanted = None
 
         def downloaded(_: object) -> None:
+            self._is_downloading = False
             self._become(EmbeddingState("none"))
             done()
+            if self._wanted is not None and self.state.phase == "none":
+                self.want(*self._wanted)
 
-        self._run(title, steps, downloaded)
+        def not_downloaded(error: Exception) -> None:
+            self._is_downloading = False
+            self._failed(error)
+
+        self._is_downloading = True
+        self._become(EmbeddingState("working", Progress(0, 0, title)))
+        self._downloading = self._runner.start(
+            title, steps, done=downloaded, failed=not_downloaded, report=self._report
+        )
+
+    def cancel_download(self) -> None:
+        """Stop fetching weights."""
+        if self._is_downloading and self._downloading is not None:
+            self._downloading.cancel()
+            self._is_downloading = False
+            self._become(EmbeddingState("none"))
 
     def _begin_loading(self, model: tuple[str, str]) -> None:
         if self._loading == model:

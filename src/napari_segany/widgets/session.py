@@ -201,9 +201,8 @@ class PromptSession:
 
     def cancel(self) -> None:
         """Stop what runs in the background; the next prompt begins it anew."""
-        self._chosen.stop_work()
-        self.stack.cancel()
-        self.one_each.cancel()
+        for stop in (self._embedder.cancel_download, self._chosen.stop_work, self.stack.cancel, self.one_each.cancel):
+            stop()
 
     @property
     def embedding_state(self) -> EmbeddingState:
