@@ -190,6 +190,16 @@ def test_an_object_is_opened_again_with_its_prompts_on_its_slice(three, predicto
     assert origin(three, 3)["points"] == [[30, 30], [31, 31]]
 
 
+def test_an_object_of_another_view_is_opened_by_its_mask_alone(three):
+    cell = json.loads(three.objects.row(3)["prompts"])
+    cell["axes"], cell["plane"], cell["points"] = [0, 2], [2], [[2, 30]]  # as if clicked on row 2, in another view
+    three.objects.layer.features.loc[3, "prompts"] = json.dumps(cell)
+    assert three.editor.reopen(3)
+    assert three.plane.index == (2,)
+    assert three.prompts.points == ()
+    assert three.prompts.mask.label == 3
+
+
 def test_an_open_object_that_is_dropped_stays_as_it_is(three):
     before = three.objects.layer.data.copy()
     three.editor.reopen(1)

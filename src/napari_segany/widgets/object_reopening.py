@@ -68,7 +68,7 @@ class Reopener:
         self.drop()
         mask = np.asarray(layer.data[plane.slicer()]) == label
         prompt = ObjectPrompt(mask, layer.name, label, layer.unique_id)
-        if origin.get("plane") == list(plane.index):
+        if _was_made_on(origin, plane):
             self._put_prompts(plane, origin)
         self._conversation.put_draft(plane, Draft(mask_prompt=prompt))
         candidate = _candidate(mask, row, image, plane)
@@ -89,7 +89,7 @@ class Reopener:
 
 def _plane_of(layer: Labels, label: int, origin: dict[str, Any], shown: Plane) -> Plane | None:
     """Return where an object was made, if it is still there; else the shown plane or the first one that it is on."""
-    if tuple(origin.get("axes", shown.axes)) == shown.axes and len(origin.get("plane", ())) == len(shown.index):
+    if _axes(origin, shown) == shown.axes and len(origin.get("plane", ())) == len(shown.index):
         made_on = Plane(shown.axes, tuple(int(place) for place in origin.get("plane", ())))
         inside = all(0 <= at < layer.data.shape[axis] for axis, at in zip(shown.hidden, made_on.index, strict=True))
         if inside and _is_on(layer, label, made_on):
@@ -98,6 +98,16 @@ def _plane_of(layer: Labels, label: int, origin: dict[str, Any], shown: Plane) -
         return shown
     places = np.argwhere((np.asarray(layer.data) == label).any(axis=shown.axes))
     return Plane(shown.axes, tuple(int(place) for place in places[0])) if len(places) else None
+
+
+def _axes(origin: dict[str, Any], shown: Plane) -> tuple[int, ...]:
+    """Return which axes an object was seen along; the shown ones where that is not told."""
+    return tuple(origin.get("axes", shown.axes))
+
+
+def _was_made_on(origin: dict[str, Any], plane: Plane) -> bool:
+    """Whether the positions of prompts are those of this plane, which slice 5 of another view is not."""
+    return _axes(origin, plane) == plane.axes and origin.get("plane") == list(plane.index)
 
 
 def _is_on(layer: Labels, label: int, plane: Plane) -> bool:
