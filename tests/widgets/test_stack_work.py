@@ -186,6 +186,27 @@ def test_lazy_stacks_are_read_slice_by_slice(viewer):
     assert np.flatnonzero(labels_of(session).any(axis=(1, 2))).tolist() == [5]
 
 
+def test_an_object_accepted_during_a_run_gets_another_number(viewer, by_hand):
+    session = opened(viewer, TWO, runner=by_hand)
+    by_hand.finish_all()
+    session.objects.ready().data = np.where((TWO == 1) & (np.arange(8) == 3)[:, None, None], 7, 0).astype(np.uint8)
+    click(session, 3, (12, 12))
+    by_hand.finish_all()
+    session.stack.propagate()
+    (run,) = (task for task in by_hand.running if task.title == "propagation")
+    while session.prompts:
+        run.step()
+    assert not (labels_of(session)[3] == 8).any(), "its first slice is covered"
+    session.add_point((45, 45))
+    (asking,) = (task for task in by_hand.running if task is not run)
+    asking.finish()
+    accepted = session.accept()
+    by_hand.finish_all()
+    carried = int(labels_of(session)[5, 12, 12])
+    assert carried not in (0, accepted)
+    np.testing.assert_array_equal(labels_of(session) == accepted, (TWO == 2) & (np.arange(8) == 3)[:, None, None])
+
+
 def test_through_time_objects_divide_and_tracks_tell(viewer):
     movie = squares(6, (1, 8, 8, 30, range(3)), (2, 8, 8, 13, range(3, 6)), (3, 25, 25, 13, range(3, 6)))
     session = opened(viewer, movie, oracle=StackOracle(parents={2: 1, 3: 1}), axis_labels=("t", "y", "x"))

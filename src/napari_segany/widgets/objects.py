@@ -170,6 +170,10 @@ class ObjectsLayer:
             )
         return tuple(range(first, first + count))
 
+    def reserve(self, label: int) -> None:
+        """Take note that a number is an object's that has no pixel yet: nobody else gets it."""
+        self._highest = max(self._highest, label)
+
     def write(self, pixels: PixelChange, rows: Mapping[int, Row] | None = None, how: str = "") -> tuple[int, ...]:
         """Change pixels and the rows of all objects concerned, as one step.
 

@@ -115,6 +115,7 @@ class StackWriter:
         new = [mask.object_id for mask in masks if mask.object_id not in self.labels]
         for one, label in zip(new, self._objects.free_labels(len(new)) if new else (), strict=True):
             self.labels[one] = label
+            self._objects.reserve(label)  # nothing of it may be written on this slice
             self._earlier[label] = self._inherited(found, one)
 
     def _inherited(self, found: Propagation, object_id: int) -> Row:
