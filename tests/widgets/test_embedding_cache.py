@@ -52,6 +52,19 @@ def test_forgetting_an_image_leaves_the_others():
     assert cache.nbytes == 0
 
 
+def test_what_is_ready_after_its_image_was_forgotten_is_not_kept():
+    cache = EmbeddingCache(100)
+    old, other = cache.keeper("a"), cache.keeper("b")
+    cache.forget_image("a")
+    new = cache.keeper("a")
+    old(key(0), embedding())
+    assert key(0) not in cache
+    new(key(1), embedding())
+    other(key(0, image="b"), embedding())
+    assert key(1) in cache
+    assert key(0, image="b") in cache
+
+
 def test_a_negative_limit_is_refused():
     with pytest.raises(ValueError, match="-1 bytes"):
         EmbeddingCache(-1)

@@ -59,6 +59,17 @@ def test_it_makes_way_for_the_shown_slice_and_then_goes_on_where_it_was(ahead, v
     assert slices_of(predictor)[1] == 6
 
 
+@pytest.mark.parametrize("steps", [0, 1])
+def test_a_slice_that_was_begun_is_begun_anew_for_other_data(ahead, by_hand, predictor, steps):
+    (task,) = by_hand.running
+    for _ in range(steps):
+        task.step()
+    ahead.image.data = STACK + 100
+    by_hand.finish_all()
+    assert slices_of(predictor) == [3, 103, 104, 102, 105, 101, 106, 100]
+    assert all(ahead.stack.marks.ready)
+
+
 def test_a_click_goes_before_it(ahead, by_hand):
     (task,) = by_hand.running
     task.step()

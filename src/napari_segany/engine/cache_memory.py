@@ -62,7 +62,13 @@ class MemoryCache(Generic[Key, Value]):
 
     def put(self, key: Key, value: Value) -> None:
         """Keep a value and drop those not used for longest that no longer fit."""
+        self.put_if(key, value, lambda: True)
+
+    def put_if(self, key: Key, value: Value, is_wanted: Callable[[], bool]) -> None:
+        """Keep a value if it is wanted at that very moment: nothing is dropped in between."""
         with self._lock:
+            if not is_wanted():
+                return
             self._drop(key)
             self._kept[key] = value
             self._nbytes += value.nbytes

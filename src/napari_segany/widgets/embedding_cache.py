@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +45,22 @@ class EmbeddingCache(MemoryCache[EmbeddingKey, Any]):
         Bytes of features to keep.
     """
 
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self._data_of: dict[str, object] = {}
+
     def forget_image(self, image: str) -> None:
-        """Drop all embeddings of an image layer."""
+        """Drop all embeddings of an image layer, those too that are being computed: they are of other data."""
+        with self._lock:
+            self._data_of.pop(image, None)
         self.drop_where(lambda key: key.image == image)
+
+    def keeper(self, image: str) -> Callable[[EmbeddingKey, Any], None]:
+        """Return what keeps embeddings of an image as it is now: nothing, once the image is forgotten."""
+        with self._lock:
+            data = self._data_of.setdefault(image, object())
+
+        def keep(key: EmbeddingKey, embedding: Any) -> None:
+            self.put_if(key, embedding, lambda: self._data_of.get(image) is data)
+
+        return keep

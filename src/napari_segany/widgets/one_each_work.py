@@ -149,7 +149,7 @@ def plane_embeddings(embedder: Embedder, image: Image) -> Callable[[Plane], Step
     It goes on with the model and the contrast of now, whatever is chosen meanwhile.
     """
     predictor, limits = embedder.predictor, intensity_limits(image)
-    model, device = embedder.model, embedder.device
+    model, device, keep = embedder.model, embedder.device, embedder.cache.keeper(image.unique_id)
 
     def embedding(plane: Plane) -> Steps[Any]:
         key = EmbeddingKey(image.unique_id, plane, limits, model, device)
@@ -159,7 +159,7 @@ def plane_embeddings(embedder: Embedder, image: Image) -> Callable[[Plane], Step
             return known
         yield Progress(0, 0, "Computing the image embedding")
         made = yield from encoding_steps(predictor, plane_reader(image, plane)(), limits)
-        embedder.cache.put(key, made)
+        keep(key, made)
         return made
 
     return embedding

@@ -90,7 +90,7 @@ class ImagesAhead:
             if key is None or predictor is None or key in self._embedder.cache:
                 continue
             begin = partial(_encoding_steps, predictor, layer, key)
-            work = self._work.half_done(key, begin, partial(self._embedder.cache.put, key))
+            work = self._work.half_done(key, begin, partial(self._embedder.cache.keeper(key.image), key))
             return Piece("Computing embeddings ahead", work.steps(), failed=give_up)
         return None
 

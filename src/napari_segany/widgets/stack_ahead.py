@@ -112,6 +112,8 @@ class SlicesAhead:
     def turn_to(self, slices: Slices | None) -> None:
         """Go on around another slice, or in another stack."""
         self._slices = slices
+        if slices is None:
+            self._work.drop()  # what was begun may be of data that are replaced
         self._work.look_again()
 
     def hold(self, held: bool) -> None:
@@ -151,7 +153,7 @@ class SlicesAhead:
             if key in embedder.cache:
                 continue
             begin = partial(_encoding_steps, predictor, slices, place)
-            work = self._work.half_done(key, begin, partial(embedder.cache.put, key))
+            work = self._work.half_done(key, begin, partial(embedder.cache.keeper(slices.image), key))
             return Piece("Computing slices ahead", work.steps(), failed=self._failed)
         return None
 

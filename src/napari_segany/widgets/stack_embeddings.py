@@ -23,6 +23,7 @@ def slice_embeddings(embedder: Embedder, image: Image, line: StackLine) -> Calla
     """
     predictor, data, limits = embedder.predictor, full_resolution(image), intensity_limits(image)
     first = embedder.key(image.unique_id, line.first, limits)
+    keep = embedder.cache.keeper(image.unique_id)
     is_windowed = is_large(line.first.shape_in(spatial_shape(image)))
 
     def embedding(place: int) -> Steps[Any]:
@@ -35,7 +36,7 @@ def slice_embeddings(embedder: Embedder, image: Image, line: StackLine) -> Calla
             raise ValueError("the model is not loaded; choose one")
         found = yield from predictor.encode_steps(read_plane(data, key.plane), contrast_limits=limits)
         if not is_windowed:
-            embedder.cache.put(key, found)
+            keep(key, found)
         return found
 
     return embedding

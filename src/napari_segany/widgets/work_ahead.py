@@ -109,11 +109,15 @@ class WorkAhead:
         if task is not None:
             task.cancel()
 
+    def drop(self) -> None:
+        """Rest until it is told to look again, and begin anew then."""
+        self.pause()
+        self._half_done = None
+
     def close(self) -> None:
         """Stop, and drop what was begun."""
         self._nap.forget()
-        self.pause()
-        self._half_done = None
+        self.drop()
 
     def _go_on(self) -> None:
         if self._is_starting:
