@@ -181,6 +181,24 @@ def test_an_image_that_is_done_can_be_worked_on(session, folder):
     assert "filled in" not in session._viewer.layers
 
 
+def test_removing_the_layer_of_an_image_that_is_done_takes_nothing_out_of_its_record(session, folder):
+    prompting = session.prompting
+    session.show("b")
+    prompting.add_point((20, 20))
+    prompting.accept()
+    session.engine.finish("a")
+    session.finish()
+    assert session.message.startswith("All images are done")
+    session._viewer.layers.remove(prompting.objects.layer)
+    assert session.keep()
+    assert [one.record.mask[20, 20] for one in session.engine.masks("b")] == [True]
+    prompting.add_point((3, 3))
+    prompting.accept()
+    session._viewer.layers.clear()  # as napari does when its window closes
+    session.close()
+    assert [one.record.mask[20, 20] for one in DataEngine(folder, folder / "segany").masks("b")] == [True]
+
+
 def test_the_model_that_was_taught_here_goes_on(session, folder, tmp_path):
     weights = folder / "segany" / "round_0" / "weights.safetensors"
     weights.parent.mkdir(parents=True)

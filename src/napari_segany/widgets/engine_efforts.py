@@ -93,9 +93,14 @@ class Efforts:
             objects.released.connect(self._leave)
             self._listen(objects.layer)
 
+    @property
+    def layer(self) -> Labels | None:
+        """The layer of the objects; None where there is none, or none any more."""
+        return None if self._objects is None else self._objects.find()
+
     def masks(self) -> list[EngineMask]:
         """Return the objects with what they took, those made first first."""
-        layer = None if self._objects is None else self._objects.find()
+        layer = self.layer
         if layer is None or self._objects is None:
             return []
         data = np.asarray(full_resolution(layer))

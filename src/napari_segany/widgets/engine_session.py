@@ -89,6 +89,7 @@ class EngineSession:
         self._image: Image | None = None
         self._filled: Labels | None = None
         self._kept: tuple[EngineMask, ...] = ()  # of the record, what is in the layer `objects` too
+        self._kept_in: Labels | None = None
         self._task: Task | None = None
         self._is_beside = False  # whether what runs leaves the images alone
         prompting.accepted.connect(lambda label: self.changed.emit())
@@ -145,6 +146,8 @@ class EngineSession:
         """
         if self.engine is None or self.name is None:
             return True
+        if (layer := self._efforts.layer) is not self._kept_in:  # what a layer that was removed held stays on record
+            self._kept_in, self._kept = layer, ()
         masks = tuple(self._efforts.masks())
         if not masks and not self._kept:
             return True
