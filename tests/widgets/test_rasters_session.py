@@ -82,6 +82,10 @@ def test_objects_are_saved_as_features_with_a_minimum_area(rasters, viewer, town
     assert values[4].tolist() == pytest.approx([48, 16])
     rasters.save_prompts(tmp_path / "asked")
     assert rasters.message.startswith("there is no prompt to save")
+    before = (tmp_path / "houses.gpkg").read_bytes()
+    rasters.save(tmp_path / "houses")
+    assert rasters.message.startswith("houses.gpkg exists already; give the whole name")
+    assert (tmp_path / "houses.gpkg").read_bytes() == before
 
 
 def test_the_dock_shows_its_session(viewer, qtbot, town, tmp_path):
@@ -98,6 +102,9 @@ def test_the_dock_shows_its_session(viewer, qtbot, town, tmp_path):
     assert widget.save_button.isEnabled()
     widget.min_area.setValue(5)
     widget.save_button.click()
+    widget.dialog.selectNameFilter("Shapefile (*.shp)")
+    widget.dialog.filterSelected.emit("Shapefile (*.shp)")
+    assert widget.dialog.defaultSuffix() == "shp"
     widget.dialog.fileSelected.emit(str(tmp_path / "all.gpkg"))
     assert (tmp_path / "all.gpkg").is_file()
     assert widget.session.min_area == 5

@@ -25,6 +25,7 @@ from napari_segany.formats.geo_crs import LONGITUDE_LATITUDE, crs_name, is_same_
 from napari_segany.formats.geo_features import DRIVERS
 from napari_segany.formats.geo_measure import Measure
 from napari_segany.formats.geo_vectors import VectorReport, VectorSettings
+from napari_segany.widgets.file_writers import target_of
 from napari_segany.widgets.geo_place import LabelsPlace
 from napari_segany.widgets.geo_reader import place_steps
 from napari_segany.widgets.geo_writers import vector_steps, write_prompt_file
@@ -84,11 +85,12 @@ class RastersSession:
             self._begin("Opening rasters", _opening_steps(chosen, bands), self._opened)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the objects of the chosen layer as .gpkg, .geojson or .shp, in the background."""
-        target = Path(path).expanduser()
-        if target.suffix.lower() not in DRIVERS:
-            target = target.with_name(f"{target.name}.gpkg")
+        """Write the objects of the chosen layer as .gpkg, .geojson or .shp, in the background.
+
+        A name without one of these endings gets .gpkg, but never the name of a file that is there.
+        """
         try:
+            target = target_of(str(Path(path).expanduser()), tuple(DRIVERS))
             settings = VectorSettings(self.simplify, self.min_area, self.measure)
             layers = self._layers()
         except ValueError as error:
@@ -102,10 +104,8 @@ class RastersSession:
 
     def save_prompts(self, path: str | os.PathLike[str]) -> None:
         """Write the points and boxes that the objects of the chosen layer were asked with."""
-        target = Path(path).expanduser()
-        if target.suffix.lower() not in DRIVERS:
-            target = target.with_name(f"{target.name}.prompts.gpkg")
         try:
+            target = target_of(str(Path(path).expanduser()), (".prompts.gpkg", *DRIVERS))
             count = write_prompt_file(target, self._layers())
         except (ValueError, OSError) as error:
             self._say(_sentence(error))

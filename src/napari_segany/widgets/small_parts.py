@@ -76,12 +76,23 @@ def open_files_dialog(
 def open_save_dialog(
     parent: QWidget, title: str, name: str, filters: str, chosen: Callable[[str], None]
 ) -> QFileDialog:
-    """Show a dialog for a file to write, beside the viewer, which goes on working; return the dialog."""
+    """Show a dialog for a file to write, beside the viewer, which goes on working; return the dialog.
+
+    A name without an ending gets that of the chosen filter before the dialog asks about replacing a file.
+    """
     dialog = QFileDialog(parent, title, "", filters)
     dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
     dialog.setFileMode(QFileDialog.FileMode.AnyFile)
     dialog.selectFile(name)
+    dialog.setDefaultSuffix(_first_ending(dialog.selectedNameFilter()))
+    dialog.filterSelected.connect(lambda text: dialog.setDefaultSuffix(_first_ending(text)))
     return _shown(dialog, chosen)
+
+
+def _first_ending(name_filter: str) -> str:
+    """Return "gpkg" of "GeoPackage (*.gpkg)", and "" of a filter for all files."""
+    first = name_filter.rpartition("(")[2].rstrip(")").split(" ")[0]
+    return first.removeprefix("*.") if first.startswith("*.") else ""
 
 
 def open_folder_dialog(parent: QWidget, title: str, folder: str, chosen: Callable[[str], None]) -> QFileDialog:
