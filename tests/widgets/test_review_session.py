@@ -7,6 +7,7 @@ import pytest
 from napari.components import ViewerModel
 from PIL import Image
 
+from napari_segany.evaluation.review import read_ratings
 from napari_segany.formats.record import MaskRecord
 from napari_segany.formats.sa1b import write_sa1b
 from napari_segany.widgets.review_keys import ReviewKeys
@@ -23,6 +24,29 @@ def masks(tmp_path):
     records = [MaskRecord.from_mask(mask), MaskRecord.from_mask(~mask)]
     write_sa1b(tmp_path / "sa_1.json", records, file_name="sa_1.jpg", size=(60, 80), extra=extra)
     return tmp_path
+
+
+def test_a_mask_whose_image_cannot_be_read_is_passed_over_and_not_rated_unseen(masks):
+    mask = MaskRecord.from_mask(np.eye(60, 80, dtype=bool))
+    write_sa1b(masks / "sa_2.json", [mask], file_name="sa_2.jpg", size=(60, 80))
+    (masks / "sa_2.jpg").write_bytes(b"no image")
+    viewer = ViewerModel()
+    session = ReviewSession(viewer)
+    session.open({"ours": masks}, masks / "ratings.csv")
+    told = session.message
+    while session.review.current is not None:
+        shown = session.review.current
+        assert shown.image == "sa_1"
+        np.testing.assert_array_equal(viewer.layers[1].data, shown.record.mask)
+        session.rate(5)
+        told += session.message
+    assert "sa_2 cannot be shown and is passed over: " in told
+    assert "All masks that can be shown are rated." in session.message
+    assert [row["image"] for row in read_ratings(masks / "ratings.csv")] == ["sa_1", "sa_1"]
+    assert len(viewer.layers) == 0
+    session.back()
+    session.back()
+    assert session.review.current.image == "sa_1"
 
 
 def pressed(keymap, key):

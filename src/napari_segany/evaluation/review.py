@@ -136,6 +136,10 @@ class Review:
         except OSError:
             self._ratings = before
             raise
+        self.skip()
+
+    def skip(self) -> None:
+        """Go on to the next mask that is not rated."""
         self.position += 1
         self._to_next()
 

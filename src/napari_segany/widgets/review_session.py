@@ -77,7 +77,7 @@ class ReviewSession:
         """Show the mask before again (Backspace)."""
         if self.review is not None:
             self.review.back()
-            self._show()
+            self._show(backwards=True)
 
     def next_view(self) -> None:
         """Show the mask in the next view (key V)."""
@@ -98,17 +98,17 @@ class ReviewSession:
         if not keep_layers:
             self._clear()
 
-    def _show(self) -> None:
+    def _show(self, *, backwards: bool = False) -> None:
+        """Show the present mask, or the next one (before it) whose image can be read."""
         review = self.review
-        item = None if review is None else review.current
-        if review is None or item is None:
-            self._clear()
-            self._say(f"All masks are rated.{self._histogram()}")
+        if review is None:
             return
-        try:
-            image: Any = read_image(item.path)
-        except (ValueError, OSError) as error:
-            self._say(f"{item.image} cannot be shown: {error}")
+        image, problem = _present_image(review, backwards=backwards)
+        item = review.current
+        if item is None:
+            self._clear()
+            which = "All masks" if review.rated == len(review.order) else "All masks that can be shown"
+            self._say(f"{problem}{which} are rated.{self._histogram()}")
             return
         if not self._shown_in_place(item, image):
             before, self._layers = self._layers, self._made(item, image)
@@ -119,7 +119,8 @@ class ReviewSession:
         # No layer is active: its own keys would come before those of the ratings.
         self._viewer.layers.selection.clear()
         self._arrange()
-        self._say(f"Mask {review.rated + 1} of {len(review.order)}: 1 to 9, or 0 for 10. V changes the view.")
+        place = f"Mask {review.rated + 1} of {len(review.order)}"
+        self._say(f"{problem}{place}: 1 to 9, or 0 for 10. V changes the view.")
 
     def _histogram(self) -> str:
         """Draw how often each rating was given beside their table; return where, in a sentence."""
@@ -191,6 +192,30 @@ class ReviewSession:
     def _say(self, message: str) -> None:
         self.message = message
         self.changed.emit()
+
+
+def _present_image(review: Review, *, backwards: bool) -> tuple[Any, str]:
+    """Pass over masks whose image cannot be read: nobody could see what is rated.
+
+    Returns
+    -------
+    image : array_like or None
+        The image of the mask that is the present one then; None where none is left.
+    problem : str
+        Which image cannot be shown, in a sentence; "" where none was passed over.
+    """
+    problem = ""
+    while (item := review.current) is not None:
+        try:
+            return read_image(item.path), problem
+        except (ValueError, OSError) as error:
+            problem = problem or f"{item.image} cannot be shown and is passed over: {str(error).rstrip('.')}. "
+        if backwards and review.position > 0:
+            review.back()
+        else:
+            backwards = False
+            review.skip()
+    return None, problem
 
 
 def _draw_points(layer: Points, item: ReviewItem) -> None:
