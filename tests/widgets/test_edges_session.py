@@ -8,8 +8,11 @@ from napari.components import ViewerModel
 
 from napari_segany.engine import edges as engine
 from napari_segany.engine.progress import Progress
+from napari_segany.widgets import edges_widget
+from napari_segany.widgets.catalogue import Catalogue, ModelChoice
 from napari_segany.widgets.edges_session import EdgesSession
 from napari_segany.widgets.progress_runner import SynchronousRunner
+from napari_segany.widgets.settings import Settings
 
 
 @pytest.fixture
@@ -59,6 +62,23 @@ def test_errors_and_a_missing_plane_are_told_in_one_sentence(asked):
     session.run()
     assert "2-D view" in session.message
     assert len(viewer.layers) == 1
+
+
+def test_the_dock_lists_the_models_of_the_preferred_folder(viewer, qtbot, tmp_path, monkeypatch):
+    looked_in = []
+
+    def catalogue_steps(folder):
+        yield Progress(0, 0)
+        looked_in.append(folder)
+        return Catalogue((ModelChoice("light", present=True), ModelChoice("vit_t", present=True)), ("auto",))
+
+    monkeypatch.setattr(edges_widget, "catalogue_steps", catalogue_steps)
+    widget = edges_widget.EdgesWidget(
+        viewer, runner=SynchronousRunner(), settings=Settings(weights_folder=tmp_path), load_predictor=lambda *_: None
+    )
+    qtbot.addWidget(widget)
+    assert looked_in == [tmp_path]
+    assert widget.model_picker.findData("vit_t") >= 0
 
 
 def test_cancelling_draws_nothing(asked):

@@ -42,6 +42,7 @@ class EdgesWidget(DockBody):
         super().__init__()
         viewer = unwrap(napari_viewer)
         settings = settings or read_settings()
+        self._weights_folder = settings.weights_folder
         self._runner = runner or BackgroundRunner()
         load = load_predictor or predictor_loader(settings.weights_folder)
         self.session = EdgesSession(viewer, self._runner, load, settings.model, settings.device)
@@ -88,9 +89,8 @@ class EdgesWidget(DockBody):
         if isinstance(active, Image):
             self.image_combo.choose(active)
         self.session.choose(self.image_combo.layer())
-        self._runner.start(
-            "Looking for models", catalogue_steps(None), done=self._list_models, failed=lambda error: None
-        )
+        steps = catalogue_steps(self._weights_folder)
+        self._runner.start("Looking for models", steps, done=self._list_models, failed=lambda error: None)
 
     def _end(self) -> None:
         self.image_combo.release()
