@@ -134,6 +134,16 @@ def test_a_tiff_of_no_known_pixel_size_says_none(viewer, labels, tmp_path, units
     assert read_pixel_size(path) is None
 
 
+def test_a_flipped_axis_goes_into_files_and_comes_back(viewer, labels, tmp_path):
+    layer = viewer.add_labels(labels, scale=[-2, 3], units=["um", "um"])
+    (path,) = layer.save(str(tmp_path / "a.labels.tif"))
+    size = read_pixel_size(path)
+    assert (size.row, size.col) == pytest.approx((2, 3))
+    (path,) = layer.save(str(tmp_path / "a.coco.json"))
+    (back,) = viewer.open(path, plugin="napari-segany")
+    np.testing.assert_array_equal(back.scale, [-2, 3])
+
+
 def test_a_stack_is_written_plane_by_plane(viewer, labels, tmp_path):
     stack = np.stack([labels, np.zeros_like(labels), np.roll(labels, 1, axis=1)])
     viewer.add_labels(dask.array.from_array(stack, chunks=(1, -1, -1)), name="stack").save(

@@ -37,6 +37,11 @@ def test_a_layer_comes_back_to_its_place():
     assert back.units == layer.units
 
 
+def test_an_axis_may_be_flipped():
+    layer = Labels(np.zeros((4, 5), int), scale=[-1, 2])
+    np.testing.assert_array_equal(read_placement(through_json(layer), (4, 5)).keywords["scale"], [-1, 2])
+
+
 @pytest.mark.parametrize(
     ("fields", "words"),
     [

@@ -229,7 +229,7 @@ def _pixel_size(source: LabelsSource) -> PixelSize | None:
     units = [_length(unit) for unit in source.meta.get("units") or ()][-2:]
     if len(units) != 2 or units[0] is None or units[0] != units[1]:
         return None
-    row, col = (float(step) for step in source.meta["scale"][-2:])
+    row, col = (abs(float(step)) for step in source.meta["scale"][-2:])  # a negative one flips the axis
     return PixelSize(row, col, units[0])
 
 

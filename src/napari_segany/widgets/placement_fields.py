@@ -88,8 +88,8 @@ def read_placement(extra: Mapping[str, Any], size: tuple[int, int]) -> Placement
             for name, default in _defaults(ndim).items()
             if name in values
         }
-        if any(step <= 0 for step in keywords.get("scale", ())):
-            raise ValueError(f"'scale' is {keywords['scale']}; expected positive numbers")
+        if any(step == 0 for step in keywords.get("scale", ())):  # a negative one flips the axis
+            raise ValueError(f"'scale' is {keywords['scale']}; expected positive or negative numbers, and no 0")
         if "units" in values:
             keywords["units"] = _units(values["units"], ndim)
         return Placement(keywords, stack, shape, plane)
