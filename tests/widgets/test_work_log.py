@@ -27,3 +27,15 @@ def test_two_savings_at_once_save_the_same(monkeypatch):
     saved = drain(log.saved_steps())
     assert saved.to_dict() == others[0].to_dict()
     assert saved.steps[0].planes[()][4].area == 6
+
+
+def test_a_log_that_begins_anew_while_it_is_saved_keeps_its_new_start():
+    layer = Labels(np.ones((2, 4, 5), np.uint16))
+    log = WorkLog()
+    log.take_up(layer)
+    autosave = log.saved_steps()
+    next(autosave)
+    layer.data = np.full((2, 4, 5), 7, np.uint16)
+    log.begin_anew(layer)
+    assert set(drain(autosave).start[0,]) == {1}, "what was to be saved is what there was then"
+    assert set(drain(log.saved_steps()).start[0,]) == {7}

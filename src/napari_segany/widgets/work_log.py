@@ -114,13 +114,16 @@ class WorkLog:
         What is encoded is kept, and its pixels dropped.
         """
         entries = list(self._entries)
-        if isinstance(self._start, list):
+        begun = self._start
+        if isinstance(begun, list):
             planes: Planes = {}
-            for index, labels in self._start:
+            for index, labels in begun:
                 yield Progress(0, len(entries), "Saving the session")
                 planes[index] = run_lengths_by_label(labels)
-            self._start = planes
-        start: PlaneMasks = self._start
+            if self._start is begun:  # not begun anew meanwhile, with another start
+                self._start = planes
+            begun = planes
+        start: PlaneMasks = begun
         steps: list[SavedStep] = []
         for number, entry in enumerate(entries):
             yield Progress(number, len(entries), "Saving the session")
