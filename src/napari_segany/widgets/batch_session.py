@@ -31,7 +31,14 @@ from napari_segany.widgets.batch_inputs import BatchInputs, PathInputs, image_la
 from napari_segany.widgets.batch_large import tiles_text
 from napari_segany.widgets.batch_results import OpenedResult, OpenedTiles, add_result, complete_images, opening_steps
 from napari_segany.widgets.batch_words import READY, failure_text, folder_note, opened_text, stopped_text, summary
-from napari_segany.widgets.batch_work import BatchOutcome, BatchRequest, BatchStep, ModelMaker, run_steps
+from napari_segany.widgets.batch_work import (
+    BatchOutcome,
+    BatchRequest,
+    BatchStep,
+    ModelMaker,
+    is_under_way,
+    run_steps,
+)
 from napari_segany.widgets.everything_asker import WorkState
 from napari_segany.widgets.everything_clock import Countdown
 from napari_segany.widgets.layers import unwrap
@@ -122,7 +129,7 @@ class BatchSession:
         self._make_model = make_model
         self._clock = clock
         self._task: Task | None = None
-        self._run: Steps[BatchOutcome] | None = None
+        self._runs: list[Steps[BatchOutcome]] = []  # those that may still hold their folder, the last one among them
         self._countdown, self._reused = Countdown(clock), 0
         self._links = EventLinks()
         for name in ("inserted", "removed", "renamed"):
@@ -252,9 +259,11 @@ class BatchSession:
         self.outcome = None
         self.outcome_changed.emit()
         self._countdown, self._reused = Countdown(self._clock), 0
-        self._run = run_steps(request, self._make_model, self._run)
+        earlier = [run for run in self._runs if is_under_way(run)]
+        steps = run_steps(request, self._make_model, earlier)
+        self._runs = [*earlier, steps]
         self._say(f"Writing into {request.folder}.")
-        self._start("Segmenting images", self._run, self._run_ended, request.folder)
+        self._start("Segmenting images", steps, self._run_ended, request.folder)
 
     def cancel(self) -> None:
         """Stop what runs in the background; images that are finished stay, and the next run goes on."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -97,7 +97,14 @@ def named_model(weights_folder: Path | None) -> ModelMaker:
     return make
 
 
-def run_steps(request: BatchRequest, make_model: ModelMaker, before: Steps[Any] | None = None) -> Steps[BatchOutcome]:
+def is_under_way(steps: Steps[Any]) -> bool:
+    """Tell whether a run has begun and not come to its end: that of a cancelled one comes after its present step."""
+    return inspect.getgeneratorstate(steps) in (inspect.GEN_RUNNING, inspect.GEN_SUSPENDED)
+
+
+def run_steps(
+    request: BatchRequest, make_model: ModelMaker, before: Sequence[Steps[Any]] = ()
+) -> Steps[BatchOutcome]:
     """Do a batch.
 
     Parameters
@@ -106,8 +113,8 @@ def run_steps(request: BatchRequest, make_model: ModelMaker, before: Steps[Any] 
         What is wanted.
     make_model : callable
         Makes the model.
-    before : generator, optional
-        An earlier run that was cancelled: it may still be within its last step, and holds its folder till then.
+    before : sequence of generators
+        Earlier runs that were cancelled: they may still be within their last step, and hold their folder till then.
 
     Yields
     ------
@@ -121,7 +128,7 @@ def run_steps(request: BatchRequest, make_model: ModelMaker, before: Steps[Any] 
     ValueError
         Where there is no image, or for weights that are damaged.
     """
-    while before is not None and inspect.getgeneratorstate(before) in (inspect.GEN_RUNNING, inspect.GEN_SUSPENDED):
+    while any(is_under_way(run) for run in before):
         yield Progress(0, 0, "Waiting for the step before to end")
         time.sleep(_WAIT_SECONDS)
     yield Progress(0, 0, "Looking for the images")

@@ -92,6 +92,27 @@ def test_a_run_waits_for_a_cancelled_one_that_is_within_its_last_step(slow, by_h
     assert slow.status == "2 images, 3 masks."
 
 
+def test_a_run_waits_for_a_run_before_the_last_too(slow, by_hand, folder):
+    slow.use_folder(folder)
+    slow.run()
+    first = by_hand.tasks[-1]
+    for _ in range(2):
+        assert first.step()
+    first.cancel = lambda: setattr(first, "over", True)  # as a thread that has not come round to closing it yet
+    slow.cancel()
+    slow.run()
+    by_hand.tasks[-1].step()
+    slow.cancel()  # the second, which waited for the first
+    slow.run()
+    third = by_hand.tasks[-1]
+    third.step()
+    third.step()
+    assert slow.state.progress.note.startswith("Waiting")
+    first.steps.close()
+    third.finish()
+    assert slow.status == "2 images, 3 masks."
+
+
 def test_a_cancelled_run_that_never_began_is_not_waited_for(slow, by_hand, folder):
     slow.use_folder(folder)
     slow.run()
