@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tifffile
@@ -15,11 +18,14 @@ shapely = pytest.importorskip("shapely")
 from napari_segany.formats.geo_features import ReprojectedWarning  # noqa: E402
 from napari_segany.formats.geo_grid import GRID_KEY, GeoGrid  # noqa: E402
 from napari_segany.formats.geo_pyramid import VIEW_KEY  # noqa: E402
-from napari_segany.widgets import geo_place  # noqa: E402
+from napari_segany.widgets import geo_place, labels_source  # noqa: E402
+from napari_segany.widgets.everything_session import EverythingSession  # noqa: E402
 from napari_segany.widgets.file_writers import NotSavedError  # noqa: E402
 from napari_segany.widgets.geo_metadata import inherited_place  # noqa: E402
 from napari_segany.widgets.geo_opening import open_rasters  # noqa: E402
+from napari_segany.widgets.labels_source import FOUND_IN_KEY  # noqa: E402
 from napari_segany.widgets.objects import OWNER_KEY  # noqa: E402
+from napari_segany.widgets.progress_runner import SynchronousRunner  # noqa: E402
 
 SHAPE = (60, 80)
 TRANSFORM = (0.5, 0.0, 500_000.0, 0.0, -0.5, 5_400_000.0)
@@ -32,9 +38,10 @@ pytestmark = pytest.mark.usefixtures("known_to_napari")
 @pytest.fixture
 def raster(viewer, tmp_path, monkeypatch):
     """A raster with nodata in its left ten columns, opened in the viewer."""
-    monkeypatch.setattr(
-        geo_place, "shown_images", lambda: [layer for layer in viewer.layers if isinstance(layer, Image)]
-    )
+    for module in (geo_place, labels_source):
+        monkeypatch.setattr(
+            module, "shown_images", lambda: [layer for layer in viewer.layers if isinstance(layer, Image)]
+        )
     path = tmp_path / "town.tif"
     pixels = np.full((1, *SHAPE), 7, np.int16)
     pixels[0, :, :10] = -1
@@ -153,6 +160,42 @@ def test_two_rasters_alike_are_not_guessed_between(viewer, raster, labels, tmp_p
         layer.save(str(tmp_path / "a.gpkg"))
     layer.metadata = {OWNER_KEY: raster.unique_id}
     assert layer.save(str(tmp_path / "a.gpkg"))
+
+
+@pytest.mark.parametrize("key", [OWNER_KEY, FOUND_IN_KEY])
+def test_labels_of_an_image_that_is_closed_are_not_saved_at_another_ones_place(viewer, raster, labels, tmp_path, key):
+    closed = viewer.add_image(np.zeros(SHAPE))
+    layer = viewer.add_labels(labels, name="found", metadata={key: closed.unique_id})
+    viewer.layers.remove(closed)
+    for ending in ENDINGS:
+        with pytest.raises(NotSavedError, match=r"'found' has no place on Earth: the image .* is not open any more"):
+            layer.save(str(tmp_path / f"found{ending}"))
+    (path,) = layer.save(str(tmp_path / "found.coco.json"))
+    assert json.loads(Path(path).read_text())["images"][0]["file_name"] == "found"
+
+
+def test_everything_that_was_found_keeps_place_and_name_of_its_image(viewer, raster, discs, tmp_path):
+    finder = EverythingSession(viewer, SynchronousRunner(), lambda model, device: discs.DiscFinder())
+    finder.change(points_per_side=2, pred_iou_thresh=0.0, stability_score_thresh=0.0)
+    finder.choose_image(raster)
+    finder.run()
+    found = finder.layer
+    viewer.layers.remove(raster)
+    other = GeoGrid(SHAPE, (1, 0, 0, 0, 1, 0), "EPSG:32633")
+    viewer.add_image(np.zeros(SHAPE), name="other", metadata={GRID_KEY: other})
+    (path,) = found.save(str(tmp_path / "found.geo.tif"))
+    with rasterio.open(path) as file:
+        assert tuple(file.transform)[:6] == TRANSFORM
+    (path,) = found.save(str(tmp_path / "found.coco.json"))
+    assert json.loads(Path(path).read_text())["images"][0]["file_name"] == "town.tif"
+
+
+def test_everything_is_estimated_without_reading_the_raster(viewer, raster, discs, tmp_path):
+    finder = EverythingSession(viewer, SynchronousRunner(), lambda model, device: discs.DiscFinder())
+    (tmp_path / "town.tif").unlink()
+    finder.choose_image(raster)
+    finder.change(points_per_side=4)
+    assert finder.estimate().points == 16
 
 
 def test_labels_from_a_file_go_back_to_their_place(viewer, raster, labels, tmp_path):

@@ -17,6 +17,7 @@ from napari_segany.engine.progress import Progress, Steps
 from napari_segany.widgets.class_list import CLASSES_KEY, ClassList, label_colours, rgba
 from napari_segany.widgets.kept_masks import MASKS_KEY
 from napari_segany.widgets.label_features import CATEGORY
+from napari_segany.widgets.labels_source import FOUND_IN_KEY, owner_of
 from napari_segany.widgets.layers import SPATIAL, insert_below
 from napari_segany.widgets.object_table import INDEX
 from napari_segany.widgets.objects import OWNER_KEY
@@ -119,6 +120,8 @@ def show_made(viewer: ViewerModel, source: Labels, made: MadeLabels, classes: Cl
     origin = f"{source.unique_id} {made.name}"
     others = (CLASSES_KEY, OWNER_KEY, MASKS_KEY)
     kept = {key: value for key, value in source.metadata.items() if key not in others}
+    if (owner := owner_of(source.metadata)) is not None:
+        kept[FOUND_IN_KEY] = owner
     state: dict[str, Any] = {
         **{name: getattr(source, name) for name in SPATIAL},
         "features": made.features,

@@ -152,16 +152,18 @@ class EverythingImage:
     def estimate(
         self, asker: EverythingAsker, settings: AutomaticSettings, where: Where, *, all_slices: bool
     ) -> Estimate | None:
-        """Return what a run takes; None without a plane, or with a region that has nothing in it."""
+        """Return what a run takes; None without a plane, or with a region that has nothing in it.
+
+        Of a raster with nodata it is the most that a run can take: points there are not asked.
+        """
         from napari_segany.engine.automatic_estimate import count_questions
 
         planes = self.planes(all_slices=all_slices)
         if self.plane is None:
             return None
-        try:
-            reader = region_reader(self._viewer, self.image, self.plane, where.region)
-            allowed = region_on_data(self.image, reader)(self.plane)
-        except ValueError:
+        try:  # where a raster has no data is left out: its file would be read here, while the window waits
+            allowed = region_reader(self._viewer, self.image, self.plane, where.region)(self.plane)
+        except (ValueError, OSError):
             return None
         shape = self.plane.shape_in(spatial_shape(self.image))
         of_one = count_questions(shape, self.asking(settings, where), allowed)

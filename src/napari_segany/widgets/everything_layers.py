@@ -17,8 +17,10 @@ from napari_segany.formats.painting import PaintingRule
 from napari_segany.formats.record import MaskRecord
 from napari_segany.widgets.candidate_layers import PREVIEW_KEY
 from napari_segany.widgets.everything_table import FoundObject, features_table
+from napari_segany.widgets.geo_metadata import inherited_place
 from napari_segany.widgets.geometry import Floats, Plane
 from napari_segany.widgets.kept_masks import MASKS_KEY, KeptMask, KeptMasks
+from napari_segany.widgets.labels_source import FOUND_IN_KEY, file_name_of
 from napari_segany.widgets.layers import follow, insert_below, placement, remove, spatial_shape, world_to_data
 from napari_segany.widgets.outline_colours import outline_colormap
 
@@ -78,7 +80,8 @@ class EverythingLayer:
         """Set the table of features, and keep the masks with the layer, for files: painting hides parts of them."""
         layer = self._ready()
         layer.features = features_table(objects)
-        layer.metadata = {**layer.metadata, MASKS_KEY: _kept_masks(objects, rule, layer.ndim)}
+        kept = _kept_masks(objects, rule, layer.ndim, file_name_of(self._image))
+        layer.metadata = {**layer.metadata, MASKS_KEY: kept}
 
     def mark(self, plane: Plane | None, selected: Sequence[FoundObject]) -> None:
         """Draw an outline around objects of one plane; the last one becomes the layer's selected label."""
@@ -139,6 +142,7 @@ class EverythingLayer:
                 np.zeros(spatial_shape(self._image), np.uint16),
                 name=EVERYTHING_NAME,
                 opacity=0.6,
+                metadata={FOUND_IN_KEY: self._image.unique_id, **inherited_place(self._image.metadata)},
                 **placement(self._image),
             )
             insert_below(self._viewer, self.layer, None)
@@ -200,13 +204,16 @@ class EverythingLayer:
         self._outline.visible = True
 
 
-def _kept_masks(objects: Mapping[int, FoundObject], rule: PaintingRule, ndim: int) -> KeptMasks:
-    """Return the masks by slice, as files take them; none where slices do not run along the leading axes."""
+def _kept_masks(objects: Mapping[int, FoundObject], rule: PaintingRule, ndim: int, file_name: str) -> KeptMasks:
+    """Return the masks by slice, as files take them; none where slices do not run along the leading axes.
+
+    They keep their order, by which the one of equal masks is told that was painted on top.
+    """
     planes: dict[tuple[int, ...], list[KeptMask]] = {}
-    for label, found in sorted(objects.items()):
+    for label, found in objects.items():
         if found.plane.axes == (ndim - 2, ndim - 1):
             planes.setdefault(found.plane.index, []).append(KeptMask(label, found.record))
-    return KeptMasks({index: tuple(masks) for index, masks in planes.items()}, rule)
+    return KeptMasks({index: tuple(masks) for index, masks in planes.items()}, rule, file_name)
 
 
 def _sized(plane: Plane, shape: tuple[int, ...]) -> list[int]:

@@ -6,6 +6,7 @@ not stop a drawing (a slider would never show anything), but is drawn next; an e
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 
@@ -18,12 +19,13 @@ from napari_segany.formats.record import MaskRecord
 from napari_segany.widgets.everything_layers import EverythingLayer
 from napari_segany.widgets.everything_objects import Key, Numbering, PlaneObjects, WordFit, keyed
 from napari_segany.widgets.everything_table import FoundObject
-from napari_segany.widgets.everything_work import PictureRequest, PlanePicture, picture_steps
+from napari_segany.widgets.everything_work import Clock, PictureRequest, PlanePicture, picture_steps
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.layers import spatial_shape
 from napari_segany.widgets.progress_runner import Runner, Task
 
 _UNDO_STEPS = 50
+_DESCRIBING_SHARE = 10  # many times what it takes to describe all objects passes before that is done again
 
 
 class EverythingResults:
@@ -43,6 +45,8 @@ class EverythingResults:
         Which object shows where several overlap.
     candidate_bytes : int
         Bytes of candidates to keep; beyond it those of other slices are let go, and their objects stay as they are.
+    clock : callable
+        Returns the time in seconds.
 
     Attributes
     ----------
@@ -61,6 +65,7 @@ class EverythingResults:
         settings: AutomaticSettings,
         rule: PaintingRule,
         candidate_bytes: int,
+        clock: Clock = time.monotonic,
     ) -> None:
         self.layers = layers
         self.settings, self.rule = settings, rule
@@ -77,18 +82,20 @@ class EverythingResults:
         self._task: Task | None = None
         self._drawing = self._pumping = False
         self._round = 0
+        self._is_stale = False  # whether the layer shows planes that its table and kept masks do not tell of yet
+        self._described_at, self._describing_s = clock(), 0.0
+        self._clock = clock
 
     # ---------------------------------------------------------------- what there is
 
     @property
     def objects(self) -> dict[int, FoundObject]:
-        """All objects by label."""
+        """All objects by label, those of a plane in the order that they are painted in where nothing else decides."""
         found = {}
         for plane, labels in self._numbering.labels.items():
-            shown = self._planes[plane].shown
-            for key, label in labels.items():
-                parent, fits = self._parents.get(label, 0), self._planes[plane].score(key)
-                found[label] = FoundObject(label, plane, shown[key], parent, fits)
+            for key, record in self._planes[plane].shown.items():
+                label, fits = labels[key], self._planes[plane].score(key)
+                found[label] = FoundObject(label, plane, record, self._parents.get(label, 0), fits)
         return found
 
     @property
@@ -222,8 +229,10 @@ class EverythingResults:
         self.layers.clear()
 
     def close(self, *, keep_layers: bool = False) -> None:
-        """Stop drawing and let go of the layers; what is drawn stays."""
+        """Stop drawing and let go of the layers; what is drawn stays, and the layer's table and masks are of that."""
         self._stop()
+        if self._is_stale and self.layers.layer is not None:
+            self._describe()
         self.layers.close(keep_layers=keep_layers)
 
     # -------------------------------------------------------------------- internal
@@ -312,9 +321,17 @@ class EverythingResults:
         self._parents.update(picture.parents)
         self.layers.write(plane, picture.labels)
         self._let_candidates_go(plane)
-        if not self._wanted:
-            self.layers.describe(self.objects, self.rule)
+        self._is_stale = True
+        if not self._wanted or self._clock() - self._described_at >= _DESCRIBING_SHARE * self._describing_s:
+            self._describe()
         self.changed.emit()
+
+    def _describe(self) -> None:
+        """Bring the layer's table and masks up to date: a file may be written while other planes are drawn."""
+        begin = self._clock()
+        self.layers.describe(self.objects, self.rule)
+        self._described_at = self._clock()
+        self._describing_s, self._is_stale = self._described_at - begin, False
 
     def _let_candidates_go(self, newest: Plane) -> None:
         objects = self._planes[newest]

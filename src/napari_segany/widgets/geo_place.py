@@ -18,9 +18,8 @@ from napari_segany.formats.geo_grid import GRID_KEY, GeoGrid
 from napari_segany.formats.geo_pyramid import VIEW_KEY, RasterView
 from napari_segany.formats.geo_raster import Raster, read_raster
 from napari_segany.formats.geo_recognition import has_place
-from napari_segany.widgets.labels_source import LabelsSource, LayerTuple, shown_images
+from napari_segany.widgets.labels_source import LabelsSource, LayerTuple, owner_of, shown_images
 from napari_segany.widgets.layers import spatial_shape
-from napari_segany.widgets.objects import OWNER_KEY
 
 
 @dataclass(frozen=True)
@@ -62,6 +61,11 @@ def place_of(source: LabelsSource, layers: Sequence[LayerTuple]) -> LabelsPlace:
     """
     found = _fitting(source, layers)
     places = list(dict.fromkeys(one.grid for one in found))
+    if not places and _is_owner_closed(source):
+        raise ValueError(
+            f"The layer {source.name!r} has no place on Earth: the image that it was found in is not open any more; "
+            "save it as a label TIFF (.labels.tif), open that beside its raster, and save it from there."
+        )
     if len(places) != 1:
         raise ValueError(
             f"The layer {source.name!r} has no place on Earth: "
@@ -106,15 +110,23 @@ def _fitting(source: LabelsSource, layers: Sequence[LayerTuple]) -> list[_Placed
     """Return the places that labels may have: the best known alone, or all."""
     own = source.meta.get("metadata") or {}
     images = [(image, _image_place(image, source.size)) for image in shown_images()]
-    owners = [placed for image, placed in images if image.unique_id == own.get(OWNER_KEY)]
+    owners = [placed for image, placed in images if image.unique_id == owner_of(own)]
     saved = [_known_place(meta.get("metadata") or {}, source.size) for _, meta, _ in layers]
     others = [placed for _, placed in images] + saved
-    for group in ([_known_place(own, source.size)], owners, others):
+    # Without a viewer it is not known what is open, and what is saved along tells.
+    guesses = [] if images and _is_owner_closed(source) else others
+    for group in ([_known_place(own, source.size)], owners, guesses):
         if fitting := [placed for placed in group if placed is not None]:
             grids = {placed.grid for placed in fitting}
             # One says where the labels lie; what is nodata may be known of another one on the same grid.
             return fitting + [placed for placed in others if placed is not None and placed.grid in grids]
     return []
+
+
+def _is_owner_closed(source: LabelsSource) -> bool:
+    """Tell whether the image that labels were found in is known, and open no more: no other one is in its place."""
+    owner = owner_of(source.meta.get("metadata") or {})
+    return owner is not None and all(image.unique_id != owner for image in shown_images())
 
 
 def _known_place(metadata: Mapping[str, Any], size: tuple[int, ...]) -> _Placed | None:

@@ -23,6 +23,12 @@ from napari_segany.widgets.label_features import category_of, described, row_fin
 from napari_segany.widgets.layers import spatial_shape
 from napari_segany.widgets.objects import OWNER_KEY
 
+FOUND_IN_KEY = "napari_segany_found_in"
+"""Key of a layer's metadata whose value is the unique id of the image that its objects were found in.
+
+Unlike `OWNER_KEY` it does not make the layer the one that prompts write into.
+"""
+
 LayerTuple = tuple[Any, Mapping[str, Any], str]
 """(data, state, type) of a layer, as napari hands it to writers."""
 
@@ -118,21 +124,32 @@ def image_name(source: LabelsSource, layers: Sequence[LayerTuple]) -> str:
     """Return the name of the image that labels are of.
 
     That is, as far as it is there: the name in the file that the masks are from; the file of the image that the
-    objects were found in; that of the only image of the labels' shape; the name of the only image that is saved along
-    with them. Without any, it is the name of the layer of labels.
+    objects were found in; where no such image is known, that of the only image of the labels' shape, or the name of
+    the only image that is saved along with them. Without any, it is the name of the layer of labels.
     """
     if source.kept is not None and source.kept.file_name:
         return source.kept.file_name
-    owner = (source.meta.get("metadata") or {}).get(OWNER_KEY)
+    owner = owner_of(source.meta.get("metadata") or {})
     images = shown_images()
-    owners = [image for image in images if owner is not None and image.unique_id == owner]
+    if owner is not None and images:  # once it is closed, another one of its size is not the image that they are of
+        owners = [image for image in images if image.unique_id == owner]
+        return file_name_of(owners[0]) if owners else source.name
     alike = [image for image in images if spatial_shape(image) == source.shape]
-    for found in (owners, alike):
-        if len(found) == 1:
-            file = file_of(found[0])
-            return str(found[0].name) if file is None else file.name
+    if len(alike) == 1:
+        return file_name_of(alike[0])
     names = [str(meta["name"]) for _, meta, kind in layers if kind == "image" and meta.get("name")]
     return names[0] if len(names) == 1 else source.name
+
+
+def owner_of(metadata: Mapping[str, Any]) -> Any:
+    """Return the unique id of the image that a layer's objects were found in; None where its metadata tell none."""
+    return metadata.get(OWNER_KEY, metadata.get(FOUND_IN_KEY))
+
+
+def file_name_of(image: Image) -> str:
+    """Return the name of the file that an image was opened from, or else its own."""
+    file = file_of(image)
+    return str(image.name) if file is None else file.name
 
 
 def file_of(image: Image) -> Path | None:

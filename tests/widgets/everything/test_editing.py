@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from tests.widgets.everything.scene import SHAPE, label_of
 
+from napari_segany.formats.record import MaskRecord
 from napari_segany.formats.sa1b import read_sa1b, write_sa1b
 from napari_segany.widgets.everything_session import EverythingSession
+from napari_segany.widgets.kept_masks import MASKS_KEY, painted
 from napari_segany.widgets.progress_runner import SynchronousRunner
 
 
@@ -130,6 +132,17 @@ def test_saved_and_opened_again_nothing_is_lost(found, viewer, finder, tmp_path)
     again.choose_image(viewer.add_image(np.zeros((20, 20))))
     with pytest.raises(ValueError, match="this one has"):
         again.editor.open_records(read_sa1b(path).records)
+
+
+def test_of_equal_masks_the_one_on_top_is_the_same_in_files(flat):
+    first, second = np.zeros((2, *SHAPE), bool)
+    first[10:20, 10:20] = second[10:20, 15:25] = True
+    records = [MaskRecord.from_mask(one) for one in (first, second)]
+    flat.editor.open_records(records)
+    flat.editor.open_records(records[::-1])  # the second one is numbered 2 as before, and drawn first
+    kept = flat.layer.metadata[MASKS_KEY]
+    assert flat.layer.data[12, 17] == 1
+    np.testing.assert_array_equal(painted(kept.planes[()], SHAPE, kept.rule), flat.layer.data)
 
 
 def test_an_edit_while_a_slider_is_being_filtered_is_not_lost(viewer, finder, image, by_hand):
