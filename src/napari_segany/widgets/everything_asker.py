@@ -119,6 +119,7 @@ class EverythingAsker:
         self._clock = clock
         self._task: Task | None = None
         self._countdown = Countdown(clock)
+        self._is_ahead = False
 
     def use(self, *, model: str | None = None, device: str | None = None) -> None:
         """Ask another model, or compute elsewhere, from the next work on."""
@@ -126,6 +127,11 @@ class EverythingAsker:
         self.model, self.device = model or self.model, device or self.device
         self._predictor = None
         self.speed_changed.emit()
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether something is under way that was asked for, a run or a download; what is prepared ahead is not."""
+        return self.state.phase == "working" and not self._is_ahead
 
     @property
     def speed(self) -> Speed | None:
@@ -156,7 +162,8 @@ class EverythingAsker:
             settings=settings,
             clock=self._clock,
         )
-        self._start("Preparing to segment everything", self._with_model(work), partial(self._prepared, about))
+        title = "Preparing to segment everything"
+        self._start(title, self._with_model(work), partial(self._prepared, about), ahead=True)
 
     def run(
         self,
@@ -193,8 +200,10 @@ class EverythingAsker:
         about: About | None = None,
         *,
         keep: bool = False,
+        ahead: bool = False,
     ) -> None:
         self.cancel()
+        self._is_ahead = ahead
         self._countdown = Countdown(self._clock)
         self._become(WorkState("working", Progress(0, 0, title)))
 

@@ -144,22 +144,23 @@ class EverythingSession:
         self._view_moved()
 
     def choose_model(self, name: str) -> None:
-        """Ask another model from the next run on; what was found stays."""
-        if name != self.model:
+        """Ask another model from the next run on, but not while one is under way; what was found stays."""
+        if name != self.model and not self._is_in_the_way("choose another model"):
             begin_anew = self.settings == default_preset(self.model).settings and not self.objects
             self._asker.use(model=name)
             if begin_anew:
                 self._set(default_preset(name).settings)
-        self.model_changed.emit(name)
+        self.model_changed.emit(self.model)
 
     def choose_device(self, device: str) -> None:
-        """Compute on another device: "auto", "cuda", "mps" or "cpu"."""
-        if device != self.device:
+        """Compute on another device: "auto", "cuda", "mps" or "cpu"; not while a run is under way."""
+        if device != self.device and not self._is_in_the_way("choose another device"):
             self._asker.use(device=device)
 
     def download(self, title: str, steps: Steps[Any], done: Callable[[], None]) -> None:
-        """Fetch weights in the background, with progress and Cancel, then call `done`."""
-        self._asker.download(title, steps, done)
+        """Fetch weights in the background, with progress and Cancel, then call `done`; not during a run."""
+        if not self._is_in_the_way("fetch weights"):
+            self._asker.download(title, steps, done)
 
     def choose_preset(self, name: str) -> None:
         """Take the settings of a preset: "natural", "cells", "light", "sparse", "dense" or "fields"."""
@@ -302,6 +303,7 @@ class EverythingSession:
         elif self._desk.results.layers.forget(layer):
             self._asker.cancel()
             self._desk.results.clear()
+            self._desk.results.layers.mark(None, ())
             self.editor.turn_to(self._desk.results, self._desk.picked, lambda: self.model)
             self.results_changed.emit()
             self._say("The layer of the objects was removed, and they with it; run again for new ones.")
@@ -331,6 +333,11 @@ class EverythingSession:
         desk.results.changed.connect(self._results_moved)
         desk.results.failed.connect(self._say)
         return desk
+
+    def _is_in_the_way(self, wish: str) -> bool:
+        if self._asker.is_at_work:
+            self._say(f"Wait for the end of what runs, or cancel it, to {wish}.")
+        return self._asker.is_at_work
 
     def _set(self, settings: AutomaticSettings) -> None:
         if settings == self.settings:

@@ -222,6 +222,7 @@ class EverythingWidget(DockBody):
 
     def _choose_device(self, device: str) -> None:
         self.session.choose_device(device)
+        self.device_combo.setCurrentText(self.session.device)
         self.session.prepare()
 
     def _choose_region(self) -> None:

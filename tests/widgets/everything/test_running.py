@@ -7,6 +7,7 @@ import pytest
 from tests.widgets.everything.scene import DISCS, SHAPE
 
 from napari_segany.widgets.everything_session import EverythingSession
+from napari_segany.widgets.kept_masks import MASKS_KEY
 
 
 def test_a_run_tells_how_long_the_next_one_takes(flat):
@@ -59,9 +60,11 @@ def test_without_an_image_or_in_3d_nothing_runs(session, viewer, image):
 
 
 def test_removing_the_layer_drops_the_objects_and_removing_the_image_ends(found, viewer):
+    found.editor.select(list(found.objects)[:1])
     viewer.layers.remove(found.layer)
     assert found.objects == {}
     assert found.layer is None
+    assert not viewer.layers["selected objects"].visible
     found.run()
     assert len(found.objects) == 4
     viewer.layers.remove("flat")
@@ -111,6 +114,49 @@ def test_finished_slices_stay_when_the_rest_is_cancelled(viewer, finder, discs, 
     by_hand.finish_all()
     assert {one.plane.index for one in session.objects.values()} == {(0,)}
     assert session.state.phase == "idle"
+
+
+def test_another_model_or_its_weights_wait_for_the_end_of_a_run(viewer, finder, discs, by_hand):
+    session = EverythingSession(viewer, by_hand, lambda model, device: finder)
+    session.change(points_per_side=6, pred_iou_thresh=0.5, stability_score_thresh=0.5)
+    session.choose_image(viewer.add_image(np.stack([discs.disc_image(SHAPE, DISCS)] * 3), contrast_limits=(0, 255)))
+    session.prepare()
+    session.choose_model("vit_t")
+    assert session.model == "vit_t", "what is prepared ahead is in nobody's way"
+    told = []
+    session.model_changed.connect(told.append)
+    session.run(all_slices=True)
+    for refused in (
+        lambda: session.choose_model("vit_b"),
+        lambda: session.choose_device("cpu"),
+        lambda: session.download("Downloading", iter(()), lambda: None),
+    ):
+        refused()
+        assert session.status.startswith("Wait for the end of what runs, or cancel it, to ")
+    assert (session.model, session.device, told) == ("vit_t", "auto", ["vit_t"])
+    by_hand.finish_all()
+    assert {one.plane.index for one in session.objects.values()} == {(0,), (1,), (2,)}
+    session.choose_model("vit_b")
+    assert session.model == "vit_b"
+
+
+def test_closed_while_slices_are_filtered_the_table_and_masks_are_of_what_is_shown(viewer, finder, discs, by_hand):
+    session = EverythingSession(viewer, by_hand, lambda model, device: finder)
+    session.change(points_per_side=8, pred_iou_thresh=0.5, stability_score_thresh=0.5)
+    session.choose_image(viewer.add_image(np.stack([discs.disc_image(SHAPE, DISCS)] * 3), contrast_limits=(0, 255)))
+    session.run(all_slices=True)
+    by_hand.finish_all()
+    layer = session.layer
+    session.change(pred_iou_thresh=0.85)
+    by_hand.running[0].finish()
+    by_hand.running[0].finish()
+    assert "filtering" in session.status
+    session.close()
+    shown = [set(np.unique(plane)) - {0} for plane in layer.data]
+    assert sorted(len(labels) for labels in shown) == [2, 2, 4]
+    assert set(layer.features["area"].dropna().index) == set.union(*shown)
+    kept = layer.metadata[MASKS_KEY].planes
+    assert [{mask.label for mask in kept[index,]} for index in range(3)] == shown
 
 
 def test_the_estimate_is_points_times_what_was_measured(flat, finder):
