@@ -12,9 +12,11 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from napari_segany.cli.main import main
-from napari_segany.formats.coco import read_coco
+from napari_segany.formats.coco import CocoObject, read_coco, writing_coco
 from napari_segany.formats.geo_raster import read_raster
+from napari_segany.formats.record import MaskRecord
 from napari_segany.formats.sa1b import read_sa1b
+from napari_segany.formats.yolo import read_data_yaml
 
 
 @pytest.fixture
@@ -183,3 +185,90 @@ def test_a_colour_tiff_holds_no_labels(tmp_path, capsys):
         tifffile.imwrite(tmp_path / name, np.ones(shape, np.uint8), photometric="rgb")
         assert main(["export", str(tmp_path / name), "-o", str(tmp_path / "out")]) == 2
         assert f"{name} holds no labels: its pixels are uint8 of the shape {shape}" in capsys.readouterr().err
+
+
+def test_no_file_that_is_exported_is_replaced(file, tmp_path, capsys):
+    project = tmp_path / "project"
+    assert main(["export", str(file), "-o", str(project), "--to", "coco,labels,yolo"]) == 0
+    before = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
+    Image.fromarray(np.zeros((30, 40), np.uint8)).save(tmp_path / "project/yolo/labels/cells.png")
+    for given, form in (("coco.json", "yolo,coco"), ("labels/cells.tif", "labels"), ("yolo/labels", "yolo")):
+        assert main(["export", str(project / given), "-o", str(project), "--to", form]) == 2
+        assert "is one of the files to export, and would be replaced" in capsys.readouterr().err
+    assert (project / "coco.json").read_bytes() == before[project / "coco.json"]
+    assert (project / "labels/cells.tif").read_bytes() == before[project / "labels/cells.tif"]
+    assert (project / "yolo/data.yaml").read_bytes() == before[project / "yolo/data.yaml"]
+
+
+def coco_file(path: Path, categories: dict[int, str], images: dict[str, list[tuple[int, bool]]]) -> Path:
+    """Write a COCO file: by image, the category of each mask and whether it is a crowd."""
+    mask = np.zeros((8, 8), bool)
+    mask[2:5, 2:6] = True
+    with writing_coco(path, categories) as coco:
+        for name, objects in images.items():
+            record = MaskRecord.from_mask(mask)
+            coco.add(name, (8, 8), [CocoObject(record, number, is_crowd) for number, is_crowd in objects])
+    return path
+
+
+def test_yolo_texts_have_the_names_of_the_pictures(tmp_path, capsys):
+    names = ["my img.jpg", "cell (1) a.tif", "x_.jpg", "train/1.jpg", "val/1.jpg", "val/1.png", "a?b.jpg"]
+    path = coco_file(tmp_path / "a.coco.json", {1: "cell"}, {name: [(1, False)] for name in names})
+    assert main(["export", str(path), "-o", str(tmp_path / "out"), "--to", "yolo"]) == 0
+    folder = tmp_path / "out/yolo/labels"
+    found = {text.relative_to(folder).as_posix() for text in folder.rglob("*.txt")}
+    assert found == {
+        "my img.txt", "cell (1) a.txt", "x_.txt", "train/1.txt", "val/1.txt", "val/1-2.txt", "a_b.txt"
+    }  # fmt: skip
+    told = [line for line in capsys.readouterr().err.splitlines() if "name the picture accordingly" in line]
+    assert [line.split(": ")[1] for line in told] == ["val/1.png", "a?b.jpg"]
+
+
+def test_classes_keep_their_numbers_whether_or_not_they_occur(tmp_path):
+    path = coco_file(tmp_path / "a.coco.json", {1: "person", 3: "car", 4: "bus"}, {"a.jpg": [(3, False)]})
+    out = tmp_path / "out"
+    assert main(["export", str(path), "-o", str(out), "--to", "coco,yolo"]) == 0
+    assert dict(read_coco(out / "coco.json").categories) == {1: "person", 3: "car", 4: "bus"}
+    assert read_data_yaml(out / "yolo/data.yaml").names == {0: "person", 1: "car", 2: "bus"}
+    assert (out / "yolo/labels/a.txt").read_text().startswith("1 ")
+
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(out / "yolo/labels/a.jpg")
+    assert main(["export", str(out / "yolo"), "-o", str(tmp_path / "again"), "--to", "yolo"]) == 0
+    assert read_data_yaml(tmp_path / "again/yolo/data.yaml").names == {0: "person", 1: "car", 2: "bus"}
+
+    other = coco_file(tmp_path / "b.coco.json", {1: "dog"}, {"b.jpg": [(1, False)]})
+    assert main(["export", str(path), str(other), "-o", str(tmp_path / "both"), "--to", "coco"]) == 0
+    both = read_coco(tmp_path / "both/coco.json")
+    assert dict(both.categories) == {1: "person", 2: "car", 3: "bus", 4: "dog"}
+    assert [image.objects[0].category_id for image in both.images] == [2, 4]
+
+
+def test_crowds_are_no_objects_of_yolo(tmp_path, capsys):
+    path = coco_file(tmp_path / "a.coco.json", {1: "sheep"}, {"a.jpg": [(1, True), (1, False)]})
+    assert main(["export", str(path), "-o", str(tmp_path / "out"), "--to", "yolo"]) == 0
+    assert (tmp_path / "out/yolo/labels/a.txt").read_text().count("\n") == 1
+    assert "a.jpg: 1 of its masks are crowds" in capsys.readouterr().err
+
+
+def test_large_labels_are_kept_and_too_large_ones_refused(tmp_path, capsys):
+    labels = np.zeros((8, 8), np.uint64)
+    labels[2:4, 2:4] = 2**40 + 5
+    np.save(tmp_path / "ids.npy", labels)
+    assert main(["export", str(tmp_path / "ids.npy"), "-o", str(tmp_path / "out"), "--to", "labels,csv,coco"]) == 0
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "out/labels/ids.tif"), labels)
+    labels[5, 5] = 2**63
+    np.save(tmp_path / "ids.npy", labels)
+    assert main(["export", str(tmp_path / "ids.npy"), "-o", str(tmp_path / "out"), "--to", "csv"]) == 2
+    assert f"ids.npy holds the label {2**63}" in capsys.readouterr().err
+
+
+def test_a_damaged_tile_costs_no_other_one_its_place(tmp_path, labels):
+    rasterio = pytest.importorskip("rasterio")
+    transform = rasterio.transform.from_origin(500_000, 5_400_000, 2.0, 2.0)
+    profile = {"driver": "GTiff", "height": 30, "width": 40, "count": 1, "dtype": "uint16", "crs": "EPSG:32633"}
+    with rasterio.open(tmp_path / "1.tif", "w", transform=transform, **profile) as target:
+        target.write(labels, 1)
+    (tmp_path / "11.tif").write_bytes(b"II*\0")
+    out = tmp_path / "out"
+    assert main(["export", str(tmp_path / "1.tif"), str(tmp_path / "11.tif"), "-o", str(out), "--to", "labels"]) == 1
+    assert read_raster(out / "labels/1.tif").grid == read_raster(tmp_path / "1.tif").grid

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,14 +66,16 @@ def run(args: argparse.Namespace) -> int:
     settings = ExportSettings(args.to, "polygons" if args.polygons else "rle", args.simplify, args.min_area)
     files = _files(args.inputs)
     images, failed = watched(_reading(files), "file")
-    for sentence in failed:
+    for sentence in failed.values():
         print(f"segany export: not read: {sentence}", file=sys.stderr)
     if not images:
         raise ValueError("none of the files could be read; nothing is written")
     grids = _grids(files, failed, needed=bool(set(settings.formats) & set(VECTORS)))
-    written = watched(_writing(images, grids, args.output, settings), "image")
+    remarks = watched(_writing(images, grids, args.output, settings, files), "image")
+    for remark in remarks:
+        print(f"segany export: {remark}", file=sys.stderr)
     masks = sum(len(image.masks) for image in images)
-    print(f"{masks:,} masks of {written:,} images -> {args.output} ({', '.join(settings.formats)})")
+    print(f"{masks:,} masks of {len(images):,} images -> {args.output} ({', '.join(settings.formats)})")
     return INCOMPLETE_STATUS if failed else 0
 
 
@@ -87,25 +89,26 @@ def _files(inputs: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys(files))
 
 
-def _reading(files: Sequence[Path]) -> Steps[tuple[list[MaskedImage], list[str]]]:
+def _reading(files: Sequence[Path]) -> Steps[tuple[list[MaskedImage], dict[Path, str]]]:
+    """Return the images, and why files could not be read."""
     from napari_segany.cli.errors import one_line
     from napari_segany.engine.progress import Progress
     from napari_segany.formats.masked_images import read_masked_images
 
     images: list[MaskedImage] = []
-    failed: list[str] = []
+    failed: dict[Path, str] = {}
     for number, path in enumerate(files):
         yield Progress(number, len(files), "Reading")
         try:
             images += list(read_masked_images(path))
         except (ValueError, OSError) as error:
             text = one_line(error)
-            failed.append(text if path.name in text else f"{path}: {text}")
+            failed[path] = text if path.name in text else f"{path}: {text}"
     yield Progress(len(files), len(files), "Reading")
     return images, failed
 
 
-def _grids(files: Sequence[Path], failed: Sequence[str], *, needed: bool) -> dict[Path, GeoGrid]:
+def _grids(files: Sequence[Path], failed: Collection[Path], *, needed: bool) -> dict[Path, GeoGrid]:
     """Return where the label GeoTIFFs among the files lie; where that is not needed, as far as the extra is there."""
     from napari_segany.formats.geo_extra import GeoMissingError
     from napari_segany.formats.geo_raster import read_raster
@@ -113,7 +116,7 @@ def _grids(files: Sequence[Path], failed: Sequence[str], *, needed: bool) -> dic
 
     grids = {}
     for path in files:
-        if path.suffix.lower() not in (".tif", ".tiff") or any(path.name in sentence for sentence in failed):
+        if path.suffix.lower() not in (".tif", ".tiff") or path in failed:
             continue
         if not needed and not is_readable_raster(path):
             continue
@@ -129,18 +132,25 @@ def _grids(files: Sequence[Path], failed: Sequence[str], *, needed: bool) -> dic
 
 
 def _writing(
-    images: Sequence[MaskedImage], grids: dict[Path, GeoGrid], folder: Path, settings: ExportSettings
-) -> Steps[int]:
+    images: Sequence[MaskedImage],
+    grids: dict[Path, GeoGrid],
+    folder: Path,
+    settings: ExportSettings,
+    files: Sequence[Path],
+) -> Steps[list[str]]:
     from napari_segany.engine.progress import Progress, relabelled
-    from napari_segany.formats.mask_export import MaskExport, category_names
+    from napari_segany.formats.mask_export import MaskExport, category_numbers
+    from napari_segany.formats.mask_files import data_yaml_above
 
-    with MaskExport(folder, category_names(images), settings) as export:
+    classes = {data_yaml_above(path) for path in files if path.suffix.lower() == ".txt"}
+    sources = [*files, *(path for path in classes if path is not None)]
+    with MaskExport(folder, category_numbers(images), settings, sources) as export:
         for number, image in enumerate(images):
             yield Progress(number, len(images), "Writing")
             tracing = Progress(number, len(images), "Tracing outlines")
             yield from relabelled(export.add(image, grids.get(image.source)), partial(_always, tracing))
         yield Progress(len(images), len(images), "Writing")
-    return len(images)
+    return export.remarks
 
 
 def _always(progress: Progress, step: object) -> Progress:

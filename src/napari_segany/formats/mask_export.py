@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,16 +57,30 @@ class MaskExport:
     ----------
     folder : Path
         Where; it is made.
-    categories : sequence of str
-        The names of all categories, in the order of their numbers.
+    categories : Mapping
+        The names of all categories by their numbers in COCO; YOLO counts them from 0 in this order.
     settings : ExportSettings
         What and how.
+    sources : iterable of Path
+        The files that are exported, none of which may be replaced.
+
+    Attributes
+    ----------
+    remarks : list of str
+        What the files do not say as the sources do, so far.
     """
 
-    def __init__(self, folder: Path, categories: Sequence[str], settings: ExportSettings) -> None:
+    def __init__(
+        self, folder: Path, categories: Mapping[int, str], settings: ExportSettings, sources: Iterable[Path] = ()
+    ) -> None:
+        self.remarks: list[str] = []
         self._folder = folder
-        self._numbers = {name: number for number, name in enumerate(categories, 1)}
+        self._categories = dict(categories)
+        self._numbers = {name: number for number, name in categories.items()}
+        self._classes = {name: index for index, name in enumerate(categories.values())}
         self._settings = settings
+        self._sources = {_identity(path) for path in sources} - {None}
+        self._yolo_names: set[str] = set()
         self._coco: CocoWriter | None = None
         self._stack = ExitStack()
         self._names: set[str] = set()
@@ -75,18 +89,20 @@ class MaskExport:
     def __enter__(self) -> MaskExport:
         self._folder.mkdir(parents=True, exist_ok=True)
         if "coco" in self._settings.formats:
-            names = {number: name for name, number in self._numbers.items()}
             writing = writing_coco(
-                self._folder / "coco.json", names, form=self._settings.coco_form, tolerance=self._settings.tolerance
-            )
+                self._place("", "coco.json"), self._categories, form=self._settings.coco_form,
+                tolerance=self._settings.tolerance,
+            )  # fmt: skip
             self._coco = self._stack.enter_context(writing)
         return self
 
     def __exit__(self, *error: object) -> None:
-        if error[0] is None and "yolo" in self._settings.formats:
-            names = {number - 1: name for name, number in self._numbers.items()}
-            write_data_yaml(self._folder / "yolo" / "data.yaml", YoloData(names, ".", "images", "images"))
-        self._stack.__exit__(*error)  # type: ignore[arg-type]
+        try:
+            if error[0] is None and "yolo" in self._settings.formats:
+                names = {index: name for name, index in self._classes.items()}
+                write_data_yaml(self._place("yolo", "data.yaml"), YoloData(names, ".", "images", "images"))
+        finally:
+            self._stack.__exit__(*error)  # type: ignore[arg-type]
 
     def add(self, image: MaskedImage, grid: GeoGrid | None = None) -> Generator[tuple[int, int], None, str]:
         """Write an image; yields (outlines traced, in all) while vectors are written, and returns its name there.
@@ -101,7 +117,7 @@ class MaskExport:
         Raises
         ------
         ValueError
-            For vectors without a grid, and for what the formats cannot hold.
+            For vectors without a grid, for what the formats cannot hold, and where a source would be replaced.
         OSError
             Where a file cannot be written.
         """
@@ -128,10 +144,7 @@ class MaskExport:
                     image_id=len(self._names), labels=[mask.label for mask in image.masks],
                 )  # fmt: skip
             elif form == "yolo":
-                found = [YoloObject(record, number - 1) for record, number in zip(records, numbers, strict=True)]
-                write_yolo_labels(
-                    self._place("yolo/labels", f"{name}.txt"), found, tolerance=self._settings.tolerance
-                )
+                self._write_yolo(image)
             elif form == "csv":
                 self._write_table(image, self._place("tables", f"{name}.csv"))
         if grid is not None:
@@ -155,6 +168,32 @@ class MaskExport:
         self._names.add(name.lower())
         return name
 
+    def _write_yolo(self, image: MaskedImage) -> None:
+        """Write the text of an image, without crowds: YOLO would take each for one object."""
+        masks = [mask for mask in image.masks if not mask.is_crowd]
+        found = [YoloObject(mask.record, self._classes[mask.category or OBJECT]) for mask in masks]
+        if len(masks) < len(image.masks):
+            count = len(image.masks) - len(masks)
+            self.remarks.append(f"{image.file_name}: {count} of its masks are crowds, which YOLO does not know")
+        name = self._yolo_name(image.file_name)
+        path = self._place("yolo/labels", f"{name}.txt")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_yolo_labels(path, found, tolerance=self._settings.tolerance)
+
+    def _yolo_name(self, file_name: str) -> str:
+        """Return the name of a text, folders included: the name of its picture, by which YOLO finds it."""
+        stem = re.sub(r"\.\w+(\[[\d,]+\])?$", r"\1", re.sub(r"^[A-Za-z]:", "", file_name).replace("\\", "/"))
+        parts = [part for part in stem.split("/") if part not in ("", ".", "..")] or ["image"]
+        own = "/".join(re.sub(r'[<>:"|?*\x00-\x1f]', "_", part) for part in parts)
+        name, count = own, 1
+        while name.casefold() in self._yolo_names:
+            count += 1
+            name = f"{own}-{count}"
+        self._yolo_names.add(name.casefold())
+        if name != "/".join(parts):
+            self.remarks.append(f"{file_name}: its text is yolo/labels/{name}.txt; name the picture accordingly")
+        return name
+
     def _coco_name(self, file_name: str, name: str) -> str:
         """Return the name of an image in COCO's file, which has each but once."""
         own = file_name if file_name not in self._coco_names else f"{file_name} ({name})"
@@ -163,7 +202,10 @@ class MaskExport:
 
     def _place(self, folder: str, name: str) -> Path:
         (self._folder / folder).mkdir(parents=True, exist_ok=True)
-        return self._folder / folder / name
+        path = self._folder / folder / name
+        if self._sources and _identity(path) in self._sources:
+            raise ValueError(f"{path} is one of the files to export, and would be replaced; choose another folder")
+        return path
 
     def _write_table(self, image: MaskedImage, path: Path) -> None:
         table = property_table([mask.record for mask in image.masks], pixel_size=image.pixel_size)
@@ -179,7 +221,26 @@ class MaskExport:
         yield from write_vectors(path, found, grid, settings)
 
 
-def category_names(images: Sequence[MaskedImage]) -> tuple[str, ...]:
-    """Return the categories of all masks by name; `OBJECT` among them where one has none."""
-    named: Mapping[str, None] = dict.fromkeys(mask.category or OBJECT for image in images for mask in image.masks)
-    return tuple(sorted(named)) or (OBJECT,)
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what a file has in common with itself under other names; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def category_numbers(images: Sequence[MaskedImage]) -> dict[int, str]:
+    """Return the names of all categories by their numbers.
+
+    Those that the files give begin, in the order of their numbers, also where no mask has them; they keep these where
+    all files agree. Other names of masks follow; `OBJECT` is among them where a mask has none.
+    """
+    by_file = {id(image.categories): image.categories for image in images}
+    given = dict.fromkeys(item for categories in by_file.values() for item in sorted(categories.items()))
+    names = dict.fromkeys(name for _, name in given)
+    agree = len(names) == len(given) == len({number for number, _ in given})
+    found = dict(sorted(given)) if agree else dict(enumerate(names, 1))
+    others = {mask.category or OBJECT for image in images for mask in image.masks} - set(names)
+    found |= dict(enumerate(sorted(others), max(found, default=0) + 1))
+    return found or {1: OBJECT}

@@ -67,12 +67,16 @@ def name_within(image: Path) -> str:
     return "/".join(below[1:] if below[0] in _SPLITS else below)
 
 
+def data_yaml_above(path: Path) -> Path | None:
+    """Return the nearest data.yaml above a YOLO text; None where there is none."""
+    places = (folder / "data.yaml" for folder in path.absolute().parents[:4])
+    return next((place for place in places if place.is_file()), None)
+
+
 def class_names_above(path: Path) -> Mapping[int, str]:
     """Return the class names of the nearest data.yaml above a YOLO text; {} where there is none."""
-    for folder in path.absolute().parents[:4]:
-        if (folder / "data.yaml").is_file():
-            return read_data_yaml(folder / "data.yaml").names
-    return {}
+    found = data_yaml_above(path)
+    return {} if found is None else read_data_yaml(found).names
 
 
 def stem_of(path: Path) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from errno import ENOENT
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,11 @@ from napari_segany.formats.yolo import read_yolo_labels
 LABEL_IMAGES = (".tif", ".tiff", ".png", ".npy")
 ENDINGS = (*LABEL_IMAGES, ".json", ".txt")
 """Endings of files that `read_masked_images` reads."""
+
+HIGHEST_LABEL = 2**63 - 1
+"""What tables and vector files can hold as the number of an object."""
+
+_MOST_CLASSES = 10_000  # that are named where a YOLO text uses one without a name
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,8 @@ class MaskedImage:
         The file.
     pixel_size : PixelSize or None
         Where the file tells it.
+    categories : Mapping
+        Names of all categories that the file knows by their numbers, from 1 for YOLO's; also those of no mask.
     """
 
     file_name: str
@@ -58,6 +65,7 @@ class MaskedImage:
     masks: tuple[NamedMask, ...]
     source: Path
     pixel_size: PixelSize | None = None
+    categories: Mapping[int, str] = field(default_factory=dict, hash=False)
 
 
 def read_masked_images(path: Path) -> Iterator[MaskedImage]:
@@ -118,6 +126,8 @@ def _from_labels(name: str, labels: NDArray[Any], path: Path, pixel_size: PixelS
     found = run_lengths_by_label(labels)
     if any(label < 0 for label in found):
         raise ValueError(f"{path.name} holds negative labels; those of objects are 1, 2, ...")
+    if any(label > HIGHEST_LABEL for label in found):
+        raise ValueError(f"{path.name} holds the label {max(found)}; labels go up to {HIGHEST_LABEL}")
     masks = tuple(NamedMask(MaskRecord.from_mask(rle), label) for label, rle in found.items())
     return MaskedImage(name, (labels.shape[0], labels.shape[1]), masks, path, pixel_size)
 
@@ -125,12 +135,19 @@ def _from_labels(name: str, labels: NDArray[Any], path: Path, pixel_size: PixelS
 def _yolo(path: Path) -> MaskedImage:
     image = image_beside(path)
     height, width = (int(side) for side in read_image(image).shape[:2])
+    found = read_yolo_labels(path, (height, width))
+    names = _class_names(path, {item.class_index for item in found})
+    masks = tuple(NamedMask(item.record, number, names[item.class_index]) for number, item in enumerate(found, 1))
+    categories = {index + 1: name for index, name in names.items()}
+    return MaskedImage(name_within(image), (height, width), masks, path, read_pixel_size(image), categories)
+
+
+def _class_names(path: Path, used: set[int]) -> dict[int, str]:
+    """Return the names of all classes up to the highest, so that each keeps its number."""
     names = class_names_above(path)
-    masks = tuple(
-        NamedMask(item.record, number, names.get(item.class_index, f"class {item.class_index}"))
-        for number, item in enumerate(read_yolo_labels(path, (height, width)), 1)
-    )
-    return MaskedImage(name_within(image), (height, width), masks, path, read_pixel_size(image))
+    known = {*names, *used}
+    numbers = known | set(range(min(max(known, default=-1), _MOST_CLASSES)))
+    return {index: names.get(index, f"class {index}") for index in sorted(numbers)}
 
 
 def _json(path: Path) -> Iterator[MaskedImage]:
@@ -155,13 +172,13 @@ def _coco(path: Path) -> Iterator[MaskedImage]:
     data = read_coco(path)
     for image in data.images:
         labels = [item.label for item in image.objects]
-        own = [label for label in labels if label is not None and label > 0]
+        own = [label for label in labels if label is not None and 0 < label <= HIGHEST_LABEL]
         numbers = own if len(set(own)) == len(labels) else list(range(1, len(labels) + 1))
         masks = tuple(
             NamedMask(item.record, number, data.categories[item.category_id], item.is_crowd)
             for item, number in zip(image.objects, numbers, strict=True)
         )
-        yield MaskedImage(image.file_name, image.size, masks, path)
+        yield MaskedImage(image.file_name, image.size, masks, path, categories=data.categories)
 
 
 def _numbered(records: list[MaskRecord] | tuple[MaskRecord, ...]) -> tuple[NamedMask, ...]:

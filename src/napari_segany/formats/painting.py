@@ -27,7 +27,7 @@ def paint(
     labels: Sequence[int],
     shape: tuple[int, int],
     rule: PaintingRule = "smaller",
-) -> NDArray[np.uint16] | NDArray[np.uint32]:
+) -> NDArray[np.uint16] | NDArray[np.uint32] | NDArray[np.uint64]:
     """Paint records into a label image by a rule.
 
     Parameters
@@ -46,7 +46,7 @@ def paint(
     Returns
     -------
     numpy.ndarray
-        (H, W) uint16, or uint32 where a label needs it; background is 0.
+        (H, W) uint16, or uint32 or uint64 where a label needs it; background is 0.
 
     Raises
     ------
@@ -58,7 +58,8 @@ def paint(
     if len(records) != len(labels) or min(labels, default=1) < 1:
         raise ValueError(f"there are {len(records)} records and {len(labels)} labels; give each one a label from 1")
     top = max(labels, default=0)
-    image = np.zeros(shape, np.uint16 if top <= np.iinfo(np.uint16).max else np.uint32)
+    kind = next(kind for kind in (np.uint16, np.uint32, np.uint64) if top <= np.iinfo(kind).max)
+    image = np.zeros(shape, kind)
     for index in painting_order(records, rule):
         row_min, col_min, row_max, col_max = box = records[index].bbox
         window = image[row_min:row_max, col_min:col_max]
