@@ -98,6 +98,14 @@ def test_boxes_become_masks_of_the_detector_s_classes(inputs, checkpoint, tmp_pa
     assert "warning: boxes are given for 1 images" in capsys.readouterr().err
 
 
+def test_boxes_of_a_zarr_are_refused(inputs, tmp_path, capsys):
+    zarr.save_array(str(tmp_path / "slide.zarr"), np.zeros((8, 8), np.uint8))
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text("image,class,x_min,y_min,x_max,y_max\na.png,dog,5,5,30,30\n")
+    assert everything(inputs, tmp_path / "slide.zarr", "-o", tmp_path / "out", "--boxes", boxes) == 2
+    assert "--boxes is not for zarr images such as slide.zarr" in capsys.readouterr().err
+
+
 def test_every_parameter_is_an_option_over_its_preset(tmp_path):
     grids = tmp_path / "grids.json"
     grids.write_text(json.dumps([[[0.5, 0.5]], [[0.25, 0.75]]]))

@@ -11,6 +11,7 @@ from PIL import Image
 
 from napari_segany.cli.main import main
 from napari_segany.engine.predictor import Predictor
+from napari_segany.formats.pixel_size import read_pixel_size
 from napari_segany.formats.record import read_records
 
 WITHOUT_QT_AND_NAPARI = """
@@ -208,3 +209,12 @@ def test_no_input_is_replaced_under_whatever_name(checkpoint, tmp_path, capsys):
         assert "is an input of this command" in capsys.readouterr().err
     assert path.read_bytes() == before
     assert link.is_symlink()
+
+
+def test_labels_have_the_pixel_size_of_the_image(checkpoint, tmp_path, capsys):
+    path, out = tmp_path / "im.tif", tmp_path / "out.tif"
+    tifffile.imwrite(path, np.zeros((40, 60), np.uint8), resolution=(2e4, 4e4), resolutionunit="CENTIMETER")
+    assert segment(path, "--point", "1,1", "--model", checkpoint, "-o", out) == 0
+    assert read_pixel_size(out) == read_pixel_size(path) is not None
+    assert segment(path, "--point", "1,1", "--slice", 1, "--bands", "ndvi", "-o", out) == 2
+    assert "--slice is for stacks and --bands for rasters" in capsys.readouterr().err

@@ -128,6 +128,8 @@ def run(args: argparse.Namespace) -> int:
     if inputs or not zarrs:
         skip = BatchFolder(args.output).subfolders
         images = find_images(inputs, recursive=args.recursive, skip=skip, bands=args.bands)
+    if zarrs and args.boxes is not None:
+        raise ValueError(f"--boxes is not for zarr images such as {zarrs[0].name}; give TIFF, PNG or JPEG files")
     classes, status = None, 0
     large: Sequence[tuple[str, FileSource]] = ()
     if args.boxes is None:

@@ -58,8 +58,10 @@ def run(args: argparse.Namespace) -> int:
         print(f"note: {note}")
     if args.output is not None:
         from napari_segany.formats.labels import write_label_tiff
+        from napari_segany.formats.pixel_size import read_pixel_size
 
-        write_label_tiff(args.output, replay.labels)
+        pixel_size = None if image_path is None else read_pixel_size(image_path)
+        write_label_tiff(args.output, replay.labels, pixel_size=pixel_size)
     written = "" if args.output is None else f" -> {args.output}"
     same = (
         "identical to the session's"

@@ -107,6 +107,8 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("--text-model and --text-download go with --text WORDS")
     _check_outputs(args.output)
     check_no_input_is_replaced(args.output, (args.image, args.csv))
+    if args.slice is not None and args.bands is not None:
+        raise ValueError("--slice is for stacks and --bands for rasters with a place on Earth; give one of them")
     if args.embeddings is not None and not args.embeddings.is_dir():
         raise ValueError(f"there is no folder {args.embeddings}; give one that `segany embed` made")
 
@@ -148,7 +150,7 @@ def run(args: argparse.Namespace) -> int:
     multimask = True if args.multimask else False if args.single else None
     records = on_data(records_of(predictor.answer(embedding, prompt, multimask=multimask), prompt), view)
     for path in args.output:
-        _write(path, records, view)
+        _write(path, records, args.image, view)
     print(_summary(args.image, records, args.output))
     return 0
 
@@ -211,7 +213,7 @@ def _one_each(
         elif path.suffix.lower() in VECTORS:
             write_on_map(path, records, view)
         else:
-            _write_labels(path, to_labels(records, shape), view)
+            _write_labels(path, to_labels(records, shape), args.image, view)
     found = sum(record.area > 0 for record in records)
     print(
         f"{args.image.name}: {found} objects of {len(records)} lines of {args.csv.name} -> "
@@ -250,19 +252,20 @@ def _check_outputs(paths: Sequence[Path]) -> None:
             raise ValueError(f"the output {path} cannot be written; choose another file or folder")
 
 
-def _write_labels(path: Path, labels: NDArray[np.integer[Any]], view: RasterView | None) -> None:
-    """Write a label image, of a raster on its grid."""
+def _write_labels(path: Path, labels: NDArray[np.integer[Any]], image: Path, view: RasterView | None) -> None:
+    """Write a label image: of a raster on its grid, of others with their pixel size."""
     if view is None:
         from napari_segany.formats.labels import write_label_tiff
+        from napari_segany.formats.pixel_size import read_pixel_size
 
-        write_label_tiff(path, labels)
+        write_label_tiff(path, labels, pixel_size=read_pixel_size(image))
     else:
         from napari_segany.formats.geo_labels import write_label_geotiff
 
         write_label_geotiff(path, labels, view.raster.grid)
 
 
-def _write(path: Path, records: Sequence[MaskRecord], view: RasterView | None) -> None:
+def _write(path: Path, records: Sequence[MaskRecord], image: Path, view: RasterView | None) -> None:
     from napari_segany.formats.labels import to_labels, write_mask_png
     from napari_segany.formats.record import write_records
 
@@ -274,7 +277,7 @@ def _write(path: Path, records: Sequence[MaskRecord], view: RasterView | None) -
     elif path.suffix.lower() in VECTORS:
         write_on_map(path, [best], view)
     else:
-        _write_labels(path, to_labels([best], best.rle.size), view)
+        _write_labels(path, to_labels([best], best.rle.size), image, view)
 
 
 def _summary(image: Path, records: Sequence[MaskRecord], outputs: Sequence[Path]) -> str:
