@@ -68,6 +68,18 @@ def test_objects_come_back_on_the_map_and_never_on_nodata(town, checkpoint, tmp_
     assert len(pyogrio.raw.read(out / "vectors/town.gpkg")[2]) == 0
 
 
+def test_a_raster_with_next_to_no_data_has_no_objects(checkpoint, tmp_path, capsys):
+    pixels = np.zeros((1, 40, 60), np.uint16)
+    pixels[:, :4, :4] = np.arange(100, 116).reshape(4, 4)  # no point of two by two lies there
+    profile = {"driver": "GTiff", "crs": "EPSG:32633", "transform": TURNED, "nodata": 0}
+    with rasterio.open(tmp_path / "margin.tif", "w", count=1, height=40, width=60, dtype="uint16", **profile) as file:
+        file.write(pixels)
+    assert everything(tmp_path / "margin.tif", "-o", tmp_path / "out", "--model", checkpoint, *LOOSE) == 0
+    assert "1 of 1 images, 0 masks" in capsys.readouterr().out
+    with rasterio.open(tmp_path / "out/labels/margin.tif") as file:
+        assert not file.read(1).any()
+
+
 def test_limits_of_choice_are_intensities_of_the_file_in_colours_too(town, checkpoint, tmp_path):
     with rasterio.open(town) as file:
         bands = np.moveaxis(file.read((3, 2, 1)), 0, -1)

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_segany.engine.automatic import AutomaticMaskGenerator
+from napari_segany.engine.automatic_estimate import count_questions
+from napari_segany.engine.automatic_settings import AutomaticSettings
 from napari_segany.engine.batch.box_masks import box_mask_steps
 from napari_segany.engine.batch.detection import BatchObject
 from napari_segany.engine.batch.folder import BatchFolder, Completion, PlaneMasks
@@ -20,6 +22,7 @@ from napari_segany.engine.batch.settings import BatchJob
 from napari_segany.engine.batch.sources import BatchImage, ImageContent
 from napari_segany.engine.predictor import Predictor
 from napari_segany.engine.progress import Progress, Steps
+from napari_segany.engine.region import allowed_pixels
 from napari_segany.formats.geo_nodata import on_data, valid_pixels
 
 if TYPE_CHECKING:
@@ -139,12 +142,21 @@ def _object_steps(
         return _on_data(found, content)
     generator = AutomaticMaskGenerator(predictor, job.settings.automatic)
     region = None if content.view is None else valid_pixels(content.view.raster, content.view.choice.bands)
+    if region is not None and not _is_asked(pixels, region, job.settings.automatic):
+        return []
     records = yield from generator.run(pixels, contrast_limits=limits, region=region)
     if job.settings.text is not None and clip is not None:
         from napari_segany.engine.text_ranking import found_by_text
 
         records = yield from found_by_text(clip, pixels, records, job.settings.text, contrast_limits=limits)
     return [BatchObject(record) for record in records]
+
+
+def _is_asked(pixels: NDArray[np.generic], valid: NDArray[np.bool_], settings: AutomaticSettings) -> bool:
+    """Tell whether a point of the grid lies on data: the margins of mosaics may hold too little of it."""
+    finite = allowed_pixels(pixels, None)
+    allowed = valid if finite is None else valid & finite
+    return count_questions((valid.shape[0], valid.shape[1]), settings, allowed).points > 0
 
 
 def _on_data(found: list[BatchObject], content: ImageContent) -> list[BatchObject]:
