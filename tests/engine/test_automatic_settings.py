@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+
+import numpy as np
 import pytest
 
 from napari_segany.engine.automatic_settings import AutomaticSettings
@@ -38,3 +42,12 @@ def test_thresholds_do_not_change_what_is_asked():
     default = AutomaticSettings()
     assert default.asks_as(default.replaced(pred_iou_thresh=0.1, min_mask_region_area=9, ranking="mean"))
     assert not default.asks_as(default.replaced(stability_score_offset=2.0))
+
+
+def test_numpy_s_numbers_are_taken_for_python_s():
+    given = AutomaticSettings(
+        points_per_side=np.int64(8), min_mask_region_area=np.uint8(3), pred_iou_thresh=np.float32(0.5)
+    )
+    assert json.loads(json.dumps(asdict(given))) == asdict(
+        AutomaticSettings(points_per_side=8, min_mask_region_area=3, pred_iou_thresh=0.5)
+    )

@@ -101,12 +101,14 @@ class AutomaticSettings:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
                 raise ValueError(f"{name} is {value!r}; give a whole number of at least {least}")
-        for name in _FRACTIONS:
-            _check_range(name, getattr(self, name), 0.0, 1.0)
-        _check_range("stability_score_offset", self.stability_score_offset, 0.0, 1000.0)
-        _check_range("crop_overlap_ratio", self.crop_overlap_ratio, 0.0, 0.99)
+            object.__setattr__(self, name, int(value))  # JSON, which keys are made of, knows none of numpy's
+        ranges = {**dict.fromkeys(_FRACTIONS, 1.0), "stability_score_offset": 1000.0, "crop_overlap_ratio": 0.99}
         if self.max_mask_area_fraction is not None:
-            _check_range("max_mask_area_fraction", self.max_mask_area_fraction, 0.0, 1.0)
+            ranges["max_mask_area_fraction"] = 1.0
+        for name, high in ranges.items():
+            value = getattr(self, name)
+            _check_range(name, value, 0.0, high)
+            object.__setattr__(self, name, float(value) if isinstance(value, np.number) else value)
         if self.ranking not in RANKINGS:
             raise ValueError(f"ranking is {self.ranking!r}; known are {', '.join(RANKINGS)}")
         if self.point_grids is not None:
