@@ -6,7 +6,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pooch
 import pytest
@@ -224,6 +226,22 @@ class TestList:
         assert by_name["base_lm"].size_text == f"{len(LIGHT_MICROSCOPY)} bytes"
         assert by_name["base_em"].size_text == "about 375 MB"
 
+    def test_a_strangers_file_that_cannot_be_read_does_not_hide_the_models(
+        self, put: Callable[[str, bytes], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        put("base_lm.pt", LIGHT_MICROSCOPY)
+        put("a stranger.pt", bytes(9))
+        opened = Path.open
+
+        def refusing(path: Path, *arguments: Any, **options: Any) -> Any:
+            if path.name == "a stranger.pt":
+                raise PermissionError(13, "Permission denied", str(path))
+            return opened(path, *arguments, **options)
+
+        monkeypatch.setattr(Path, "open", refusing)
+        found = states(list_models(tmp_path, REGISTRY))
+        assert found == {"base": "not downloaded", "base_lm": "present", "base_em": "not downloaded"}
+
 
 class TestVerify:
     def test_what_is_remembered_does_not_count(self, put: Callable[[str, bytes], Path], tmp_path: Path) -> None:
@@ -260,6 +278,13 @@ class TestUserModels:
         register_user_model("second", second, tmp_path)
         assert resolve("first", tmp_path) == first
         assert resolve("second", tmp_path) == second
+
+    def test_registered_at_once_all_stay(self, put: Callable[[str, bytes], Path], tmp_path: Path) -> None:
+        checkpoint = put("mine.pt", b"mine")
+        names = [f"model-{number}" for number in range(24)]
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda name: register_user_model(name, checkpoint, tmp_path), names))
+        assert set(json.loads((tmp_path / "user-models.json").read_text())) == set(names)
 
     def test_a_checkpoint_within_the_folder_moves_with_it(self, tmp_path: Path) -> None:
         old, new = tmp_path / "old", tmp_path / "new"

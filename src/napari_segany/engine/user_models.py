@@ -8,11 +8,14 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from filelock import FileLock
+
 from napari_segany.engine.model_registry import MODELS, ModelEntry
 from napari_segany.formats.atomic import replacing
 
 USER_MODELS_NAME = "user-models.json"
 
+_LOCK_SECONDS = 30.0
 _REPAIR = "repair it, or delete it and register your models again"
 _NAMES = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -55,9 +58,10 @@ def write_user_model(
         "architecture": architecture,
         "description": description,
     }
-    content = {**_read(folder), name: values}
-    with replacing(folder / USER_MODELS_NAME) as temporary:
-        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    with FileLock(folder / f".{USER_MODELS_NAME}.lock", timeout=_LOCK_SECONDS):  # else the last of two would win
+        content = {**_read(folder), name: values}
+        with replacing(folder / USER_MODELS_NAME) as temporary:
+            temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
     return _entry(name, values, folder)
 
 

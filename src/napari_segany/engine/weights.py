@@ -269,10 +269,14 @@ def status_steps(
         return _status_without_hash(entry)
     algorithm, expected = entry.hash
     for path in _candidates(entry, book.folder, models):
-        if entry.size_bytes is not None and path.stat().st_size != entry.size_bytes:
-            continue
-        if (yield from book.digest_steps(path, algorithm)) == expected:
-            return ModelStatus(entry, path, "present")
+        try:
+            if entry.size_bytes is not None and path.stat().st_size != entry.size_bytes:
+                continue
+            if (yield from book.digest_steps(path, algorithm)) == expected:
+                return ModelStatus(entry, path, "present")
+        except OSError:
+            if path.name in entry.known_file_names:
+                raise  # another file that cannot be read says nothing about this model
     own_file = book.folder / entry.file_name
     if own_file.exists():
         return ModelStatus(entry, own_file, "damaged")
