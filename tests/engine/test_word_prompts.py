@@ -7,8 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from napari_segany.engine.one_each import one_each_steps
 from napari_segany.engine.predictor import Predictor
+from napari_segany.engine.progress import drain
 from napari_segany.engine.prompts import Prompt
+from napari_segany.engine.propagation_asking import ask
 from napari_segany.model import build_sam
 
 
@@ -34,6 +37,22 @@ def test_words_are_a_prompt(worded, embedding):
     np.testing.assert_allclose(one.logits, worded.predict(embedding, text=5 * text[0]).logits, rtol=1e-3, atol=1e-4)
     points = np.full((3, 1, 2), 20.0)
     assert worded.predict(embedding, text=text, points=points).masks.shape == (3, 1, 40, 60)
+
+
+def test_words_count_where_prompts_are_asked_together(worded, embedding):
+    text = np.random.default_rng(2).normal(size=(3, 6)).astype(np.float32)
+    boxes = np.array([[5.0, 5.0, 30.0, 40.0]] * 3)
+    batch = Prompt.checked(box=boxes, text=text, image_shape=(40, 60))
+    asked = ask(worded, embedding, batch.items())
+    records = drain(one_each_steps(worded, embedding, batch))
+    for number in range(3):
+        alone = worded.predict(embedding, box=boxes[number], text=text[number])
+        np.testing.assert_allclose(asked[number].logits, alone.logits[0], atol=1e-4)
+        assert records[number].predicted_iou == pytest.approx(float(alone.predicted_iou[0]), abs=1e-5)
+        assert records[number].prompt["text"] == "an embedding"
+    assert not np.allclose(asked[0].logits, asked[1].logits, atol=1e-3)
+    of_words = Prompt.checked(text=text, image_shape=(40, 60)).items()
+    assert len(ask(worded, embedding, of_words)) == 3
 
 
 def test_what_cannot_be_is_refused_in_one_sentence(worded, embedding, predictor):

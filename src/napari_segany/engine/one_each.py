@@ -179,11 +179,12 @@ def _record(
 
 
 def _part(prompt: Prompt, part: slice) -> Prompt:
-    points, labels, box, mask = prompt.points, prompt.labels, prompt.box, prompt.mask
+    points, labels, box, mask, text = prompt.points, prompt.labels, prompt.box, prompt.mask, prompt.text
     return Prompt(
         prompt.image_shape,
         None if points is None else points[part],
         None if labels is None else labels[part],
         None if box is None else box[part],
         None if mask is None else mask[part],
+        None if text is None else text[part],
     )

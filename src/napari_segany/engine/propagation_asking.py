@@ -151,7 +151,7 @@ def _parts(members: Sequence[int]) -> list[Sequence[int]]:
 
 
 def _form(prompt: Prompt) -> tuple[object, ...]:
-    parts = (prompt.points, prompt.box, prompt.mask)
+    parts = (prompt.points, prompt.box, prompt.mask, prompt.text)
     return (prompt.image_shape, *(None if part is None else (part.shape, part.dtype) for part in parts))
 
 
@@ -161,7 +161,7 @@ def _stacked(prompts: Sequence[Prompt]) -> Prompt:
         prompts[0].image_shape,
         *(
             None if getattr(prompts[0], name) is None else np.stack([getattr(prompt, name) for prompt in prompts])
-            for name in ("points", "labels", "box", "mask")
+            for name in ("points", "labels", "box", "mask", "text")
         ),
     )
 
