@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,13 +13,14 @@ from napari.layers import Image, Labels, Layer
 from psygnal import Signal
 
 from napari_segany.engine.object_overlap import OverlapRule, writable_pixels
+from napari_segany.widgets.accepted_row import accepted_row
 from napari_segany.widgets.drafts import Candidate, ObjectPrompt, Prompts
 from napari_segany.widgets.foreign_features import by_label
 from napari_segany.widgets.geo_metadata import inherited_place
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.layers import follow, insert_below, placement, spatial_shape
 from napari_segany.widgets.object_changes import ObjectsChange
-from napari_segany.widgets.object_table import AREA, Row, counted, edited, labels_of, origin_of, rows_of, with_rows
+from napari_segany.widgets.object_table import AREA, Row, counted, edited, labels_of, rows_of, with_rows
 from napari_segany.widgets.pixel_changes import PixelChange, plane_change
 
 OBJECTS_NAME = "objects"
@@ -138,7 +138,7 @@ class ObjectsLayer:
         wanted = present.astype(np.promote_types(present.dtype, np.min_scalar_type(label)))
         wanted[(present == replaces) & ~writable & (replaces > 0)] = 0
         wanted[writable] = label
-        row = _row(candidate, prompts, plane, model, self.row(label) if replaces else {})
+        row = accepted_row(candidate, prompts, plane, model, self.row(label) if replaces else {})
         pixels = plane_change(layer.data.shape, plane, present, wanted)
         if pixels is None:  # an object that was opened again and accepted as it is
             layer.features = with_rows(layer.features, {label: {**row, AREA: self.area(label)}})
@@ -388,15 +388,3 @@ class ObjectsLayer:
 def numbered(labels: tuple[int, ...]) -> str:
     """Return "object 3" or "objects 3, 4", for sentences."""
     return f"object{'s' if len(labels) != 1 else ''} {', '.join(str(label) for label in labels)}"
-
-
-def _row(candidate: Candidate, prompts: Prompts, plane: Plane, model: str, earlier: Row) -> Row:
-    """Return the row of an accepted candidate; of an object that is corrected, the cells that others gave it stay."""
-    origin = {"model": model, "axes": list(plane.axes), "plane": list(plane.index), **prompts.to_dict()}
-    origin |= {name: value for name, value in origin_of(earlier).items() if name in ("edits", "stack") and value}
-    return {
-        **earlier,
-        "predicted_iou": candidate.predicted_iou,
-        "stability_score": candidate.stability_score,
-        "prompts": json.dumps(origin),
-    }
