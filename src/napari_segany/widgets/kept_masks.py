@@ -72,7 +72,7 @@ class KeptMasks:
 
 def painted(
     masks: Sequence[KeptMask], size: tuple[int, int], rule: PaintingRule = "smaller"
-) -> NDArray[np.uint16] | NDArray[np.uint32]:
+) -> NDArray[np.uint16] | NDArray[np.uint32] | NDArray[np.uint64]:
     """Return (H, W) labels of the masks, by one of the rules of `formats.painting`."""
     return paint([mask.record for mask in masks], [mask.label for mask in masks], size, rule)
 
