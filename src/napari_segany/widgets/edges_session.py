@@ -13,18 +13,18 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image
 from numpy.typing import NDArray
-from psygnal import Signal
 
 from napari_segany.engine.progress import Progress, Steps
 from napari_segany.widgets.geometry import NoPlaneError, Plane
 from napari_segany.widgets.layers import full_resolution, intensity_limits, placement, read_plane, shown_plane, unwrap
-from napari_segany.widgets.progress_runner import Runner, Task
+from napari_segany.widgets.one_work import OneWorkSession
+from napari_segany.widgets.progress_runner import Runner
 
 LoadPredictor = Callable[[str, str], Any]
 POINTS_PER_SIDE = 16
 
 
-class EdgesSession:
+class EdgesSession(OneWorkSession):
     """Makes edge maps of the shown planes of images.
 
     Parameters
@@ -40,21 +40,17 @@ class EdgesSession:
 
     Attributes
     ----------
-    changed : Signal
-        Emitted after every change of what is shown.
     image : napari.layers.Image or None
         The image that is worked on.
     points_per_side : int
         Points along each side of the grid that is asked.
     thin : bool
         Whether only the ridges of edges are kept.
-    progress : Progress or None
-        How far the work is; None while nothing runs.
-    message : str
-        One sentence for the user.
+    changed, progress, message
+        See `OneWorkSession`.
     """
 
-    changed = Signal()
+    cancelled = "Cancelled; nothing was drawn."
 
     def __init__(
         self,
@@ -64,13 +60,11 @@ class EdgesSession:
         model: str = "light",
         device: str = "auto",
     ) -> None:
+        super().__init__(runner, "Choose an image.")
         self.image: Image | None = None
         self.model, self.device = model, device
         self.points_per_side, self.thin = POINTS_PER_SIDE, True
-        self.progress: Progress | None = None
-        self.message = "Choose an image."
-        self._viewer, self._runner, self._load = viewer, runner, load_predictor
-        self._task: Task | None = None
+        self._viewer, self._load = viewer, load_predictor
         self._predictor: tuple[tuple[str, str], Any] | None = None
 
     def choose(self, image: Image | None) -> None:
@@ -94,26 +88,8 @@ class EdgesSession:
         except NoPlaneError as error:
             self._say(str(error))
             return
-        self.progress = Progress(0, 0, "Loading the model")
-        self._say("")
-        self._task = self._runner.start(
-            "Edges of everything",
-            self._steps(self.image, plane),
-            done=partial(self._done, self.image, plane),
-            failed=self._failed,
-            report=self._report,
-        )
-
-    def cancel(self) -> None:
-        """Stop what runs; nothing is drawn."""
-        if self._task is not None and self.progress is not None:
-            self._task.cancel()
-            self._end("Cancelled; nothing was drawn.")
-
-    def close(self) -> None:
-        """Stop for good."""
-        self.cancel()
-        self._runner.close()
+        steps, done = self._steps(self.image, plane), partial(self._done, self.image, plane)
+        self._start("Edges of everything", steps, done, "Loading the model")
 
     def _steps(self, image: Image, plane: Plane) -> Steps[NDArray[np.float32]]:
         from napari_segany.engine.edges import edge_settings, edge_steps
@@ -126,10 +102,6 @@ class EdgesSession:
         settings = edge_settings(self.points_per_side)
         limits = intensity_limits(image)
         return (yield from edge_steps(self._predictor[1], pixels, settings, contrast_limits=limits, thin=self.thin))
-
-    def _report(self, progress: Progress) -> None:
-        self.progress = progress
-        self.changed.emit()
 
     def _done(self, image: Image, plane: Plane, edges: NDArray[np.float32]) -> None:
         if image not in self._viewer.layers:
@@ -145,14 +117,3 @@ class EdgesSession:
         )
         self._viewer.layers.insert(self._viewer.layers.index(image) + 1, layer)
         self._end(f"The layer {layer.name!r} has the edges: 1 for the strongest, 0 for none.")
-
-    def _failed(self, error: Exception) -> None:
-        self._end(f"It did not work: {error}")
-
-    def _end(self, message: str) -> None:
-        self.progress, self._task = None, None
-        self._say(message)
-
-    def _say(self, message: str) -> None:
-        self.message = message
-        self.changed.emit()

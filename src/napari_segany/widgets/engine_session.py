@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
-from psygnal import Signal
 
 from napari_segany.engine.data_engine.clock import ObjectClock, StrokeClock
 from napari_segany.engine.data_engine.folder import DataEngine
@@ -27,14 +26,15 @@ from napari_segany.widgets.embedder import LoadPredictor
 from napari_segany.widgets.engine_efforts import Efforts
 from napari_segany.widgets.layers import remove
 from napari_segany.widgets.objects import OWNER_KEY
-from napari_segany.widgets.progress_runner import Runner, Task
+from napari_segany.widgets.one_work import OneWorkSession
+from napari_segany.widgets.progress_runner import Runner
 from napari_segany.widgets.prompt_layers import OWNER_KEY as PROMPTS_OF
 from napari_segany.widgets.session import PromptSession
 
 FILLED = "filled in"
 
 
-class EngineSession:
+class EngineSession(OneWorkSession):
     """A folder under annotation.
 
     Parameters
@@ -54,21 +54,15 @@ class EngineSession:
 
     Attributes
     ----------
-    changed : Signal
-        Emitted after every change of what is shown.
     engine : DataEngine or None
         The folder; None before `open`.
     name : str or None
         The image that is shown.
     training_steps : int
         How long a retraining is.
-    progress : Progress or None
-        How far the work is; None while nothing runs.
-    message : str
-        One sentence for the user.
+    changed, progress, message
+        See `OneWorkSession`.
     """
-
-    changed = Signal()
 
     def __init__(
         self,
@@ -79,18 +73,16 @@ class EngineSession:
         now: Callable[[], float] = time.monotonic,
         weights: Callable[[], str] = str,
     ) -> None:
+        super().__init__(runner, "Choose a folder of images.")
         self.engine: DataEngine | None = None
         self.name: str | None = None
         self.training_steps = 150
-        self.progress: Progress | None = None
-        self.message = "Choose a folder of images."
         self._efforts = Efforts(prompting, ObjectClock(now), StrokeClock(now), weights)
-        self._viewer, self._runner, self._prompting, self._load = viewer, runner, prompting, load_predictor
+        self._viewer, self._prompting, self._load = viewer, prompting, load_predictor
         self._image: Image | None = None
         self._filled: Labels | None = None
         self._kept: tuple[EngineMask, ...] = ()  # of the record, what is in the layer `objects` too
         self._kept_in: Labels | None = None
-        self._task: Task | None = None
         self._is_beside = False  # whether what runs leaves the images alone
         prompting.accepted.connect(lambda label: self.changed.emit())
 
@@ -232,12 +224,6 @@ class EngineSession:
         steps = export_steps(self.engine, self.engine.finished, folder, facts)
         self._start("Writing the data set", steps, partial(self._exported, self.engine))
 
-    def cancel(self) -> None:
-        """Stop what runs; masks that are written down stay."""
-        if self._task is not None and self.progress is not None:
-            self._task.cancel()
-            self._end("Cancelled.")
-
     def hint(self) -> str:
         """Return what to tell the person now; "" for nothing."""
         return self._efforts.hint
@@ -269,10 +255,11 @@ class EngineSession:
 
     # ------------------------------------------------------------------- inside
 
-    def _is_busy(self) -> bool:
-        if self.progress is not None:
-            self._say("Wait until the work is done, or cancel it.")
-        return self.progress is not None
+    def _start(
+        self, title: str, steps: Steps[Any], done: Callable[[Any], None], note: str = "", *, beside: bool = False
+    ) -> None:
+        self._is_beside = beside
+        super()._start(title, steps, done, note)
 
     def _is_in_the_way(self) -> bool:
         return not self.can_go_on and self._is_busy()
@@ -327,25 +314,6 @@ class EngineSession:
             self._end(f"The data set is in {card.parent}.")
             return
         self._end(f"The data set is in {card.parent}, with the times in times.png.")
-
-    def _start(self, title: str, steps: Steps[Any], done: Callable[[Any], None], *, beside: bool = False) -> None:
-        self.progress, self._is_beside = Progress(0, 0, title), beside
-        self.changed.emit()
-        failed = lambda error: self._end(f"It did not work: {error}")  # noqa: E731
-        task = self._runner.start(title, steps, done=done, failed=failed, report=self._report)
-        self._task = task if self.progress is not None else None
-
-    def _report(self, progress: Progress) -> None:
-        self.progress = progress
-        self.changed.emit()
-
-    def _end(self, message: str) -> None:
-        self.progress, self._task = None, None
-        self._say(message)
-
-    def _say(self, message: str) -> None:
-        self.message = message
-        self.changed.emit()
 
     def _show_first(self, names: Sequence[str]) -> bool:
         """Show the first of these images that can be read; tell whether there is one."""

@@ -17,7 +17,6 @@ from pathlib import Path
 
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
-from psygnal import Signal
 
 from napari_segany.engine.progress import Progress, Steps, relabelled
 from napari_segany.formats.geo_bands import bands_from
@@ -31,10 +30,11 @@ from napari_segany.widgets.geo_reader import place_steps
 from napari_segany.widgets.geo_writers import vector_steps, write_prompt_file
 from napari_segany.widgets.labels_source import LayerTuple
 from napari_segany.widgets.layers import unwrap
-from napari_segany.widgets.progress_runner import Runner, Task
+from napari_segany.widgets.one_work import OneWorkSession
+from napari_segany.widgets.progress_runner import Runner
 
 
-class RastersSession:
+class RastersSession(OneWorkSession):
     """Opens rasters and saves what was found in them.
 
     Parameters
@@ -46,32 +46,23 @@ class RastersSession:
 
     Attributes
     ----------
-    changed : Signal
-        Emitted after every change of what is shown.
     bands : str
         Which bands are shown of rasters that are opened next, see `bands_from`.
     labels : Labels or None
         The layer whose objects are saved.
     simplify, min_area, measure
         How, see `VectorSettings`.
-    progress : Progress or None
-        How far the work is; None while nothing runs.
-    message : str
-        One sentence for the user.
+    changed, progress, message
+        See `OneWorkSession`.
     """
 
-    changed = Signal()
-
     def __init__(self, viewer: ViewerModel, runner: Runner) -> None:
+        super().__init__(runner, "Open a GeoTIFF, COG or VRT.")
         self.bands = ""
         self.labels: Labels | None = None
         self.simplify, self.min_area = 0.0, 0.0
         self.measure: Measure = "geodesic"
-        self.progress: Progress | None = None
-        self.message = "Open a GeoTIFF, COG or VRT."
         self._viewer: ViewerModel = unwrap(viewer)
-        self._runner = runner
-        self._task: Task | None = None
 
     def open(self, paths: Iterable[str | os.PathLike[str]]) -> None:
         """Open rasters with the chosen bands, in the background; one that cannot be read stops no other."""
@@ -81,8 +72,8 @@ class RastersSession:
         except ValueError as error:
             self._say(_sentence(error))
             return
-        if chosen:
-            self._begin("Opening rasters", _opening_steps(chosen, bands), self._opened)
+        if chosen and not self._is_busy():
+            self._start("Opening rasters", _opening_steps(chosen, bands), self._opened)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the objects of the chosen layer as .gpkg, .geojson or .shp, in the background.
@@ -100,7 +91,8 @@ class RastersSession:
         def saved(found: tuple[LabelsPlace, VectorReport]) -> None:
             self._end(_told(target, *found))
 
-        self._begin(f"Saving {target.name}", vector_steps(target, layers, settings), saved)
+        if not self._is_busy():
+            self._start(f"Saving {target.name}", vector_steps(target, layers, settings), saved)
 
     def save_prompts(self, path: str | os.PathLike[str]) -> None:
         """Write the points and boxes that the objects of the chosen layer were asked with."""
@@ -112,35 +104,12 @@ class RastersSession:
             return
         self._say(f"The prompts of {count:,} object{'' if count == 1 else 's'} are in {target.name}.")
 
-    def cancel(self) -> None:
-        """Stop what runs; no file is left."""
-        if self._task is not None and self.progress is not None:
-            self._task.cancel()
-            self._end("Cancelled.")
-
-    def close(self) -> None:
-        """Stop for good."""
-        self.cancel()
-        self._runner.close()
-
     def _layers(self) -> list[LayerTuple]:
         """Return the chosen labels, and the images among which the one is that they are of."""
         if self.labels is None or self.labels not in self._viewer.layers:
             raise ValueError("there is no Labels layer; accept an object first, or choose a layer")
         images = [layer for layer in self._viewer.layers if isinstance(layer, Image) and layer.ndim == 2]
         return [layer.as_layer_data_tuple() for layer in (self.labels, *images)]
-
-    def _begin(self, title: str, steps: Steps[object], done: object) -> None:
-        if self.progress is not None:
-            self._say("Wait until the work before has ended, or cancel it.")
-            return
-        self.progress = Progress(0, 0, title)
-        self.changed.emit()
-        self._task = self._runner.start(title, steps, done=done, failed=self._failed, report=self._report)  # type: ignore[arg-type]
-
-    def _report(self, progress: Progress) -> None:
-        self.progress = progress
-        self.changed.emit()
 
     def _opened(self, found: tuple[list[LayerTuple], list[str]]) -> None:
         layers, failed = found
@@ -151,14 +120,6 @@ class RastersSession:
 
     def _failed(self, error: Exception) -> None:
         self._end(f"It did not work: {_sentence(error)}")
-
-    def _end(self, message: str) -> None:
-        self.progress, self._task = None, None
-        self._say(message)
-
-    def _say(self, message: str) -> None:
-        self.message = message
-        self.changed.emit()
 
 
 def _opening_steps(

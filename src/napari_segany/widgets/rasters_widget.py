@@ -15,7 +15,7 @@ from napari_segany.widgets.layer_combo import LayerCombo
 from napari_segany.widgets.layers import unwrap
 from napari_segany.widgets.progress_runner import Runner
 from napari_segany.widgets.rasters_session import RastersSession
-from napari_segany.widgets.small_parts import button, open_files_dialog, open_save_dialog, rule
+from napari_segany.widgets.small_parts import button, fill_bar, open_files_dialog, open_save_dialog, rule
 from napari_segany.widgets.workers import BackgroundRunner
 
 _RASTERS = "Rasters (*.tif *.tiff *.TIF *.TIFF *.vrt *.VRT);;All files (*)"
@@ -124,9 +124,7 @@ class RastersWidget(DockBody):
         for part in (self.save_button, self.prompts_button):
             part.setEnabled(progress is None and self.session.labels is not None)
         self.cancel_button.setEnabled(progress is not None)
-        # Thousandths: a range of 0 to 0 is Qt's "busy".
-        self.bar.setRange(0, 0 if progress is not None and not progress.total else 1000)
-        self.bar.setValue(round(1000 * progress.done / progress.total) if progress and progress.total else 0)
+        fill_bar(self.bar, progress)
         self.note.setText(self.session.message if progress is None else progress.note)
 
 
