@@ -50,6 +50,7 @@ class DiscFinder:
     begun: threading.Event = field(default_factory=threading.Event)
     released: threading.Event = field(default_factory=threading.Event)
     failure: Exception | None = None
+    last: Any = None
 
     @property
     def device(self) -> torch.device:
@@ -80,18 +81,23 @@ class DiscFinder:
         self.begun.set()
         while self.held and not self.released.is_set():
             time.sleep(0.002)
-        pixels = torch.nn.functional.pixel_shuffle(features.embedding, 4)[0, 0].numpy()
-        answers = [_answer(pixels, point.numpy()) for point in points[:, 0]]
+        pixels, parts = self._seen(features.embedding)
+        answers = [_answer(pixels, parts, point.numpy()) for point in points[:, 0]]
         logits, scores = zip(*answers, strict=True)
         return torch.from_numpy(np.stack(logits)), torch.from_numpy(np.stack(scores))
 
+    def _seen(self, embedding):
+        """Return the pixels of an image, and its connected parts at each level; kept for the next question."""
+        if self.last is None or self.last[0] is not embedding:
+            pixels = torch.nn.functional.pixel_shuffle(embedding, 4)[0, 0].numpy()
+            parts = {float(level): label(pixels >= level)[0] for level in {0.0, *np.unique(pixels).tolist()}}
+            self.last = embedding, pixels, parts
+        return self.last[1:]
 
-def _answer(pixels, point) -> tuple[np.ndarray, np.ndarray]:
+
+def _answer(pixels, parts, point) -> tuple[np.ndarray, np.ndarray]:
     col, row = (min(round(float(value) / 4), SIDE - 1) for value in point)
-    levels = [level for level in np.unique(pixels) if level <= pixels[row, col]][::-1][:3]
+    levels = sorted((level for level in parts if level <= pixels[row, col]), reverse=True)[:3]
     levels += [0.0] * (3 - len(levels))
-    masks = []
-    for level in levels:
-        parts, _ = label(pixels >= level)
-        masks.append(np.where(parts == parts[row, col], 8.0, -8.0))
+    masks = [np.where(parts[level] == parts[level][row, col], 8.0, -8.0) for level in levels]
     return np.asarray(masks, np.float32), np.asarray(levels, np.float32) / np.float32(LEVELS)

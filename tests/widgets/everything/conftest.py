@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.widgets.everything.scene import DISCS, SHAPE
+from tests.widgets.everything.scene import DISCS, SHAPE, SIDE
 
 from napari_segany.widgets.everything_session import EverythingSession
 from napari_segany.widgets.progress_runner import SynchronousRunner
@@ -23,7 +23,7 @@ def image(discs):
 @pytest.fixture
 def session(viewer, finder) -> EverythingSession:
     session = EverythingSession(viewer, SynchronousRunner(), lambda model, device: finder)
-    session.change(points_per_side=8, pred_iou_thresh=0.5, stability_score_thresh=0.5)
+    session.change(points_per_side=SIDE, pred_iou_thresh=0.5, stability_score_thresh=0.5)
     return session
 
 

@@ -6,6 +6,9 @@ SHAPE = (96, 128)
 # row, col, radius, level: a cell (150) with a nucleus (240) in it, and two cells apart (200 and 230)
 DISCS = ((30, 30, 18, 150), (30, 30, 8, 240), (70, 100, 10, 200), (20, 100, 10, 230))
 
+SIDE = 6
+"""Points along each side that the sessions of these tests ask."""
+
 
 def overlap(first, second) -> float:
     return (first & second).sum() / (first | second).sum()

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from napari.layers import Image
-from tests.widgets.everything.scene import SHAPE, label_of
+from tests.widgets.everything.scene import SHAPE, SIDE, label_of
 
 from napari_segany.widgets.kept_masks import MASKS_KEY
 
@@ -59,7 +59,7 @@ def test_thresholds_filter_without_the_model_and_colours_stay(found, discs, find
 
 def test_other_questions_need_a_run_and_until_then_the_objects_stay(found, finder):
     calls = finder.calls
-    found.change(points_per_side=6)
+    found.change(points_per_side=SIDE + 1)
     assert found.needs_run
     assert "press Run" in found.status
     assert len(found.objects) == 4

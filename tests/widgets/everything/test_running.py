@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.widgets.everything.scene import DISCS, SHAPE
+from tests.widgets.everything.scene import DISCS, SHAPE, SIDE
 
 from napari_segany.widgets.everything_session import EverythingSession
 from napari_segany.widgets.kept_masks import MASKS_KEY
@@ -15,11 +15,12 @@ def test_a_run_tells_how_long_the_next_one_takes(flat):
     flat.run()
     first = flat.estimate().seconds
     assert first > 0
-    flat.change(points_per_side=16)
+    flat.change(points_per_side=2 * SIDE)
     assert flat.estimate().seconds == pytest.approx(4 * first)
 
 
 def test_the_estimate_follows_the_view(flat, viewer):
+    flat.change(points_per_side=8)
     viewer.canvas.size = (100, 100)
     viewer.scene.camera.zoom = 0.1
     flat.choose_region("view")
@@ -29,7 +30,7 @@ def test_the_estimate_follows_the_view(flat, viewer):
     viewer.scene.camera.center = (20, 100)
     viewer.canvas.size = (60, 60)
     assert len(told) == 3
-    assert 64 >= told[0] > told[1] > told[2] > 0
+    assert 8 * 8 >= told[0] > told[1] > told[2] > 0
     flat.choose_region("image")
     told.clear()
     viewer.scene.camera.zoom = 3.0
@@ -164,8 +165,8 @@ def test_the_estimate_is_points_times_what_was_measured(flat, finder):
     flat.prepare()
     one = flat.estimate().seconds
     assert one > 0
-    flat.change(points_per_side=16)
-    assert flat.estimate().points == 4 * 8 * 8
+    flat.change(points_per_side=2 * SIDE)
+    assert flat.estimate().points == 4 * SIDE**2
     assert flat.estimate().seconds == pytest.approx(4 * one)
 
 
@@ -174,5 +175,5 @@ def test_a_slice_that_waits_is_estimated_with_its_embedding(stack):
     speed = stack._asker.speed
     all_three = stack.estimate(all_slices=True)
     assert all_three.slices == 3
-    assert all_three.points == 3 * 64
-    assert all_three.seconds == pytest.approx(3 * 64 * speed.point_s + 2 * speed.encode_s)
+    assert all_three.points == 3 * SIDE**2
+    assert all_three.seconds == pytest.approx(3 * SIDE**2 * speed.point_s + 2 * speed.encode_s)

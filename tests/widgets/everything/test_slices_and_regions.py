@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.widgets.everything.scene import DISCS, SHAPE, label_of
+from tests.widgets.everything.scene import DISCS, SHAPE, SIDE, label_of
 
 from napari_segany.widgets.everything_session import EverythingSession
 from napari_segany.widgets.kept_masks import MASKS_KEY
@@ -78,9 +78,9 @@ def test_a_polygon_restricts_points_and_pixels(flat, viewer, discs):
     flat.choose_region(shapes)
     flat.run()
     assert [label_of(flat, discs, 3)] == list(flat.objects)
-    assert flat.estimate().points < 8 * 8 / 2
+    assert flat.estimate().points < SIDE**2 / 2
     flat.choose_region("image")
-    assert flat.estimate().points == 8 * 8
+    assert flat.estimate().points == SIDE**2
 
 
 def test_an_ellipse_and_a_mask_restrict_alike(flat, viewer, discs):
@@ -145,7 +145,7 @@ def test_own_points_are_asked_in_place_of_the_grid(flat, viewer, discs, finder):
     assert len(flat.objects) == 4
     viewer.layers.remove(points)
     assert flat.where.points is None
-    assert flat.estimate().points > 64
+    assert flat.estimate().points > SIDE**2
     with pytest.raises(ValueError, match="choose a Points layer"):
         flat.choose_points(flat.image)
 
