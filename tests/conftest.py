@@ -6,11 +6,14 @@ import importlib.util
 import os
 import sys
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from types import ModuleType
+from typing import IO, Any
 
 import pytest
 from hypothesis import settings
+from npe2.manifest import _bases as manifests
 
 # The suite tries the same few examples each time, so that it says the same of the same code;
 # `--hypothesis-profile thorough` searches.
@@ -33,6 +36,22 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEGANY_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("SEGANY_DATA", str(tmp_path_factory.mktemp("data")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _manifests_are_parsed_once() -> Iterator[None]:
+    """Each viewer of a test discovers all plugins anew; parsing their manifests took a fifth of opening it."""
+    parse, parsed = manifests._load_yaml_no_duplicates, {}
+
+    def load(stream: IO[bytes]) -> Any:
+        text = stream.read()
+        if text not in parsed:
+            parsed[text] = parse(text)
+        return deepcopy(parsed[text])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifests, "_load_yaml_no_duplicates", load)
         yield
 
 

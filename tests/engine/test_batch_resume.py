@@ -14,7 +14,7 @@ from PIL import Image
 
 from napari_segany.model import save_sam
 
-IMAGES = 50
+IMAGES = 30
 BATCH = """
 import sys
 from napari_segany.engine.automatic_settings import AutomaticSettings

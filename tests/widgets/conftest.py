@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -135,6 +136,14 @@ class HandRunner:
             self.run_waiting()
             for task in self.running:
                 task.finish()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _what_was_there_is_no_rubbish() -> Iterator[None]:
+    """Spare the collector, which napari's fixture calls three times for each viewer, what earlier files have left."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture
