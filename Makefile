@@ -2,7 +2,7 @@
 # make test    the whole test suite
 # make lint    ruff, import-linter and mypy
 # make docs    the pictures of the documentation
-# make bench   how fast and how large it is beside the published order of operations (half an hour)
+# make bench   how fast and how large it is beside the published order of operations (40 minutes)
 # Each sets up what it needs first (.venv, and the system libraries for Qt on Debian and Ubuntu).
 
 VENV := .venv
@@ -49,6 +49,7 @@ docs: setup
 
 bench: setup
 	$(BIN)/python benchmarks/speed.py $(BENCH_ARGS)
+	$(BIN)/python benchmarks/everything.py
 	$(BIN)/python benchmarks/encoder_memory.py
 	$(BIN)/python benchmarks/automatic_memory.py
 	$(BIN)/python benchmarks/model_speed.py
