@@ -14,7 +14,7 @@ from PIL import Image
 
 from napari_segany.model import save_sam
 
-IMAGES = 30
+IMAGES = 50
 BATCH = """
 import sys
 from napari_segany.engine.automatic_settings import AutomaticSettings

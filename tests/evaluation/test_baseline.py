@@ -17,6 +17,7 @@ EXPECTED = {
     "fluorescence_dsb2018": 0.61,
     "fluorescence_coelho": 0.64,
     "histology_dsb2018": 0.53,
+    "phase_usiigaci": 0.24,
     "natural_bsds": 0.28,
 }
 """The sets that are quick; docs/light.md has the table of all nine."""
