@@ -159,13 +159,19 @@ def test_work_is_saved_though_another_image_is_chosen_when_it_is_left(series, se
     assert session.prompts.points == ((30, 5),)
 
 
-def test_the_labels_saved_are_those_of_the_image_that_is_left(viewer, predictor, by_hand, folder):
+def with_an_object(viewer, predictor, by_hand, folder):
+    """Return a session that has accepted an object in the first image, whose work goes on when `by_hand` says so."""
     session = PromptSession(viewer, by_hand, lambda model, device: predictor)
     session.series.open(folder)
     by_hand.finish_all()
     session.add_point((10, 20))
     by_hand.finish_all()
     session.accept()
+    return session
+
+
+def test_the_labels_saved_are_those_of_the_image_that_is_left(viewer, predictor, by_hand, folder):
+    session = with_an_object(viewer, predictor, by_hand, folder)
     session.series.next()
     session.choose_image(viewer.add_image(np.zeros((40, 50)), name="second channel"))  # while it is saved
     by_hand.finish_all()
@@ -174,12 +180,7 @@ def test_the_labels_saved_are_those_of_the_image_that_is_left(viewer, predictor,
 
 
 def test_nothing_else_is_begun_while_a_folder_is_opened(viewer, predictor, by_hand, folder, tmp_path):
-    session = PromptSession(viewer, by_hand, lambda model, device: predictor)
-    session.series.open(folder)
-    by_hand.finish_all()
-    session.add_point((10, 20))
-    by_hand.finish_all()
-    session.accept()
+    session = with_an_object(viewer, predictor, by_hand, folder)
     other = tmp_path / "other"
     other.mkdir()
     Picture.fromarray(np.zeros((40, 50), np.uint8)).save(other / "d.png")
@@ -225,12 +226,7 @@ def test_objects_of_an_image_that_people_removed_stay(series, session, viewer):
 
 
 def test_what_is_being_saved_when_the_session_closes_is_saved_with_its_labels(viewer, predictor, by_hand, folder):
-    session = PromptSession(viewer, by_hand, lambda model, device: predictor)
-    session.series.open(folder)
-    by_hand.finish_all()
-    session.add_point((10, 20))
-    by_hand.finish_all()
-    session.accept()
+    session = with_an_object(viewer, predictor, by_hand, folder)
     session.series.save()
     session.close()
     assert by_hand.running == []

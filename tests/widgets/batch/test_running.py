@@ -74,14 +74,20 @@ def test_cancel_keeps_what_is_finished_and_the_next_run_goes_on(slow, by_hand, f
     assert maker.loaded == 2
 
 
-def test_a_run_waits_for_a_cancelled_one_that_is_within_its_last_step(slow, by_hand, folder):
-    slow.use_folder(folder)
-    slow.run()
-    first = by_hand.tasks[-1]
+def cancelled_within_a_step(session, by_hand, folder):
+    """Begin a run and cancel it as a thread that has not come round to closing its work; return its task."""
+    session.use_folder(folder)
+    session.run()
+    task = by_hand.tasks[-1]
     for _ in range(2):
-        assert first.step()
-    first.cancel = lambda: setattr(first, "over", True)  # as a thread that has not come round to closing it yet
-    slow.cancel()
+        assert task.step()
+    task.cancel = lambda: setattr(task, "over", True)
+    session.cancel()
+    return task
+
+
+def test_a_run_waits_for_a_cancelled_one_that_is_within_its_last_step(slow, by_hand, folder):
+    first = cancelled_within_a_step(slow, by_hand, folder)
     slow.run()
     second = by_hand.tasks[-1]
     second.step()
@@ -93,13 +99,7 @@ def test_a_run_waits_for_a_cancelled_one_that_is_within_its_last_step(slow, by_h
 
 
 def test_a_run_waits_for_a_run_before_the_last_too(slow, by_hand, folder):
-    slow.use_folder(folder)
-    slow.run()
-    first = by_hand.tasks[-1]
-    for _ in range(2):
-        assert first.step()
-    first.cancel = lambda: setattr(first, "over", True)  # as a thread that has not come round to closing it yet
-    slow.cancel()
+    first = cancelled_within_a_step(slow, by_hand, folder)
     slow.run()
     by_hand.tasks[-1].step()
     slow.cancel()  # the second, which waited for the first
