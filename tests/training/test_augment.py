@@ -55,6 +55,20 @@ def test_what_is_no_image_has_the_colour_of_padding() -> None:
     assert not crop.masks[:, padded].any()
 
 
+@pytest.mark.usefixtures("unchanged_light")
+def test_crops_are_stretched_along_an_axis_with_their_objects() -> None:
+    scene = Scene(np.full((256, 256), 9, np.uint8), (np.pad(np.ones((40, 40), np.int32), 108),))
+    config = replace(PLAIN, crop_size=256, aspect_jitter=0.6)
+    ratios = []
+    for seed in range(40):
+        (mask,) = make_crop(scene, config, SamConfig(image_size=256), np.random.default_rng(seed)).masks
+        rows, columns = (int(mask.any(axis=axis).sum()) for axis in (1, 0))
+        assert rows * columns == pytest.approx(40 * 40, rel=0.06)  # the area stays
+        ratios.append(np.log(rows / columns))
+    assert np.abs(ratios).max() < 0.65
+    assert np.ptp(ratios) > 0.6
+
+
 def test_only_objects_of_a_permitted_size_are_asked_for() -> None:
     labels = np.zeros((20, 20), np.int32)
     labels[:] = 1

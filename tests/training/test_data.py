@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import pickle
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +14,12 @@ import tifffile
 from PIL import Image
 
 from napari_segany.engine.image import model_input
+from napari_segany.engine.progress import drain
 from napari_segany.evaluation.data import Sample
 from napari_segany.model import SamConfig
 from napari_segany.training.config import TrainingConfig
 from napari_segany.training.data import (
+    GIGABYTE,
     CropSource,
     DrawnImage,
     crop_batches,
@@ -122,6 +127,31 @@ def test_the_number_of_workers_changes_nothing(tiny_training: TrainingConfig) ->
     for first, second in zip(*runs, strict=True):
         np.testing.assert_array_equal(first.image, second.image)
         np.testing.assert_array_equal(first.masks, second.masks)
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="processes are not forked here")
+def test_what_is_read_ahead_is_what_would_be_read(
+    tiny_training: TrainingConfig, write_pairs: Callable[..., Path]
+) -> None:
+    images = find_images(write_pairs(3))
+    config = replace(tiny_training, procedural_share=0.5, procedural_scenes=2)
+    ahead, later = (CropSource(images, config, SamConfig(image_size=64)) for _ in range(2))
+    assert [progress.total for progress in ahead.read_ahead(2)] == [5] * 5
+    assert sorted(ahead._kept) == [-2, -1, 0, 1, 2]
+    for index in range(6):
+        np.testing.assert_array_equal(ahead[index].image, later[index].image)
+    assert pickle.loads(pickle.dumps(ahead))._kept == {}  # what is sent to a process is not all images
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="processes are not forked here")
+def test_reading_ahead_ends_where_the_memory_does(
+    tiny_training: TrainingConfig, write_pairs: Callable[..., Path]
+) -> None:
+    size = 48 * 60 * (1 + 4)  # an image of bytes and labels of four bytes
+    config = replace(tiny_training, procedural_share=0.0, memory_gb=2.5 * size / GIGABYTE)
+    source = CropSource(find_images(write_pairs(4)), config, SamConfig(image_size=64))
+    drain(source.read_ahead(1))
+    assert len(source._kept) == 2
 
 
 def test_processes_share_the_numbers(tiny_training: TrainingConfig) -> None:

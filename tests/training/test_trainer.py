@@ -61,6 +61,31 @@ def test_parts_of_a_batch_add_up_to_its_gradient(tiny_shape: SamConfig, tiny_tra
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize("fixture", ["tiny_shape", "pyramid_shape"])
+@pytest.mark.parametrize("trainable", ["all", "decoder"])
+def test_a_lesson_of_several_images_is_the_lessons_of_each(
+    fixture: str, trainable: str, tiny_training: TrainingConfig, request: pytest.FixtureRequest
+) -> None:
+    shape = request.getfixturevalue(fixture)
+    # Clicks at the centre leave nothing to chance; equal numbers of objects weigh the same either way.
+    config = replace(tiny_training, trainable=trainable, rounds=1, box_share=0.0, center_share=1.0, drop_path=0.0)
+    source = CropSource([], config, shape)
+    crops = [replace(source[i], masks=source[i].masks[:1]) for i in range(4)]
+    assert all(len(crop.masks) == 1 for crop in crops)
+    crops[1] = replace(crops[1], masks=crops[1].masks[:0])  # one shows no object
+    gradients, losses = [], []
+    for together in (1, 4):
+        torch.manual_seed(0)
+        sam = build_sam(shape)
+        chance = torch.Generator().manual_seed(0)
+        results = accumulate_gradients(sam, crops, replace(config, lesson_images=together), chance)
+        share = 3 / 4 if together == 1 else 1  # alone, the image without objects takes its share with it
+        gradients.append(torch.cat([p.grad.flatten() for p in sam.parameters() if p.grad is not None]) / share)
+        losses.append(np.mean([result.loss for result in results]))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-3, atol=1e-5)
+
+
 def test_thirty_steps_on_drawn_scenes_lower_the_loss(pyramid_shape: SamConfig, tiny_training: TrainingConfig) -> None:
     config = replace(tiny_training, steps=30, batch_size=4, rounds=1, drop_path=0.0, learning_rate=5e-3)
     config = replace(config, scale_jitter=(2.0, 3.0), min_object_area=200, clip_norm=0.0)

@@ -57,8 +57,12 @@ def make_crop(
     if changed:
         low, high = np.log(config.scale_jitter)
         scale *= magnified * float(np.exp(rng.uniform(low, high)))
-    window = _window(scene, config.crop_size, scale, rng)
-    image, layers = _cut(scene, window, config.crop_size, scale)
+    scales = (scale, scale)
+    if changed and config.aspect_jitter:
+        stretch = float(np.exp(rng.uniform(-config.aspect_jitter, config.aspect_jitter) / 2))
+        scales = (scale * stretch, scale / stretch)
+    window = _window(scene, config.crop_size, scales, rng)
+    image, layers = _cut(scene, window, config.crop_size, scales)
     if changed:
         image, layers = _flip(image, layers, rng)
     masks = choose_masks(layers, config, choice or rng)
@@ -111,30 +115,30 @@ def change_light(image: NDArray[np.float32], rng: np.random.Generator) -> NDArra
     return np.clip(out * 255, 0, 255).astype(np.float32)
 
 
-def _window(scene: Scene, size: int, scale: float, rng: np.random.Generator) -> tuple[float, float]:
+def _window(scene: Scene, size: int, scales: tuple[float, float], rng: np.random.Generator) -> tuple[float, float]:
     """Return the (x, y) in the scene of a crop's corner: mostly around an object, inside where it fits."""
     height, width = scene.image.shape[:2]
-    side = size / scale
+    sides = size / np.array(scales)
     centre = rng.uniform(0, (width, height))
     layer = scene.layers[rng.integers(len(scene.layers))]
     if rng.random() < 0.8:
         for _ in range(20):
             row, col = int(rng.integers(height)), int(rng.integers(width))
             if layer[row, col]:
-                centre = np.array([col, row]) + rng.uniform(-0.35, 0.35, 2) * side
+                centre = np.array([col, row]) + rng.uniform(-0.35, 0.35, 2) * sides
                 break
-    corner = np.clip(centre - side / 2, 0, np.maximum(np.array([width, height]) - side, 0))
+    corner = np.clip(centre - sides / 2, 0, np.maximum(np.array([width, height]) - sides, 0))
     return float(corner[0]), float(corner[1])
 
 
 def _cut(
-    scene: Scene, corner: tuple[float, float], size: int, scale: float
+    scene: Scene, corner: tuple[float, float], size: int, scales: tuple[float, float]
 ) -> tuple[NDArray[np.float32], list[NDArray[np.int32]]]:
     """Return the crop (S, S, C) and its label layers; padded below and to the right where the scene ends."""
     height, width = scene.image.shape[:2]
-    (x, y), side = corner, size / scale
-    box = (x, y, min(x + side, width), min(y + side, height))
-    shape = (max(1, min(size, round((box[2] - x) * scale))), max(1, min(size, round((box[3] - y) * scale))))
+    (x, y), (across, down) = corner, scales
+    box = (x, y, min(x + size / across, width), min(y + size / down, height))
+    shape = (max(1, min(size, round((box[2] - x) * across))), max(1, min(size, round((box[3] - y) * down))))
     planes = np.atleast_3d(scene.image)
     cut = [
         np.asarray(

@@ -34,6 +34,9 @@ class TrainingConfig:
         Images per step and process, over all accumulated parts.
     accumulation : int
         Parts in which a batch is encoded, to save memory; must divide `batch_size`.
+    lesson_images : int
+        Images whose objects are asked for at once: 1 is best on a processor, while a GPU wants many. They begin with
+        the same kind of prompt (click, box or words), and every object of a lesson counts the same.
     crop_size : int
         Side of the training crops, in pixels of the model's input; a multiple of 16, at most its image size.
     masks_per_image : int
@@ -94,6 +97,8 @@ class TrainingConfig:
         Share of crops whose colours and light are changed; fewer where colours mean something, as in words.
     scale_jitter : tuple of float
         Smallest and largest factor on the scale that inference would choose (large-scale jitter).
+    aspect_jitter : float
+        Largest natural logarithm of the ratio by which a crop is stretched along one of its axes; 0 never does.
     min_object_area : int
         Smaller objects, in pixels of the crop, are not asked for.
     max_object_share : float
@@ -127,6 +132,7 @@ class TrainingConfig:
     steps: int = 90_000
     batch_size: int = 8
     accumulation: int = 1
+    lesson_images: int = 1
     crop_size: int = 256
     masks_per_image: int = 64
     rounds: int = 11
@@ -160,6 +166,7 @@ class TrainingConfig:
     memory_gb: float = 2.0
     light_share: float = 1.0
     scale_jitter: tuple[float, float] = (0.1, 2.0)
+    aspect_jitter: float = 0.0
     min_object_area: int = 16
     max_object_share: float = 0.9
     procedural_share: float = 0.3
@@ -177,7 +184,15 @@ class TrainingConfig:
     threads: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "accumulation", "masks_per_image", "rounds", "lora_rank"):
+        for name in (
+            "steps",
+            "batch_size",
+            "accumulation",
+            "lesson_images",
+            "masks_per_image",
+            "rounds",
+            "lora_rank",
+        ):
             self._require(name, getattr(self, name) >= 1, "1 or more")
         for name in ("validate_every", "checkpoint_every", "log_every", "validation_images", "validation_objects"):
             self._require(name, getattr(self, name) >= 1, "1 or more")
@@ -186,7 +201,7 @@ class TrainingConfig:
         for name in ("validation_share", "ema_decay", "drop_path"):
             self._require(name, 0 <= getattr(self, name) < 1, "at least 0 and less than 1")
         for name in ("focal_weight", "dice_weight", "iou_weight", "weight_decay", "clip_norm", "warmup_steps",
-                     "variants", "memory_gb", "picture_every", "procedural_scenes", "workers",
+                     "variants", "memory_gb", "aspect_jitter", "picture_every", "procedural_scenes", "workers",
                      "threads"):  # fmt: skip
             self._require(name, getattr(self, name) >= 0, "0 or more")
         for name in ("learning_rate", "layer_decay", "max_object_share", "lora_alpha"):

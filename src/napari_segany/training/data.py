@@ -6,16 +6,20 @@ interruption changes what is seen.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import multiprocessing
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from napari_segany.engine.image import checked_image, default_limits
+from napari_segany.engine.progress import Progress, Steps
 from napari_segany.model.config import SamConfig
 from napari_segany.training.annotated import AnnotatedImage, Layers, Named
 from napari_segany.training.augment import make_crop
@@ -76,6 +80,37 @@ class CropSource(Dataset[Crop]):
                 break
         return crop
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what was read: a process that is sent a source, not forked with it, reads for itself."""
+        return {**self.__dict__, "_kept": {}, "_room": self.config.memory_gb * GIGABYTE}
+
+    def read_ahead(self, workers: int) -> Steps[None]:
+        """Read the images and draw the numbered scenes once, so that processes forked after it need not.
+
+        Parameters
+        ----------
+        workers : int
+            Processes that read.
+
+        Yields
+        ------
+        Progress
+            Images and scenes so far. They end where `memory_gb` is full.
+        """
+        wanted = [number for number in range(len(self.images)) if self._chances[number]]
+        if self.config.procedural_share:
+            wanted += [-1 - number for number in range(self.config.procedural_scenes)]
+        pool = ProcessPoolExecutor(workers, multiprocessing.get_context("fork"))
+        try:
+            for done, (number, scene) in enumerate(
+                zip(wanted, pool.map(self._make, wanted, chunksize=8), strict=True)
+            ):
+                yield Progress(done, len(wanted), "Reading images and drawing scenes")
+                if not self._holds(number, scene):
+                    return
+        finally:
+            pool.shutdown(cancel_futures=True)
+
     def _crop(self, rng: np.random.Generator) -> Crop:
         if rng.random() < self.config.procedural_share:
             return self._cut(self._drawn(rng), rng)
@@ -101,23 +136,31 @@ class CropSource(Dataset[Crop]):
         """Draw a scene for this crop alone, or one of the run's `procedural_scenes`."""
         if not self.config.procedural_scenes:
             return draw_scene(self._drawn_size, rng)
-        number = int(rng.integers(self.config.procedural_scenes))
-        fixed = np.random.default_rng((self.config.seed, number, _DRAWN))
         # Drawn scenes are kept beside read ones, under negative numbers.
-        return self._keep(-1 - number, lambda: draw_scene(self._drawn_size, fixed))
+        return self._scene(-1 - int(rng.integers(self.config.procedural_scenes)))
 
     def _scene(self, number: int) -> Scene:
-        return self._keep(number, lambda: read_scene(self.images[number]))
-
-    def _keep(self, number: int, make: Callable[[], Scene]) -> Scene:
         if number in self._kept:
             return self._kept[number]
-        scene = make()
-        size = scene.image.nbytes + sum(layer.nbytes for layer in scene.layers)
-        if size <= self._room:
-            self._kept[number] = scene
-            self._room -= size
+        scene = self._make(number)
+        self._holds(number, scene)
         return scene
+
+    def _make(self, number: int) -> Scene:
+        """Read image `number`, or draw scene `-1 - number`."""
+        if number >= 0:
+            return read_scene(self.images[number])
+        fixed = np.random.default_rng((self.config.seed, -1 - number, _DRAWN))
+        return draw_scene(self._drawn_size, fixed)
+
+    def _holds(self, number: int, scene: Scene) -> bool:
+        """Keep a scene; return whether there was room for it."""
+        size = scene.image.nbytes + sum(layer.nbytes for layer in scene.layers)
+        if size > self._room:
+            return False
+        self._kept[number] = scene
+        self._room -= size
+        return True
 
 
 @dataclass(frozen=True)
@@ -207,23 +250,56 @@ def _grouped(samples: Sequence[AnyNamed], dataset: str) -> dict[str, list[AnyNam
     return groups
 
 
-def crop_batches(
-    source: CropSource, first: int, last: int, batch: int, world: World, workers: int
-) -> DataLoader[Crop]:
+class CropBatches(DataLoader[Crop]):
+    """A loader of lists of crops, which come from other processes through shared memory."""
+
+    def __iter__(self) -> Iterator[list[Crop]]:  # type: ignore[override]
+        """Go through the batches."""
+        return (packed.crops() for packed in super().__iter__())
+
+
+def crop_batches(source: CropSource, first: int, last: int, batch: int, world: World, workers: int) -> CropBatches:
     """Return a loader of lists of crops: this process's share of numbers `first` to `last`, `batch` at a time."""
     numbers = [
         number
         for start in range(first + world.rank * batch, last, world.size * batch)
         for number in range(start, start + batch)
     ]
-    return DataLoader(
+    return CropBatches(
         source,
         batch_size=batch,
         sampler=numbers,
         num_workers=workers,
-        collate_fn=list,
+        collate_fn=_pack,
         prefetch_factor=2 if workers else None,
         worker_init_fn=_single_thread,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _PackedCrops:
+    """Crops as few tensors: torch hands tensors to other processes without a copy, one file for each."""
+
+    images: Tensor  # (B, S, S, 3) float32
+    masks: Tensor  # (sum of N, S, S) bool
+    counts: tuple[int, ...]
+    recurring: tuple[bool, ...]
+
+    def crops(self) -> list[Crop]:
+        """Return the crops, whose arrays are views."""
+        masks = self.masks.split(self.counts)
+        return [
+            Crop(image.numpy(), mine.numpy(), recurs)
+            for image, mine, recurs in zip(self.images, masks, self.recurring, strict=True)
+        ]
+
+
+def _pack(crops: Sequence[Crop]) -> _PackedCrops:
+    return _PackedCrops(
+        torch.from_numpy(np.stack([crop.image for crop in crops])),
+        torch.from_numpy(np.concatenate([crop.masks for crop in crops])),
+        tuple(len(crop.masks) for crop in crops),
+        tuple(crop.recurs for crop in crops),
     )
 
 

@@ -33,7 +33,7 @@ def train_step(
     store: EmbeddingStore | None = None,
     clip: ObjectEncoder | None = None,
 ) -> list[LessonResult]:
-    """Do one optimiser step on a batch of crops; return what happened to each image that had objects."""
+    """Do one optimiser step on a batch of crops; return what happened in each lesson that had objects."""
     world = world or World()
     seed = int(np.random.SeedSequence((config.seed, step, world.rank)).generate_state(1)[0])
     generator = torch.Generator().manual_seed(seed)
@@ -60,8 +60,9 @@ def accumulate_gradients(
 ) -> list[LessonResult]:
     """Add the gradients of the mean loss over a batch of crops to the model's parameters.
 
-    The encoder runs once per part of the batch; prompts and answers of each image meet its features as leaves. An
-    encoder that is frozen, or learns by adapters, computes as in evaluation, and keeps its running statistics.
+    The encoder runs once per part of the batch; prompts and answers of each lesson meet its images' features as
+    leaves. An encoder that is frozen, or learns by adapters, computes as in evaluation and keeps its running
+    statistics.
 
     Parameters
     ----------
@@ -89,36 +90,74 @@ def accumulate_gradients(
         with _precision(config, device), sdpa_kernel(SDPBackend.MATH):
             tensors = _encode(sam, part) if store is None else _encode_once(sam, part, store)
             leaves = [tensor.detach().requires_grad_(tensor.requires_grad) for tensor in tensors]
-            for index, crop in enumerate(part):
-                if not len(crop.masks):
-                    continue
-                embedding, *high_resolution = (leaf[index : index + 1] for leaf in leaves)
-                own = [leaf.detach().requires_grad_(leaf.requires_grad) for leaf in (embedding, *high_resolution)]
-                results.append(
-                    teach(
-                        sam,
-                        ImageFeatures(own[0], tuple(own[1:])),
-                        torch.from_numpy(crop.masks).to(device),
-                        config,
-                        generator,
-                        origin=_origin(sam.config.image_size - config.crop_size, generator),
-                        backward=lambda loss: (loss / len(crops)).backward(),
-                        describe=_description(clip, crop, generator),
-                    )
-                )
-                for leaf, mine in zip(leaves, own, strict=True):
-                    if mine.grad is not None:
-                        leaf.grad = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
-                        leaf.grad[index] = mine.grad[0]
+            for first in range(0, len(part), config.lesson_images):
+                lesson = part[first : first + config.lesson_images]
+                if any(len(crop.masks) for crop in lesson):
+                    share = len(lesson) / len(crops)
+                    places = range(first, first + len(lesson))
+                    results.append(_teach_together(sam, lesson, leaves, places, share, config, generator, clip))
         taught = [(t, leaf.grad) for t, leaf in zip(tensors, leaves, strict=True) if leaf.grad is not None]
         if taught:
             torch.autograd.backward([t for t, _ in taught], [g for _, g in taught])
     return results
 
 
+def _teach_together(
+    sam: Sam,
+    crops: Sequence[Crop],
+    leaves: Sequence[Tensor],
+    places: range,
+    share: float,
+    config: TrainingConfig,
+    generator: torch.Generator,
+    clip: ObjectEncoder | None,
+) -> LessonResult:
+    """Teach the objects of some crops in one lesson, and add the gradients of their features to those of `leaves`.
+
+    Parameters
+    ----------
+    sam, config, generator, clip
+        As for `accumulate_gradients`.
+    crops : sequence of Crop
+        The crops of this lesson, one of which has objects at least.
+    leaves : sequence of Tensor
+        The features of a whole batch of crops, one tensor for each scale.
+    places : range
+        Where in that batch these crops are.
+    share : float
+        What part of the step's loss this lesson is.
+    """
+    device = leaves[0].device
+    rows = torch.tensor([number for number, crop in enumerate(crops) for _ in crop.masks], device=device)
+    alone = len(crops) == 1
+    if alone:
+        rows = rows[:1]  # one image serves all its objects
+    mine = [leaf[places.start : places.stop] for leaf in leaves]
+    own = [leaf[rows].detach().requires_grad_(leaf.requires_grad) for leaf in mine]
+    result = teach(
+        sam,
+        ImageFeatures(own[0], tuple(own[1:])),
+        torch.cat([torch.from_numpy(crop.masks).to(device) for crop in crops]),
+        config,
+        generator,
+        origin=_origin(sam.config.image_size - config.crop_size, generator),
+        backward=lambda loss: (loss * share).backward(),
+        describe=_description(clip, crops, generator),
+    )
+    for leaf, taught in zip(leaves, own, strict=True):
+        if taught.grad is None:
+            continue
+        leaf.grad = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
+        # Objects of one image add up; in single precision, lest the last of many small parts be lost.
+        total = torch.zeros((len(crops), *leaf.shape[1:]), device=device).index_add_(0, rows, taught.grad.float())
+        leaf.grad[places.start : places.stop] = total.to(leaf.dtype)
+    return result
+
+
 def _encode(sam: Sam, crops: Sequence[Crop]) -> tuple[Tensor, ...]:
     """Return the embedding (B, 256, h, w) of B crops and their features at finer scales."""
-    pixels = torch.from_numpy(np.stack([crop.image for crop in crops])).to(sam.pixel_mean.device)
+    device = sam.pixel_mean.device
+    pixels = torch.stack([torch.from_numpy(crop.image).to(device) for crop in crops])
     features = sam.encode((pixels.permute(0, 3, 1, 2) - sam.pixel_mean) / sam.pixel_std)
     return (features.embedding, *features.high_resolution)
 
@@ -142,8 +181,13 @@ def _features(sam: Sam, crop: Crop) -> ImageFeatures:
     return ImageFeatures(embedding, tuple(high_resolution))
 
 
-def _description(clip: ObjectEncoder | None, crop: Crop, generator: torch.Generator) -> Callable[[], Tensor] | None:
-    return None if clip is None else lambda: describe_objects(clip, crop.image, crop.masks, generator)
+def _description(
+    clip: ObjectEncoder | None, crops: Sequence[Crop], generator: torch.Generator
+) -> Callable[[], Tensor] | None:
+    if clip is None:
+        return None
+    shown = [crop for crop in crops if len(crop.masks)]
+    return lambda: torch.cat([describe_objects(clip, crop.image, crop.masks, generator) for crop in shown])
 
 
 def _origin(room: int, generator: torch.Generator) -> tuple[int, int]:

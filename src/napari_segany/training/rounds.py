@@ -1,7 +1,8 @@
-"""One image's lesson: prompt, answer, compare, correct, prompt again, and the gradients of it all.
+"""A lesson: prompt, answer, compare, correct, prompt again, and the gradients of it all.
 
-SAM paper, appendix A. Every round's gradients are computed as soon as its loss is known and end in the image's
-features, so that memory holds one round at a time; the caller passes them on to the encoder.
+SAM paper, appendix A. Every round's gradients are computed as soon as its loss is known and end in the images'
+features, so that memory holds one round at a time; the caller passes them on to the encoder. Nothing waits for a
+GPU before the lesson is over.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from napari_segany.training.prompts import (
 
 @dataclass(frozen=True)
 class LessonResult:
-    """What happened to the N objects of one image.
+    """What happened to the N objects of a lesson, of one image or of several.
 
     Attributes
     ----------
@@ -86,14 +87,15 @@ def teach(
     backward: Callable[[Tensor], None] | None = Tensor.backward,
     describe: Callable[[], Tensor] | None = None,
 ) -> LessonResult:
-    """Run all rounds on the objects of one image and accumulate gradients.
+    """Run all rounds on the objects of one image, or of several at once, and accumulate gradients.
 
     Parameters
     ----------
     sam : Sam
         The model; its prompt encoder and mask decoder receive gradients.
     features : ImageFeatures
-        Of this image (batch of 1); leaves, which receive gradients.
+        Of one image, shared by all objects (batch of 1), or of N, one for each object; leaves, which receive
+        gradients.
     masks : Tensor
         (N, S, S) bool, the objects, none of them empty.
     config : TrainingConfig
@@ -108,16 +110,12 @@ def teach(
         Gives embeddings (N, D) of the objects, which are the first prompt as often as `text_share` says.
     """
     stride = config.loss_stride
-    targets = F.avg_pool2d(masks[:, None].float(), stride).ge(0.5)  # (N, 1, S / stride, S / stride)
-    # An object too thin for the grid keeps the cells that it touches.
-    empty = ~targets.flatten(1).any(dim=1)
-    targets[empty] = F.max_pool2d(masks[empty, None].float(), stride).bool()
+    targets = _on_grid(masks, stride)
     truth = targets.float()
     prompt = _first_prompt(masks, targets[:, 0], config, generator, describe)
     without_points = rounds_without_points(config.rounds, generator)
-    focal, dice, iou_error, loss_sum = 0.0, 0.0, 0.0, 0.0
-    wins: tuple[float, ...] = ()
-    first_iou = first_best = last_iou = 0.0
+    seen: list[Tensor] = []
+    first: list[Tensor] = []
     for number in range(config.rounds):
         logits, predicted = sam.decode_all(
             features,
@@ -140,18 +138,12 @@ def teach(
         loss = (taught.mean(dim=1) + config.iou_weight * iou_loss).mean() / config.rounds
         if backward is not None:
             backward(loss)
-        focal += float(focal_all.detach().gather(1, winner).mean()) / config.rounds
-        dice += float(dice_all.detach().gather(1, winner).mean()) / config.rounds
-        iou_error += float(iou_loss.detach().mean()) / config.rounds
-        loss_sum += float(loss.detach())
         carried = _carried(guesses.detach(), number == 0)
+        costs = (focal_all.gather(1, winner).mean(), dice_all.gather(1, winner).mean(), iou_loss.mean())
+        seen.append(torch.stack([loss, *(cost / config.rounds for cost in costs)]).detach())
         if number == 0:
-            ambiguous = iou[:, -3:]
-            first_iou = float(ambiguous.gather(1, guesses.detach()[:, -3:].argmax(1, keepdim=True)).mean())
-            first_best = float(ambiguous.amax(dim=1).mean())
-            counts = torch.bincount(winner.flatten() - (fine.shape[1] - 3), minlength=3)
-            wins = tuple((counts / counts.sum()).tolist())
-        last_iou = float(iou.gather(1, carried).mean())
+            first = _first_answers(iou[:, -3:], guesses.detach()[:, -3:], winner - (fine.shape[1] - 3))
+        last = iou.gather(1, carried).mean()
         if number + 1 < config.rounds:
             answer = low.detach().gather(1, carried[..., None, None].expand(-1, -1, *low.shape[-2:]))
             prompt = replace(prompt, masks=answer)
@@ -159,7 +151,27 @@ def teach(
                 shown = fine.detach().gather(1, carried[..., None, None].expand(-1, -1, *fine.shape[-2:]))
                 positions, labels = correction_points(shown[:, 0] > 0, targets[:, 0], generator)
                 prompt = prompt.clicked(to_pixels(positions, stride), labels)
-    return LessonResult(loss_sum, focal, dice, iou_error, first_iou, first_best, last_iou, wins)
+    numbers = torch.cat([torch.stack(seen).sum(dim=0), torch.stack([*first, last])]).tolist()
+    loss_sum, focal, dice, iou_error, first_iou, first_best, *wins, last_iou = numbers
+    return LessonResult(loss_sum, focal, dice, iou_error, first_iou, first_best, last_iou, tuple(wins))
+
+
+def _on_grid(masks: Tensor, stride: int) -> Tensor:
+    """Return masks (N, S, S) on the grid of the comparison, (N, 1, S / stride, S / stride) bool.
+
+    An object too thin for the grid keeps the cells that it touches.
+    """
+    covered = masks[:, None].float()
+    targets = F.avg_pool2d(covered, stride).ge(0.5)
+    empty = ~targets.flatten(1).any(dim=1)
+    return torch.where(empty[:, None, None, None], F.max_pool2d(covered, stride).bool(), targets)
+
+
+def _first_answers(iou: Tensor, guesses: Tensor, winner: Tensor) -> list[Tensor]:
+    """Return the mean IoU of the highest-ranked of three masks and of the best, and how often each is `winner`."""
+    ranked = iou.gather(1, guesses.argmax(1, keepdim=True)).mean()
+    wins = F.one_hot(winner.flatten(), 3).float().mean(dim=0)
+    return [ranked, iou.amax(dim=1).mean(), *wins.unbind()]
 
 
 def _first_prompt(

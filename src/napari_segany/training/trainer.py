@@ -6,6 +6,7 @@ one that was not.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 from collections.abc import Collection, Sequence
@@ -146,6 +147,8 @@ def train(
     clip = clip if config.text_share else None
     width = None if clip is None else clip.width
     sam = start_network(config, init, checkpoint.shape if checkpoint else None, width).to(place)
+    if place.type == "cuda":  # the layout of tensor cores; the published shapes and names stay
+        sam.image_encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     screening = yield from screen(images)
     if measure_on is None:
         kept, measured = split_by_group(screening.images, config.validation_share, config.seed)
@@ -175,6 +178,8 @@ def train(
         )
         if step == 0 and init is not None:
             milestones = yield from observer.measure(averaged_sam(sam, average, config), 0, milestones)
+    if config.workers and multiprocessing.get_start_method() == "fork":
+        yield from source.read_ahead(config.workers)
     batch = config.batch_size * world.size
     loader = crop_batches(source, step * batch, config.steps * batch, config.batch_size, world, config.workers)
     for crops in loader:
