@@ -3,6 +3,7 @@
 # make lint    ruff, import-linter and mypy
 # make docs    the pictures of the documentation
 # make bench   how fast and how large it is beside the published order of operations (40 minutes)
+# make bench-gpu   the same on a CUDA device, with what that device can do at most (80 seconds)
 # Each sets up what it needs first (.venv, and the system libraries for Qt on Debian and Ubuntu).
 
 VENV := .venv
@@ -25,7 +26,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # A virtual screen where there is no real one.
 SCREEN := $(if $(DISPLAY)$(WAYLAND_DISPLAY),,xvfb-run -a -s "-screen 0 1600x1000x24")
 
-.PHONY: demo test lint docs bench setup clean
+.PHONY: demo test lint docs bench bench-gpu setup clean
 .DEFAULT_GOAL := demo
 
 demo: setup
@@ -53,6 +54,9 @@ bench: setup
 	$(BIN)/python benchmarks/encoder_memory.py
 	$(BIN)/python benchmarks/automatic_memory.py
 	$(BIN)/python benchmarks/model_speed.py
+
+bench-gpu: setup
+	$(BIN)/python benchmarks/gpu.py --output gpu.json $(BENCH_ARGS)
 
 setup: $(STAMP)
 

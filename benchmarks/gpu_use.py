@@ -1,0 +1,205 @@
+"""What a user of a GPU meets: encoding and clicking, masks in bfloat16, and the memory that fine-tuning takes."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from gpu_bench import Bench, Row, Task
+from gpu_clock import MIB, tensor_float
+from torch import Tensor
+
+from napari_segany.engine.embedding import ImageEmbedding
+from napari_segany.engine.predictor import Predictor
+from napari_segany.engine.prompts import Prompt
+from napari_segany.model import Sam
+
+_MOST_IMAGES, _POINTS_DOWN, _POINTS_ACROSS = 12, 5, 8
+_STEPS, _SMALLEST_SCENE = 4, 256
+
+
+def predictor(bench: Bench) -> Iterator[Task]:
+    """Measure what `Predictor` takes, from numpy to numpy, by a clock that waits for every answer."""
+    side = bench.sizes.side
+    image = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    _, usual, _ = bench.sizes.prompts
+    points = np.random.default_rng(1).uniform(0, side - 1, (usual, 1, 2))
+    for name in ("vit_b", "light"):
+        sam = bench.sam(name)
+        short, asked = (Predictor(sam, device=bench.device, precision=name) for name in ("bfloat16", "float32"))
+        embedding = asked.encode(image)
+        yield f"{name}, float32, encode an image", lambda p=asked: _wall(bench, lambda: p.encode(image))
+        yield f"{name}, bfloat16, encode an image", lambda p=short: _wall(bench, lambda: p.encode(image))
+        yield f"{name}, one click, three masks", lambda p=asked, e=embedding: _clicked(bench, p, e, points[0])
+        away = embedding.to("cpu")
+        yield (
+            f"{name}, one click, the embedding fetched anew from the processor",
+            lambda p=asked, e=away: _wall(bench, lambda: p.predict(replace(e), points=points[0])),
+        )
+        yield (
+            f"{name}, {usual} clicks in one call, three masks each",
+            lambda p=asked, e=embedding: _wall(bench, lambda: p.predict(e, points=points), usual),
+        )
+        yield (
+            f"{name}, {usual} clicks one by one, three masks each",
+            lambda p=asked, e=embedding: _wall(bench, lambda: [p.predict(e, points=one) for one in points], usual),
+        )
+
+
+def _wall(bench: Bench, work: Callable[[], object], count: int = 1) -> Row:
+    memory = bench.clock.peak(work)
+    timing = bench.clock.time(work, wall=True)
+    return {
+        "ms": timing.ms,
+        "low": timing.low,
+        "high": timing.high,
+        "per_second": 1e3 * count / timing.ms,
+        "peak_mib": memory,
+    }
+
+
+def _clicked(bench: Bench, asked: Predictor, embedding: ImageEmbedding, point: np.ndarray) -> Row:
+    row = _wall(bench, lambda: asked.predict(embedding, points=point))
+    return {**row, "embedding_on": str(embedding.features.device), "embedding_mib": embedding.nbytes / MIB}
+
+
+def quality(bench: Bench) -> Iterator[Task]:
+    """Compare masks of shorter types with those of float32: same image, same points, same weights, token by token."""
+    files = sorted(bench.images.glob("*.png"))[:_MOST_IMAGES] if bench.images else []
+    if not files:
+        raise ValueError("there are no PNG files to compare masks on; name their folder with --images")
+    images = [_read(path) for path in files]
+    for name in ("light", "vit_b"):
+        sam = bench.sam(name)
+        exact = Predictor(sam, device=bench.device)
+        short = Predictor(sam, device=bench.device, precision="bfloat16")
+        expected = [_masks(exact, image) for image in images]
+
+        def masks_in_tf32(image: np.ndarray, exact: Predictor = exact) -> Answers:
+            with tensor_float(True):
+                return _masks(exact, image)
+
+        def masks_all_short(image: np.ndarray, short: Predictor = short) -> Answers:
+            return _masks(short, image, torch.autocast(bench.device.type, torch.bfloat16))
+
+        ways: dict[str, Callable[[np.ndarray], Answers]] = {
+            "bfloat16 encoder, as precision='bfloat16'": lambda image, short=short: _masks(short, image),
+            "bfloat16 encoder and decoder": masks_all_short,
+            "TF32": masks_in_tf32,
+        }
+        for label, way in ways.items():
+            yield f"{name}, {label}", lambda way=way, e=expected: _agreement([way(image) for image in images], e)
+
+
+Answers = tuple[Tensor, Tensor]
+"""Masks (points, 3, H, W) and predicted IoU (points, 3)."""
+
+
+def _read(path: Path) -> np.ndarray:
+    from PIL import Image
+
+    with Image.open(path) as file:
+        pixels = np.asarray(file if file.mode in ("L", "RGB", "I", "I;16") else file.convert("RGB"))
+    return pixels.astype(np.float32) if pixels.dtype.kind == "i" else pixels
+
+
+@torch.inference_mode()
+def _masks(asked: Predictor, image: np.ndarray, autocast: torch.autocast | None = None) -> Answers:
+    height, width = image.shape[:2]
+    rows = (np.arange(_POINTS_DOWN) + 0.5) * height / _POINTS_DOWN - 0.5
+    cols = (np.arange(_POINTS_ACROSS) + 0.5) * width / _POINTS_ACROSS - 0.5
+    points = np.stack(np.meshgrid(rows, cols, indexing="ij"), axis=-1).reshape(-1, 1, 2)
+    embedding = asked.encode(image)
+    prompt = Prompt.checked(points, image_shape=(height, width), logits_shape=embedding.logits_shape)
+    places = torch.tensor(prompt.model_points(embedding.input_shape), device=asked.device)
+    decoder = asked.decoder(embedding)
+    with autocast or torch.autocast(asked.device.type, enabled=False):
+        logits, iou = decoder.decode(points=places, labels=places.new_ones(places.shape[:2]), multimask=True)
+    drawn = [_drawn(asked.sam, part, embedding) for part in logits.float()]
+    return torch.cat(drawn), iou.float()
+
+
+def _drawn(sam: Sam, logits: Tensor, embedding: ImageEmbedding) -> Tensor:
+    """Return the masks (1, 3, H, W) of one point at the size of the image."""
+    return sam.upscale(logits[None], embedding.input_shape, embedding.image_shape) > sam.mask_threshold
+
+
+def _agreement(found: list[Answers], expected: list[Answers]) -> Row:
+    ious, best, same = [], [], []
+    for (masks, scores), (wanted, wanted_scores) in zip(found, expected, strict=True):
+        both = (masks & wanted).sum((2, 3))
+        either = (masks | wanted).sum((2, 3))
+        iou = torch.where(either > 0, both / either.clamp(min=1), 1.0)
+        choice, wanted_choice = scores.argmax(1), wanted_scores.argmax(1)
+        ious.append(iou.flatten().cpu())
+        best.append(iou.gather(1, wanted_choice[:, None])[:, 0].cpu())
+        same.append((choice == wanted_choice).float().cpu())
+    every, chosen = torch.cat(ious), torch.cat(best)
+    return {
+        "images": len(found),
+        "masks": len(every),
+        "mean_iou": float(every.mean()),
+        "fifth_percentile": float(every.quantile(0.05)),
+        "mean_iou_of_best": float(chosen.mean()),
+        "fifth_percentile_of_best": float(chosen.quantile(0.05)),
+        "same_choice": float(torch.cat(same).mean()),
+    }
+
+
+def training(bench: Bench) -> Iterator[Task]:
+    """Take some steps of fine-tuning ViT-B with the knobs of `segany train --init vit_b_lm`, on drawn scenes."""
+    yield "LoRA", lambda: _trained(bench, "lora", "float32")
+    yield "mask decoder alone (the default)", lambda: _trained(bench, "decoder", "float32")
+    yield "LoRA, bfloat16", lambda: _trained(bench, "lora", "bfloat16")
+
+
+def _trained(bench: Bench, trainable: str, precision: str) -> Row:
+    from napari_segany.training.augment import make_crop
+    from napari_segany.training.fine_tuning import fine_tuning_config
+    from napari_segany.training.gradients import train_step
+    from napari_segany.training.network import start_network
+    from napari_segany.training.optimizer import build_optimizer, start_average
+    from napari_segany.training.synthetic.leaves import dead_leaves
+
+    config = replace(fine_tuning_config(bench.sizes.shape, trainable), precision=precision)
+    bench.clock.tidy()
+    before = torch.cuda.memory_allocated(bench.device) if bench.clock.is_cuda else 0
+    # Random weights: the shape is given, and none are loaded.
+    sam = start_network(config, shape=bench.sizes.shape).to(bench.device)
+    average = start_average(sam)
+    optimizer = build_optimizer(sam, config)
+    rng = np.random.default_rng(0)
+    scene = dead_leaves(max(bench.sizes.side, _SMALLEST_SCENE), rng)
+    crops = [make_crop(scene, config, sam.config, rng) for _ in range(config.batch_size)]
+    if bench.clock.is_cuda:
+        torch.cuda.reset_peak_memory_stats(bench.device)
+    seconds = []
+    for step in range(_STEPS):
+        start = time.perf_counter()
+        train_step(sam, crops, config, optimizer, step)
+        bench.clock.wait()
+        seconds.append(time.perf_counter() - start)
+        if bench.left < 0:
+            break
+    row = {
+        "seconds_a_step": statistics.median(seconds[1:] or seconds),
+        "first_step_seconds": seconds[0],
+        "steps": len(seconds),
+        "batch_size": config.batch_size,
+        "accumulation": config.accumulation,
+        "crop_size": config.crop_size,
+        "objects": [len(crop.masks) for crop in crops],
+        "average_tensors": len(average),
+    }
+    if bench.clock.is_cuda:
+        row |= {
+            "peak_gib": torch.cuda.max_memory_allocated(bench.device) / 2**30,
+            "reserved_gib": torch.cuda.max_memory_reserved(bench.device) / 2**30,
+            "before_gib": before / 2**30,
+        }
+    return row
