@@ -160,6 +160,11 @@ def test_processes_share_the_numbers(tiny_training: TrainingConfig) -> None:
     assert numbers == [[0, 1, 6, 7], [2, 3, 8, 9], [4, 5, 10, 11]]
 
 
+def test_kinds_of_drawn_scenes_are_checked_before_the_run(tiny_training: TrainingConfig) -> None:
+    with pytest.raises(ValueError, match="no drawn scene called unicorns"):
+        CropSource([], replace(tiny_training, drawn={"unicorns": 1.0}), SamConfig(image_size=64))
+
+
 def test_of_drawn_scenes_there_are_as_many_as_asked_for(tiny_training: TrainingConfig) -> None:
     config = replace(tiny_training, procedural_scenes=2)
     source = CropSource([], config, SamConfig(image_size=64))

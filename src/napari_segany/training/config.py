@@ -107,6 +107,9 @@ class TrainingConfig:
         Share of images drawn by `synthetic` instead of read.
     procedural_scenes : int
         How many different scenes are drawn in all, each cropped many times; 0 draws a new one for every crop.
+    drawn : mapping of str to float
+        Weights of the kinds of drawn scenes, by their names in `synthetic`; kinds that are not named are not drawn.
+        Where it is empty, each has a weight of its own.
     sources : mapping of str to float
         Weights of kinds of images, by pattern over `dataset/name` (the first that fits counts); images that fit
         none are one more kind of weight 1. Within a kind, images are equally likely.
@@ -171,6 +174,7 @@ class TrainingConfig:
     max_object_share: float = 0.9
     procedural_share: float = 0.3
     procedural_scenes: int = 0
+    drawn: Mapping[str, float] = field(default_factory=dict)
     sources: Mapping[str, float] = field(default_factory=dict)
     scales: Mapping[str, float] = field(default_factory=dict)
     validation_share: float = 0.1
@@ -216,7 +220,8 @@ class TrainingConfig:
         )
         low, high = self.scale_jitter
         self._require("scale_jitter", 0 < low <= high, "two factors above 0, the smaller first")
-        self._require("sources", all(weight >= 0 for weight in self.sources.values()), "weights of 0 or more")
+        for name in ("drawn", "sources"):
+            self._require(name, all(weight >= 0 for weight in getattr(self, name).values()), "weights of 0 or more")
         self._require("scales", all(factor > 0 for factor in self.scales.values()), "factors above 0")
 
     def _require(self, name: str, holds: bool, allowed: str) -> None:

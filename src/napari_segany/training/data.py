@@ -26,7 +26,7 @@ from napari_segany.training.augment import make_crop
 from napari_segany.training.config import TrainingConfig
 from napari_segany.training.distributed import World
 from napari_segany.training.scene import Crop, Scene
-from napari_segany.training.synthetic import draw_scene
+from napari_segany.training.synthetic import draw_scene, kind_chances
 from napari_segany.training.synthetic.numbered import NumberedScene
 
 ATTEMPTS = 8
@@ -53,7 +53,7 @@ class CropSource(Dataset[Crop]):
     Raises
     ------
     ValueError
-        For no images where some are to be read, or `sources` whose weights leave nothing.
+        For no images where some are to be read, or `sources` or `drawn` whose weights leave nothing.
     """
 
     def __init__(self, images: Sequence[AnnotatedImage], config: TrainingConfig, shape: SamConfig) -> None:
@@ -68,6 +68,7 @@ class CropSource(Dataset[Crop]):
         # Drawn scenes are twice as wide as a crop: large enough to choose from, and quick to draw.
         self._drawn_size = min(shape.image_size, 2 * config.crop_size)
         self._chances = sample_chances(self.images, config)
+        kind_chances(config.drawn)  # refused before the run, not at its first drawn scene
         self._scales = [_by_pattern(image, config.scales, 1.0) for image in self.images]
         self._kept: dict[int, Scene] = {}
         self._room = config.memory_gb * GIGABYTE
@@ -135,7 +136,7 @@ class CropSource(Dataset[Crop]):
     def _drawn(self, rng: np.random.Generator) -> Scene:
         """Draw a scene for this crop alone, or one of the run's `procedural_scenes`."""
         if not self.config.procedural_scenes:
-            return draw_scene(self._drawn_size, rng)
+            return draw_scene(self._drawn_size, rng, self.config.drawn)
         # Drawn scenes are kept beside read ones, under negative numbers.
         return self._scene(-1 - int(rng.integers(self.config.procedural_scenes)))
 
@@ -151,7 +152,7 @@ class CropSource(Dataset[Crop]):
         if number >= 0:
             return read_scene(self.images[number])
         fixed = np.random.default_rng((self.config.seed, -1 - number, _DRAWN))
-        return draw_scene(self._drawn_size, fixed)
+        return draw_scene(self._drawn_size, fixed, self.config.drawn)
 
     def _holds(self, number: int, scene: Scene) -> bool:
         """Keep a scene; return whether there was room for it."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import ndimage
+from skimage.measure import regionprops
 
-from napari_segany.training.synthetic import RECIPES, draw_scene
+from napari_segany.training.synthetic import RECIPES, draw_scene, kind_chances
 from napari_segany.training.synthetic.cells import stained_cells
 from napari_segany.training.synthetic.neurites import neurites
 from napari_segany.training.synthetic.outlines import fill
 from napari_segany.training.synthetic.phase_contrast import phase_contrast_cells
+from napari_segany.training.synthetic.seedlings import seedlings
 
 SIZE = 128
 
@@ -85,3 +87,34 @@ def test_mitochondria_lie_in_one_neurite_each_and_membranes_are_dark() -> None:
         for mitochondria in scene.layers[1:]:
             for label in np.unique(mitochondria[mitochondria > 0]):
                 assert len(np.unique(cells[(mitochondria == label) & (cells > 0)])) <= 1
+
+
+def test_plants_have_several_leaves_of_one_colour_that_are_not_the_ground() -> None:
+    convexities = []
+    for seed in range(6):
+        scene = seedlings(256, np.random.default_rng(seed))
+        plants = scene.layers[0]
+        for label, window in enumerate(ndimage.find_objects(plants), start=1):
+            if window is None or (plants[window] == label).sum() < 200:
+                continue
+            mask = plants[window] == label
+            around = ndimage.binary_dilation(np.pad(mask, 6), iterations=5)[6:-6, 6:-6] & (plants[window] == 0)
+            image = scene.image[window]
+            assert np.abs(image[mask].mean(axis=0) - image[around].mean(axis=0)).max() > 5
+            convexities.append(regionprops(mask.astype(np.uint8))[0].solidity)
+    assert len(convexities) > 15
+    assert np.median(convexities) < 0.8  # leaves stand apart: no blob
+
+
+def test_kinds_are_drawn_by_their_weights() -> None:
+    assert kind_chances({}).sum() == pytest.approx(1)
+    assert (kind_chances({}) > 0).all()
+    chances = dict(zip(RECIPES, kind_chances({"filaments": 3.0, "seedlings": 1.0}), strict=True))
+    assert chances["filaments"] == 0.75
+    assert sum(chances.values()) == 1
+    only = draw_scene(64, np.random.default_rng(0), {"filaments": 1.0})
+    np.testing.assert_array_equal(only.layers[0].shape, (64, 64))
+    with pytest.raises(ValueError, match="no drawn scene called unicorns; known are fluorescent_cells"):
+        kind_chances({"unicorns": 1.0})
+    with pytest.raises(ValueError, match="no kind of scene to draw"):
+        kind_chances({"filaments": 0.0})
