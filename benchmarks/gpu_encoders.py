@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import MethodType
 
 import published
 import torch
@@ -12,11 +11,8 @@ from gpu_bench import Bench, Row, Task, measured, operations_of, size_of
 from gpu_clock import tensor_float
 from timing import relative
 from torch import Tensor
-from torch.nn import functional as F
 
-from napari_segany.model import Sam
-from napari_segany.model.image_encoder import Attention, ImageEncoderViT
-from napari_segany.model.relative_positions import relative_table
+from napari_segany.model import image_encoder
 
 Encode = Callable[[Tensor], Tensor]
 
@@ -106,13 +102,11 @@ def _ways(bench: Bench, name: str, plain: Callable[..., Tensor]) -> Iterator[Tas
     yield f"{name}, here, TF32", lambda: rounded(exact)
     yield f"{name}, here, bfloat16", lambda: row(short, one, "bfloat16")
     yield f"{name}, here, bfloat16, {several}", lambda: row(short, many, "bfloat16")
-    if isinstance(sam.image_encoder, ImageEncoderViT):
-        yield f"{name}, fused attention, float32", lambda: _fused(sam, lambda: row(exact, one, "float32"))
-        yield f"{name}, fused attention, bfloat16", lambda: _fused(sam, lambda: row(short, one, "bfloat16"))
-        yield (
-            f"{name}, fused attention, bfloat16, {several}",
-            lambda: _fused(sam, lambda: row(short, many, "bfloat16")),
-        )
+    if isinstance(sam.image_encoder, image_encoder.ImageEncoderViT):
+        products = f"{name}, attention in products"
+        yield f"{products}, float32", lambda: _in_products(lambda: row(exact, one, "float32"))
+        yield f"{products}, bfloat16", lambda: _in_products(lambda: row(short, one, "bfloat16"))
+        yield f"{products}, bfloat16, {several}", lambda: _in_products(lambda: row(short, many, "bfloat16"))
         return
     sam.image_encoder.to(memory_format=torch.channels_last)
     ordered = many.contiguous(memory_format=torch.channels_last)
@@ -129,37 +123,17 @@ def _unfused(encoder: torch.nn.Module, x: Tensor) -> Tensor:
     return found
 
 
-def _fused(sam: Sam, measure: Callable[[], Row]) -> Row:
-    with fused_attention(sam):
+def _in_products(measure: Callable[[], Row]) -> Row:
+    with attention_in_products():
         return measure()
 
 
 @contextmanager
-def fused_attention(sam: Sam) -> Iterator[None]:
-    """Give the ViT's attention to torch's own kernels, with the positions as a mask that is added.
-
-    The package computes it in torch's products on a GPU: this says what there is to be gained.
-    """
-    layers = [module for module in sam.image_encoder.modules() if isinstance(module, Attention)]
-    for layer in layers:
-        layer.forward = MethodType(attend_fused, layer)
+def attention_in_products() -> Iterator[None]:
+    """Compute the ViT's attention as in training: the package leaves it to torch's own kernels on CUDA."""
+    chosen = image_encoder.attends_fused
+    image_encoder.attends_fused = lambda *_, **__: False
     try:
         yield
     finally:
-        for layer in layers:
-            del layer.forward
-
-
-def attend_fused(attention: Attention, x: Tensor) -> Tensor:
-    """Return what `Attention` does, (B, h, w, C) of (B, h, w, C)."""
-    batch, height, width, channels = x.shape
-    qkv = attention.qkv(x).reshape(batch, height * width, 3, attention.num_heads, -1)
-    q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, h * w, D)
-    by_row = q.unflatten(2, (height, width))
-    bias_h = torch.einsum("bnhwc,hkc->bnhwk", by_row, relative_table(attention.rel_pos_h, height).to(q.dtype))
-    bias_w = torch.einsum("bnhwc,wkc->bnhwk", by_row, relative_table(attention.rel_pos_w, width).to(q.dtype))
-    mask = (bias_h[..., :, None] + bias_w[..., None, :]).flatten(4).flatten(2, 3)  # (B, heads, h * w, h * w)
-    out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-    out = out.unflatten(2, (height, width)).permute(0, 2, 3, 1, 4).reshape(batch, height, width, channels)
-    projected: Tensor = attention.proj(out)
-    return projected
+        image_encoder.attends_fused = chosen

@@ -7,14 +7,12 @@ from collections.abc import Callable, Iterator
 
 import torch
 from gpu_bench import Bench, Row, Task
-from gpu_encoders import Encode, attend_fused
+from gpu_encoders import Encode
 from timing import relative
 from torch import Tensor
 
-from napari_segany.model.image_encoder import Attention, Block, ImageEncoderViT, window_partition, window_unpartition
+from napari_segany.model.image_encoder import Block, ImageEncoderViT, window_partition, window_unpartition
 from napari_segany.model.relative_positions import resize_grid
-
-Attend = Callable[[Attention, Tensor], Tensor]
 
 # Seconds of the run that compiling may need.
 _ENOUGH_TO_COMPILE = 15.0
@@ -60,17 +58,13 @@ def _recorded(bench: Bench, encode: Encode, x: Tensor) -> Row:
 
 
 def compiled(bench: Bench) -> Iterator[Task]:
-    """Compile the blocks of ViT-B, which come in two kinds, with the package's attention and with torch's."""
+    """Compile the blocks of ViT-B, which come in two kinds."""
     encoder = bench.sam("vit_b").image_encoder
     x = torch.randn(1, 3, bench.sizes.side, bench.sizes.side, device=bench.device)
-    yield "vit_b, bfloat16, compiled blocks", lambda: _compiled(bench, encoder, x, Attention.forward)
-    yield (
-        "vit_b, bfloat16, compiled blocks with fused attention",
-        lambda: _compiled(bench, encoder, x, attend_fused),
-    )
+    yield "vit_b, bfloat16, compiled blocks", lambda: _compiled(bench, encoder, x)
 
 
-def _compiled(bench: Bench, encoder: ImageEncoderViT, x: Tensor, attend: Attend) -> Row:
+def _compiled(bench: Bench, encoder: ImageEncoderViT, x: Tensor) -> Row:
     """Measure a bfloat16 encoder before and after compiling; the time for that is of the first call."""
     from torch._dynamo.utils import counters
 
@@ -81,10 +75,10 @@ def _compiled(bench: Bench, encoder: ImageEncoderViT, x: Tensor, attend: Attend)
     quick = torch.compile(whole_block, dynamic=False)
 
     def plain() -> Tensor:
-        return encode_by(encoder, x, lambda block, tokens: whole_block(block, tokens, attend))
+        return encode_by(encoder, x, whole_block)
 
     def compiled_blocks() -> Tensor:
-        return encode_by(encoder, x, lambda block, tokens: quick(block, tokens, attend))
+        return encode_by(encoder, x, quick)
 
     with torch.no_grad(), torch.autocast(bench.device.type, torch.bfloat16):
         expected = plain()
@@ -122,16 +116,14 @@ def encode_by(encoder: ImageEncoderViT, x: Tensor, block_of: Callable[[Block, Te
     return embedding
 
 
-def whole_block(block: Block, x: Tensor, attend: Attend) -> Tensor:
+def whole_block(block: Block, x: Tensor) -> Tensor:
     """Return what a block of the ViT makes of (B, h, w, C), without stops on the way."""
     attended = block.norm1(x)
     if block.window_size:
         windows, padded = window_partition(attended, block.window_size)
-        attended = window_unpartition(
-            attend(block.attn, windows), block.window_size, padded, (x.shape[1], x.shape[2])
-        )
+        attended = window_unpartition(block.attn(windows), block.window_size, padded, (x.shape[1], x.shape[2]))
     else:
-        attended = attend(block.attn, attended)
+        attended = block.attn(attended)
     x = x + attended
     changed: Tensor = x + block.mlp(block.norm2(x))
     return changed

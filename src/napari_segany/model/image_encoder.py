@@ -23,6 +23,7 @@ from napari_segany.model.layers import (
     drop_path_rates,
     finish,
     init_encoder,
+    is_inference,
     is_inference_on_cpu,
 )
 from napari_segany.model.relative_positions import relative_table, resize_grid
@@ -170,7 +171,8 @@ class Attention(nn.Module):
             by_row = q.unflatten(1, (height, width))  # (B * heads, h, w, C / heads)
             bias_h = torch.einsum("bhwc,hkc->bhwk", by_row, relative_table(self.rel_pos_h, height))
             bias_w = torch.einsum("bhwc,wkc->bhwk", by_row, relative_table(self.rel_pos_w, width))
-            out = attend_in_blocks(q, k, v, bias_h.flatten(1, 2), bias_w.flatten(1, 2))
+            fused = attends_fused(x.device.type, inference=is_inference(self))
+            out = attend_in_blocks(q, k, v, bias_h.flatten(1, 2), bias_w.flatten(1, 2), fused=fused)
         else:
             out = F.scaled_dot_product_attention(q, k, v)
         out = out.reshape(batch, self.num_heads, height, width, -1).permute(0, 2, 3, 1, 4)
@@ -178,7 +180,18 @@ class Attention(nn.Module):
         return projected
 
 
-def attend_in_blocks(q: Tensor, k: Tensor, v: Tensor, bias_h: Tensor, bias_w: Tensor) -> Tensor:
+def attends_fused(device_type: str, *, inference: bool) -> bool:
+    """Tell whether attention is left to torch's kernels for it, which want relative positions as a mask.
+
+    On CUDA they take as long as products and a softmax in float32, and less in bfloat16. In training they were not
+    measured, and a processor has a way of its own (`fast_vit.py`).
+    """
+    return device_type == "cuda" and inference
+
+
+def attend_in_blocks(
+    q: Tensor, k: Tensor, v: Tensor, bias_h: Tensor, bias_w: Tensor, *, fused: bool = False
+) -> Tensor:
     """Attention with a bias that is a sum of one term per key row and one per key column.
 
     The whole attention map of ViT-B at 1024 px takes 805 MB, so it exists in blocks of queries only.
@@ -191,30 +204,48 @@ def attend_in_blocks(q: Tensor, k: Tensor, v: Tensor, bias_h: Tensor, bias_w: Te
         (G, h * w, h), what each query adds to its logits with every row of keys.
     bias_w : Tensor
         (G, h * w, w), the same for columns.
+    fused : bool
+        By torch's own function for attention: the map, or only what is added to it, is what exists in blocks.
 
     Returns
     -------
     Tensor
         (G, h * w, D).
     """
-    groups, tokens, channels = q.shape
+    groups, tokens, _ = q.shape
+    attend = _attend_fused if fused else _attend
     block = _CPU_BLOCK if q.device.type == "cpu" else _GPU_BLOCK
     groups_at_once = max(1, block // tokens**2)
     queries_at_once = min(tokens, max(1, block // tokens))
-    scaled, keys = q * channels**-0.5, k.transpose(1, 2)
     heads = []
     for group in range(0, groups, groups_at_once):
         some = slice(group, group + groups_at_once)
         outputs = []
         for start in range(0, tokens, queries_at_once):
             rows = slice(start, start + queries_at_once)
-            logits = scaled[some, rows] @ keys[some]  # (g, n, h * w)
-            by_key = logits.unflatten(2, (bias_h.shape[2], bias_w.shape[2]))
-            by_key += bias_h[some, rows, :, None]
-            by_key += bias_w[some, rows, None, :]
-            outputs.append(logits.softmax(dim=2) @ v[some])
-        heads.append(torch.cat(outputs, dim=1))
-    return torch.cat(heads)
+            outputs.append(attend(q[some, rows], k[some], v[some], bias_h[some, rows], bias_w[some, rows]))
+        heads.append(_joined(outputs, dim=1))
+    return _joined(heads, dim=0)
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, bias_h: Tensor, bias_w: Tensor) -> Tensor:
+    """Return (g, n, D) of queries (g, n, D), keys and values (g, h * w, D), biases (g, n, h) and (g, n, w)."""
+    logits = (q * q.shape[2] ** -0.5) @ k.transpose(1, 2)  # (g, n, h * w)
+    by_key = logits.unflatten(2, (bias_h.shape[2], bias_w.shape[2]))
+    by_key += bias_h[..., :, None]
+    by_key += bias_w[..., None, :]
+    return logits.softmax(dim=2) @ v
+
+
+def _attend_fused(q: Tensor, k: Tensor, v: Tensor, bias_h: Tensor, bias_w: Tensor) -> Tensor:
+    """Return what `_attend` does."""
+    mask = (bias_h[..., :, None] + bias_w[..., None, :]).flatten(2)  # (g, n, h * w)
+    out: Tensor = F.scaled_dot_product_attention(q[None], k[None], v[None], attn_mask=mask[None])[0]
+    return out
+
+
+def _joined(parts: list[Tensor], dim: int) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim)
 
 
 def window_partition(x: Tensor, size: int) -> tuple[Tensor, tuple[int, int]]:
