@@ -12,7 +12,7 @@ from torch import nn
 from napari_segany.engine import predictor as module
 from napari_segany.engine.device import DeviceFallbackWarning, NotEnoughMemoryError
 from napari_segany.engine.image import model_input
-from napari_segany.engine.predictor import Predictor, stability_score
+from napari_segany.engine.predictor import Predictor
 from napari_segany.engine.progress import drain
 from napari_segany.formats.rle import RunLengths
 from napari_segany.model import SamConfig, ViTConfig, build_sam
@@ -378,10 +378,3 @@ class TestMemory:
         monkeypatch.setattr(predictor.sam, "upscale", raising)
         with pytest.raises(NotEnoughMemoryError, match="answer this prompt"):
             predictor.predict(embedding, points=[(1, 2)])
-
-
-def test_stability_is_the_iou_of_two_thresholds():
-    logits = torch.tensor([[3.0, 0.5, -0.5], [-2.0, 1.5, -0.9]])
-    assert stability_score(logits) == 2 / 5
-    assert stability_score(logits, offset=0.0) == 1.0
-    assert stability_score(torch.full((2, 2), -5.0)) == 0.0

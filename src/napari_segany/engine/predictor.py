@@ -27,6 +27,7 @@ from napari_segany.engine.device import (
     is_out_of_memory,
 )
 from napari_segany.engine.embedding import ImageEmbedding
+from napari_segany.engine.full_size_masks import full_size_masks
 from napari_segany.engine.image import ModelInput, checked_image, model_input
 from napari_segany.engine.loaded_model import copy_on_cpu, load_model, model_digest_steps, placed, weights_checksum
 from napari_segany.engine.mask_prompt import mask_logits
@@ -38,9 +39,6 @@ from napari_segany.model import ImageDecoder, ImageFeatures, Sam
 
 if TYPE_CHECKING:  # which brings zarr's neighbours, and is there only for those who want it
     from napari_segany.engine.cache import LayeredCache
-
-STABILITY_OFFSET = 1.0
-"""Logits by which the threshold is raised and lowered for the stability score (SAM paper, appendix B)."""
 
 _PROMPTS_AT_A_TIME = 64
 
@@ -336,18 +334,9 @@ class Predictor:
     def _ranked(
         self, embedding: ImageEmbedding, logits: Tensor, iou: Tensor
     ) -> tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        """Return masks, predicted IoU, stability score and logits, each with the axes (B, C), best first.
-
-        One mask at a time is brought to the size of the image: its logits take four times the memory of the mask.
-        """
+        """Return masks, predicted IoU, stability score and logits, each with the axes (B, C), best first."""
         logits, iou = _best_first(logits, iou)
-        masks = np.empty((*iou.shape, *embedding.image_shape), np.bool_)
-        stability = np.empty(iou.shape, np.float32)
-        for index in np.ndindex(*iou.shape):
-            low = logits[index][None, None]
-            full = self.sam.upscale(low, embedding.input_shape, embedding.image_shape)[0, 0]
-            masks[index] = (full > self.sam.mask_threshold).cpu().numpy()
-            stability[index] = stability_score(full, self.sam.mask_threshold)
+        masks, stability = full_size_masks(self.sam, logits, embedding.input_shape, embedding.image_shape)
         return masks, iou.float().cpu().numpy(), stability, logits.float().cpu().numpy()
 
 
@@ -355,26 +344,6 @@ def _best_first(logits: Tensor, iou: Tensor) -> tuple[Tensor, Tensor]:
     """Return logits (B, C, h, w) and predicted IoU (B, C) ordered by the latter."""
     order = torch.argsort(iou, dim=1, descending=True, stable=True)
     return torch.gather(logits, 1, order[..., None, None].expand_as(logits)), torch.gather(iou, 1, order)
-
-
-def stability_score(logits: Tensor, threshold: float = 0.0, offset: float = STABILITY_OFFSET) -> float:
-    """Return the IoU of the mask thresholded higher and the mask thresholded lower (SAM paper, appendix B).
-
-    Parameters
-    ----------
-    logits : Tensor
-        (H, W), at the size of the image.
-    threshold, offset : float
-        The mask's threshold, and how far it is raised and lowered.
-
-    Returns
-    -------
-    float
-        0 to 1; 0 where even the lower threshold leaves no pixel.
-    """
-    inner = int((logits > threshold + offset).sum())
-    outer = int((logits > threshold - offset).sum())
-    return inner / outer if outer else 0.0
 
 
 def _encode(sam: Sam, prepared: ModelInput, note: str, products: torch.dtype | None) -> Steps[ImageFeatures]:
