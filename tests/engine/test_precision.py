@@ -8,7 +8,8 @@ from napari_segany.engine import precision as module
 from napari_segany.engine.precision import PrecisionWarning, bfloat16_gain, products_of
 from napari_segany.engine.predictor import Predictor
 from napari_segany.engine.progress import drain
-from napari_segany.model import SamConfig, TinyViTConfig, build_sam
+from napari_segany.model import SamConfig, TinyViTConfig, ViTConfig, build_sam
+from napari_segany.model.config import EncoderConfig, PyramidConfig
 
 CPU = torch.device("cpu")
 
@@ -28,6 +29,33 @@ def test_auto_takes_what_is_faster(gain: float, chosen: torch.dtype | None, monk
     assert products_of("auto", CPU) is chosen
     assert products_of("auto", torch.device("mps")) is None
     assert products_of("float32", CPU) is None
+
+
+@pytest.mark.parametrize(
+    ("encoder", "on_cpu", "on_cuda"),
+    [
+        (ViTConfig(), torch.bfloat16, torch.bfloat16),
+        (TinyViTConfig(), torch.bfloat16, None),
+        (PyramidConfig(), None, None),
+    ],
+)
+def test_auto_spares_encoders_that_it_does_not_suit(
+    encoder: EncoderConfig,
+    on_cpu: torch.dtype | None,
+    on_cuda: torch.dtype | None,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(module, "bfloat16_gain", lambda _: 8.0)
+    assert products_of("auto", CPU, encoder) is on_cpu
+    assert products_of("auto", torch.device("cuda"), encoder) is on_cuda
+    assert products_of("bfloat16", CPU, encoder) is torch.bfloat16
+
+
+def test_light_is_exact_where_the_predictor_chooses(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "bfloat16_gain", lambda _: 8.0)
+    image = np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)
+    exact, chosen = (Predictor("light", device="cpu", precision=name).encode(image) for name in ("float32", "auto"))
+    assert torch.equal(chosen.features, exact.features)
 
 
 def test_a_slow_choice_is_taken_and_said(monkeypatch: pytest.MonkeyPatch):

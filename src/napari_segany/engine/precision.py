@@ -12,6 +12,8 @@ from functools import cache
 
 import torch
 
+from napari_segany.model.config import EncoderConfig, PyramidConfig, ViTConfig
+
 FLOAT32, BFLOAT16, AUTO = "float32", "bfloat16", "auto"
 PRECISIONS = (FLOAT32, BFLOAT16, AUTO)
 
@@ -31,7 +33,7 @@ class PrecisionWarning(RuntimeWarning):
     """bfloat16 was asked for where it is slower than float32."""
 
 
-def products_of(precision: str, device: torch.device) -> torch.dtype | None:
+def products_of(precision: str, device: torch.device, encoder: EncoderConfig | None = None) -> torch.dtype | None:
     """Return the type of the operands of large products, None for that of the weights.
 
     Parameters
@@ -40,6 +42,8 @@ def products_of(precision: str, device: torch.device) -> torch.dtype | None:
         "float32", "bfloat16", or "auto": bfloat16 where it is faster by `WORTHWHILE`.
     device : torch.device
         Where the model is. "auto" is float32 on devices other than the processor and CUDA.
+    encoder : ViTConfig, TinyViTConfig or PyramidConfig, optional
+        What it is asked for; "auto" is float32 where bfloat16 does not suit the encoder, see `suits_bfloat16`.
 
     Raises
     ------
@@ -49,6 +53,8 @@ def products_of(precision: str, device: torch.device) -> torch.dtype | None:
     if precision not in PRECISIONS:
         raise ValueError(f"the precision is {precision!r}; known are {', '.join(PRECISIONS)}")
     if precision == FLOAT32 or (precision == AUTO and device.type not in ("cpu", "cuda")):
+        return None
+    if precision == AUTO and encoder is not None and not suits_bfloat16(encoder, device.type):
         return None
     gain = bfloat16_gain(device.type)
     if precision == AUTO:
@@ -61,6 +67,15 @@ def products_of(precision: str, device: torch.device) -> torch.dtype | None:
             stacklevel=3,
         )
     return torch.bfloat16
+
+
+def suits_bfloat16(encoder: EncoderConfig, device_type: str) -> bool:
+    """Tell whether an encoder keeps its masks in bfloat16, and is large enough to gain by it (docs/performance.md).
+
+    The masks of `light` change too much on any device. On a GPU, TinyViT is bound by the number of its operations,
+    and each conversion is one more.
+    """
+    return isinstance(encoder, ViTConfig) or (device_type == "cpu" and not isinstance(encoder, PyramidConfig))
 
 
 @cache

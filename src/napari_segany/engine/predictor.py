@@ -59,7 +59,7 @@ class Predictor:
         Where embeddings are looked up before they are computed, and kept; `CachePlaces(...).open()` makes one.
     precision : str
         Of the image encoder's large products: "float32"; "bfloat16", which rounds them to three digits; or "auto",
-        which takes bfloat16 where it is measured to be faster.
+        which takes bfloat16 where it is measured to be faster, and never for `light`, whose masks it would change.
 
     Attributes
     ----------
@@ -93,7 +93,7 @@ class Predictor:
             self.name, sam = load_model(model, None if weights_folder is None else Path(weights_folder))
         self.sam = placed(sam.eval(), target)
         self.cache = cache
-        self._products = products_of(precision, self.device)
+        self._products = products_of(precision, self.device, self.sam.config.encoder)
         self._digest: str | None = None
         self._latest: WeakKeyDictionary[ImageEmbedding, ImageDecoder] = WeakKeyDictionary()
 
