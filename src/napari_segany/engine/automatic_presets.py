@@ -68,8 +68,8 @@ PRESETS = (
         "For the small model in the package, which is less sure of its good masks than SAM is: the thresholds are "
         "lower. Groups of cells and specks are left out as for cells and nuclei.",
         AutomaticSettings(
-            pred_iou_thresh=0.55,
-            stability_score_thresh=0.9,
+            pred_iou_thresh=0.65,
+            stability_score_thresh=0.8,
             box_nms_thresh=0.5,
             min_mask_region_area=25,
             max_mask_area_fraction=0.25,
