@@ -1,8 +1,8 @@
 """How long it takes until segmenting everything has stopped once it is closed, at random moments.
 
 The work runs in a thread, as in napari, and is closed from another one: what is printed is the time until the thread
-has stopped. Models have random weights, whose masks are noise: the slowest there are. Half of the closings come while
-the image is encoded, the others while points are asked and masks are measured and written.
+has stopped. Models have random weights, whose masks are noise: the slowest there are. As many closings come
+while the image is encoded as while points are asked and masks are measured and written, and while a polygon is read.
 
     python benchmarks/closing.py vit_b vit_h --closings 12
 """
@@ -46,15 +46,17 @@ def main() -> None:
 
 
 def measure(name: str, arguments: argparse.Namespace) -> None:
-    """Close runs of one model, and print a line for each half of the work."""
+    """Close runs of one model, and print a line for each part of the work."""
     predictor = Predictor(build_sam(name), device="cpu")
     generator = AutomaticMaskGenerator(predictor, **MANY)
     image = np.random.default_rng(0).integers(0, 255, (arguments.side, arguments.side, 3), dtype=np.uint8)
     begin = time.perf_counter()
     embedding = drain(predictor.encode_steps(image, contrast_limits=(0, 255)))
     encoding = time.perf_counter() - begin
+    most = arguments.side * np.array([[0.05, 0.05], [0.05, 0.95], [0.95, 0.95], [0.95, 0.05]])
     works = {
         "encoding": (lambda: generator.run(image), min(encoding, arguments.longest)),
+        "reading a region": (lambda: generator.run(image, contrast_limits=(0, 255), region=most), 0.2),
         "asking": (lambda: generator.run(image, contrast_limits=(0, 255), embedding=embedding), arguments.longest),
     }
     for title, (start, longest) in works.items():

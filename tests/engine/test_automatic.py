@@ -123,6 +123,14 @@ def test_a_region_is_all_that_is_asked_and_labelled(trained, scene, monkeypatch)
     assert not any((record.mask & ~region).any() for record in records)
 
 
+def test_closing_comes_before_the_region_is_read(predictor):
+    steps = AutomaticMaskGenerator(predictor).run(np.zeros((64, 64), np.uint8), region="no region")
+    next(steps)
+    steps.close()
+    with pytest.raises(ValueError, match="give pixels"):
+        AutomaticMaskGenerator(predictor).generate(np.zeros((64, 64), np.uint8), region="no region")
+
+
 def test_a_region_between_the_points_is_refused_with_the_remedy(predictor):
     image = np.zeros((64, 64), np.uint8)
     with pytest.raises(ValueError, match="raise points_per_side"):

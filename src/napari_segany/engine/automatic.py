@@ -167,6 +167,7 @@ class AutomaticMaskGenerator:
         limits = default_limits(pixels) if contrast_limits is None else checked_limits(contrast_limits)
         if embedding is not None:
             self._check(embedding, (pixels.shape[0], pixels.shape[1]), limits)
+        yield Progress(0, 0, "Reading the region")
         allowed = allowed_pixels(pixels, region)
         crops, points = self._questions((pixels.shape[0], pixels.shape[1]), allowed)
         if region is not None and not crops:

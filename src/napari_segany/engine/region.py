@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_segany.engine.polygon_mask import add_polygon
+
 
 def allowed_pixels(image: NDArray[np.generic], region: ArrayLike | None) -> NDArray[np.bool_] | None:
     """Return the pixels that may be asked and labelled, (H, W) bool; None for all of them.
@@ -44,9 +46,8 @@ def _rasterised(region: ArrayLike, shape: tuple[int, int]) -> NDArray[np.bool_]:
     if array.shape == (4,):
         return _box(array.astype(np.float64), shape)
     if array.ndim == 2 and array.shape[1] == 2 and len(array) >= 3:
-        from skimage.draw import polygon2mask
-
-        inside: NDArray[np.bool_] = polygon2mask(shape, array.astype(np.float64))
+        inside = np.zeros(shape, bool)
+        add_polygon(inside, array.astype(np.float64))
         return inside
     raise ValueError(
         f"the region has the shape {array.shape}; give an (H, W) bool mask, (N, 2) corners (row, col) of a polygon "

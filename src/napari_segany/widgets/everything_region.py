@@ -16,6 +16,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer, Shapes
 from numpy.typing import NDArray
 
+from napari_segany.engine.polygon_mask import add_polygon
 from napari_segany.widgets.geometry import Floats, Plane, sample_plane
 from napari_segany.widgets.layers import (
     full_resolution,
@@ -104,12 +105,10 @@ class _PolygonReader:
     shape: tuple[int, int]
 
     def __call__(self, plane: Plane) -> NDArray[np.bool_]:
-        from skimage.draw import polygon2mask
-
         mask = np.zeros(self.shape, bool)
         for index, corners in self.outlines:
             if index is None or index == plane.index:
-                mask |= polygon2mask(self.shape, corners)
+                add_polygon(mask, corners)
         return mask
 
 

@@ -1,0 +1,67 @@
+"""The pixels whose centres lie in a polygon, found from its edges row by row, not by asking pixel after pixel."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+_ROWS_AT_A_TIME = 64
+_AT_A_CORNER = 1e-12
+
+
+def add_polygon(mask: NDArray[np.bool_], corners: NDArray[np.float64]) -> None:
+    """Set the pixels of a polygon, the same as those of `skimage.draw.polygon2mask`, in a fraction of its time.
+
+    Pixels on the outline are in. Where the outline crosses itself, what it goes around twice is out.
+
+    Parameters
+    ----------
+    mask : numpy.ndarray
+        (H, W) bool, changed in place; pixels that are set stay so.
+    corners : numpy.ndarray
+        (N, 2) finite (row, col), also outside the mask.
+    """
+    # Within the mask, and so that pixels on the lowest and the highest corner are in.
+    first_row, left = np.clip(np.floor(corners.min(axis=0)), 0, mask.shape).astype(int).tolist()
+    last_row, right = np.clip(np.ceil(corners.max(axis=0)) + 1, 0, mask.shape).astype(int).tolist()
+    edges = np.concatenate([np.roll(corners, 1, axis=0), corners], axis=1).astype(np.float64)
+    lowest, highest = np.minimum(edges[:, 0], edges[:, 2]), np.maximum(edges[:, 0], edges[:, 2])
+    for top in range(first_row, last_row, _ROWS_AT_A_TIME):
+        bottom = min(top + _ROWS_AT_A_TIME, last_row)
+        near = edges[(highest >= top) & (lowest <= bottom)]
+        part = mask[top:bottom, left:right]
+        # A pixel is in where a ray to either side crosses the outline an odd number of times: on an edge one does.
+        _add_rows(part, near, (top, left), to_left=False)
+        _add_rows(part, near, (top, left), to_left=True)
+    _add_corners(mask, corners)
+
+
+def _add_rows(part: NDArray[np.bool_], edges: NDArray[np.float64], corner: tuple[int, int], *, to_left: bool) -> None:
+    """Set the pixels of a part from which a ray crosses an odd number of the edges (E, 4); it begins at `corner`."""
+    rows = np.arange(corner[0], corner[0] + len(part))
+    if to_left:
+        crossing = (edges[:, 0, None] < rows) != (edges[:, 2, None] < rows)
+    else:
+        crossing = (edges[:, 0, None] > rows) != (edges[:, 2, None] > rows)
+    number, row = np.nonzero(crossing)
+    if not len(number):
+        return
+    edge, left, width = edges[number], corner[1], part.shape[1]
+    down, below = edge[:, 0] - rows[row], edge[:, 2] - rows[row]
+    column = edge[:, 1] - down * ((edge[:, 3] - edge[:, 1]) / (below - down))
+    nearest = np.rint(np.clip(column, left - 1, left + width))
+    # On which side of the nearest pixel the edge runs is asked as scikit-image does, to the last bit.
+    side = ((edge[:, 3] - nearest) * down - (edge[:, 1] - nearest) * below) / (down - below)
+    change = nearest + ((side >= 0) if to_left else (side > 0)) - left
+    flips = np.zeros((len(part), width + 1), np.uint8)
+    np.bitwise_xor.at(flips, (row, np.clip(change, 0, width).astype(np.int64)), np.uint8(1))
+    part |= np.bitwise_xor.accumulate(flips, axis=1)[:, :width].view(np.bool_)
+
+
+def _add_corners(mask: NDArray[np.bool_], corners: NDArray[np.float64]) -> None:
+    """Set the pixels that corners lie on."""
+    nearest = np.rint(corners)
+    on_pixel = (np.abs(corners - nearest) < _AT_A_CORNER).all(axis=1)
+    on_pixel &= ((nearest >= 0) & (nearest < mask.shape)).all(axis=1)
+    rows, cols = nearest[on_pixel].astype(np.int64).T
+    mask[rows, cols] = True
