@@ -127,3 +127,18 @@ def test_an_input_that_moved_is_known_where_it_is_now(inputs, tmp_path):
     (copies / "copy.tif").write_bytes((moved / "one.tif").read_bytes())
     run(copies, out)
     assert pictures(out) == ["copy.png", "one.png", "stack/0000.png", "stack/0001.png"]
+
+
+def test_another_image_of_the_same_name_does_not_replace_what_is_there(inputs, tmp_path):
+    out, other = tmp_path / "out", tmp_path / "other"
+    run(inputs, out)
+    before = tree(out / "labels")
+    other.mkdir()
+    tifffile.imwrite(other / "one.tif", np.zeros((8, 9), np.uint8))
+    result = run(other, out)
+    assert len(result.failed) == 1
+    assert "labels/one.tif is of in/one.tif; give both folders at once" in result.failed[0].error
+    assert tree(out / "labels") == before
+    (inputs / "one.tif").rename(inputs / "elsewhere.tif")  # what it was of is gone: the name is free
+    assert not run(other, out).failed
+    assert tree(out / "labels")["one.tif"] != before["one.tif"]

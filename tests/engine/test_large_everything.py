@@ -296,6 +296,20 @@ def test_a_pyramidal_tiff_gives_the_labels_of_the_array_and_a_tiff_is_written(re
         np.testing.assert_array_equal(file.asarray(), labels_of(result))
 
 
+def test_another_image_of_the_same_name_does_not_replace_the_labels(tmp_path):
+    a, b = tmp_path / "a" / "big.npy", tmp_path / "b" / "big.npy"
+    for path, grey in ((a, 7), (b, 8)):
+        path.parent.mkdir()
+        np.save(path, np.full((90, 120), grey, np.uint8))
+    first = run(ImageAtPath(a, "a/big.npy"), tmp_path / "out")
+    run(ImageAtPath(a, "a/big.npy"), tmp_path / "out")
+    with pytest.raises(ValueError, match=r"labels/big.zarr is of a/big.npy; give both folders at once"):
+        run(ImageAtPath(b, "b/big.npy"), tmp_path / "out")
+    assert first.labels.is_dir()
+    a.unlink()
+    run(ImageAtPath(b, "b/big.npy"), tmp_path / "out")
+
+
 def test_a_blank_image_and_one_smaller_than_a_tile(tmp_path, discs):
     nothing = run(np.full(SHAPE, 7, np.uint8), tmp_path / "a")
     assert (nothing.objects, nothing.failed) == (0, ())

@@ -6,6 +6,7 @@ all of them are, their hashes. Nothing in it depends on when or in which order i
 
 from __future__ import annotations
 
+import filecmp
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -131,18 +132,29 @@ class BatchFolder:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
-    def claim(self, name: str, files: Collection[Path]) -> None:
+    def claim(self, name: str, files: Collection[Path], source: str = "", content: str = "") -> None:
         """Write down which files of an image are about to be written, so that a killed run can go on with them.
+
+        Parameters
+        ----------
+        name : str
+            What the outputs of the image are called.
+        files : collection of pathlib.Path
+            The files.
+        source, content : str
+            Where its input is, "" for what is no file, and the hash of it.
 
         Raises
         ------
         ValueError
-            Where one of them is there and no batch wrote it, as far as is written down: somebody's own file.
+            Where one of them is there and no batch wrote it, as far as is written down: somebody's own file. Where
+            an earlier run wrote them for another image that is still there.
         OSError
             Where the folder cannot be written to.
         """
         record = self._state(name, "done")
         before = self.recorded(name)
+        self._check_is_not_of_another(name, files, source, content)
         # A damaged record is still one of ours, and images that go by tiles write files of the same names.
         is_ours = (before is None and record.exists()) or (self.root / _STATE / "tiles" / name).exists()
         before = before or Completion("", "", (), 0)
@@ -153,6 +165,20 @@ class BatchFolder:
             raise ValueError(f"{foreign[0]} is there and was not written by segany; choose another folder")
         if new:
             _write_json(record, asdict(replace(before, files={**before.files, **dict.fromkeys(new, "")})))
+
+    def claim_tiles(self, name: str, files: Collection[Path], source: str) -> None:
+        """Write down which file the tiles of a large image are of.
+
+        Raises
+        ------
+        ValueError
+            Where an earlier run wrote `files` for another image that is still there.
+        """
+        self._check_is_not_of_another(name, files, source)
+        path = self._source_of_tiles(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            temporary.write_text(source, encoding="utf-8")
 
     def check_is_not_foreign(self, names: Collection[str]) -> None:
         """Refuse a folder that no batch has written into, but somebody a file that is one for all images.
@@ -294,6 +320,22 @@ class BatchFolder:
         places = self._state(name, "done"), self._state(other, "done")
         return all(place.exists() for place in places) and places[0].samefile(places[1])
 
+    def _check_is_not_of_another(self, name: str, files: Collection[Path], source: str, content: str = "") -> None:
+        sources = []
+        before = self.recorded(name)
+        if before is not None and not (content and before.content == content):
+            sources.append(before.source)
+        with suppress(OSError, UnicodeDecodeError):
+            sources.append(self._source_of_tiles(name).read_text(encoding="utf-8"))
+        for other in sources:
+            if _is_another_image(other, source):
+                taken = [path.relative_to(self.root).as_posix() for path in files if path.exists()]
+                what, shown = taken[0] if taken else f"the name {name}", "/".join(Path(other).parts[-2:])
+                raise ValueError(f"{what} is of {shown}; give both folders at once, or another output folder")
+
+    def _source_of_tiles(self, name: str) -> Path:
+        return self.root / _STATE / "tiles" / name / "source"
+
     def _may_go(self, path: str, digest: str) -> bool:
         """Tell whether one of our files is unchanged, or gone."""
         return self._has(path, digest) or not (self.root / path).exists()
@@ -316,6 +358,18 @@ class BatchFolder:
         for path in candidates:
             if _TEMPORARY.fullmatch(path.name) and path.is_file():
                 path.unlink(missing_ok=True)
+
+
+def _is_another_image(recorded: str, source: str) -> bool:
+    """Tell whether an input that is written down is still there, and neither `source` nor a copy; "" is no file."""
+    if not (recorded and source):
+        return False
+    first, second = Path(recorded), Path(source)
+    try:
+        is_copy = first.is_file() and second.is_file() and filecmp.cmp(first, second, shallow=False)
+        return not (first.samefile(second) or is_copy)
+    except OSError:  # it was moved or removed
+        return False
 
 
 def _digest(path: Path) -> str | None:

@@ -102,7 +102,7 @@ def image_steps(image: BatchImage, job: BatchJob, predictor: LazyPredictor) -> S
         with _of_this_image(image):
             content = _read(image, job)
             planes = _checked_planes(image, content, job)
-        _claim(image, planes, job)
+        _claim(image, planes, job, input_digest)
         yield from _mask_steps(image, content, masks_key, job, predictor)
     except ImageError as error:
         return ImageResult(image.name, image.source.shown, error=str(error))
@@ -187,10 +187,10 @@ def _checked_planes(image: BatchImage, content: ImageContent, job: BatchJob) -> 
     return planes
 
 
-def _claim(image: BatchImage, planes: tuple[str, ...], job: BatchJob) -> None:
-    """Refuse, before the model is asked, to write over what no batch wrote."""
+def _claim(image: BatchImage, planes: tuple[str, ...], job: BatchJob, input_digest: str) -> None:
+    """Refuse, before the model is asked, to write over what no batch wrote, or wrote for another image."""
     try:
-        BatchFolder(job.folder).claim(image.name, files_of(image, planes, job))
+        BatchFolder(job.folder).claim(image.name, files_of(image, planes, job), image.source.place, input_digest)
     except ValueError as error:
         raise ImageError(f"{image.source.shown}: {error}") from error
 

@@ -190,7 +190,9 @@ def large_steps(
     _check_outputs(folder, name, on_map, tiff=tiff)
     # Of the whole folder: a batch clears temporary files in all of it, those of a run at work would go with them.
     with BatchFolder(folder).locked():
-        state.mkdir(parents=True, exist_ok=True)
+        place = getattr(image, "path", None)  # an array has none
+        outputs = _outputs(folder, name, on_map, tiff=tiff)
+        BatchFolder(folder).claim_tiles(name, outputs, "" if place is None else str(Path(place).absolute()))
         yield LargeProgress(0, 0, f"{name}: Looking at the image")
         opened = image.open()
         limits = image_limits(opened) if contrast_limits is None else checked_limits(contrast_limits)
@@ -209,13 +211,18 @@ def _check_outputs(folder: Path, name: str, on_map: MapOutputs | None, *, tiff: 
         return
     recorded = BatchFolder(folder).recorded(name)
     own = set() if recorded is None else {folder / path for path in recorded.files}
-    labels = folder / "labels" / f"{name}.zarr"
-    files = [labels, folder / "tables" / f"{name}.csv", *([labels.with_suffix(".tif")] if tiff else [])]
-    for path in [*files, *(on_map.files(labels) if on_map is not None else ())]:
+    for path in _outputs(folder, name, on_map, tiff=tiff):
         if path.exists() and path not in own:
             raise ValueError(
                 f"{path.relative_to(folder).as_posix()} is there and was not written by segany; choose another folder"
             )
+
+
+def _outputs(folder: Path, name: str, on_map: MapOutputs | None, *, tiff: bool) -> list[Path]:
+    """Return where the outputs will be."""
+    labels = folder / "labels" / f"{name}.zarr"
+    files = [labels, folder / "tables" / f"{name}.csv", *([labels.with_suffix(".tif")] if tiff else [])]
+    return [*files, *(on_map.files(labels) if on_map is not None else ())]
 
 
 def progress_of(total: int, results: Mapping[Place, TileResult], stage: Progress | None = None) -> LargeProgress:
