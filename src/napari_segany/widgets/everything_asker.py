@@ -73,6 +73,31 @@ class About:
     contrast_limits: tuple[float, float] | None
 
 
+@dataclass(frozen=True)
+class Encodings:
+    """What a run encoded so far.
+
+    Attributes
+    ----------
+    encode_s : float or None
+        What encoding a whole plane took, the last time; None where nothing had to be encoded.
+    between : int
+        How many planes and crops were encoded after the first point was asked, so that the pace counts them.
+    planes : int
+        How many planes are finished.
+    """
+
+    encode_s: float | None = None
+    between: int = 0
+    planes: int = 0
+
+    def after(self, encode_s: float | None, crops: int) -> Encodings:
+        """Return it after one more plane, with so many crops besides the plane itself."""
+        more = crops + (encode_s is not None and self.planes > 0)
+        last = self.encode_s if encode_s is None else encode_s
+        return Encodings(last, self.between + more, self.planes + 1)
+
+
 class EverythingAsker:
     """The model of a session, and what it is asked.
 
@@ -120,6 +145,7 @@ class EverythingAsker:
         self._task: Task | None = None
         self._countdown = Countdown(clock)
         self._is_ahead = False
+        self._encodings = Encodings()
 
     def use(self, *, model: str | None = None, device: str | None = None) -> None:
         """Ask another model, or compute elsewhere, from the next work on."""
@@ -205,6 +231,7 @@ class EverythingAsker:
         self.cancel()
         self._is_ahead = ahead
         self._countdown = Countdown(self._clock)
+        self._encodings = Encodings()
         self._become(WorkState("working", Progress(0, 0, title)))
 
         def ended(result: Any) -> None:
@@ -229,6 +256,8 @@ class EverythingAsker:
             answer = progress.answer
             if keep:
                 self.cache.put(self._key(about, answer.plane), answer.embedding)
+            crops = sum(crop.layer > 0 for crop in answer.candidates.crops)
+            self._encodings = self._encodings.after(answer.encode_s, crops)
             self.answered.emit(answer)
 
     def _prepared(self, about: About, prepared: Prepared) -> None:
@@ -241,16 +270,24 @@ class EverythingAsker:
         self.speed_changed.emit()
 
     def _learn_from_run(self, planes: int) -> None:
-        """Take the pace of a run: of one plane it is that of the points, and says more than one call measured before.
+        """Take what encoding took, and the pace of the points, which says more than one call measured before.
 
-        Where nothing was measured, the next plane tells what encoding takes.
+        Of several planes the pace is taken only where nothing was measured: they may be asked different points.
         """
         from napari_segany.engine.automatic_estimate import Speed
 
         known, pace_s = self.speed, self._countdown.pace_s
-        if pace_s is not None and (known is None or planes == 1):
-            self._speeds[self.model, self.device] = Speed(0.0 if known is None else known.encode_s, pace_s)
-            self.speed_changed.emit()
+        if pace_s is None:
+            return
+        encode_s = self._encodings.encode_s
+        if encode_s is None:
+            encode_s = 0.0 if known is None else known.encode_s
+        if known is None or planes == 1:
+            point_s = max(pace_s - self._encodings.between * encode_s / self._countdown.units, 0.0)
+        else:
+            point_s = known.point_s
+        self._speeds[self.model, self.device] = Speed(encode_s, point_s)
+        self.speed_changed.emit()
 
     def _failed(self, error: Exception) -> None:
         self._task = None

@@ -13,12 +13,20 @@ class Countdown:
     ----------
     clock : callable
         Returns the time in seconds.
+
+    Attributes
+    ----------
+    pace_s : float or None
+        Seconds that a unit took; None while that cannot be told.
+    units : int
+        How many units that was told from.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._begun: tuple[float, int] | None = None
         self.pace_s: float | None = None
+        self.units = 0
 
     def seconds_left(self, done: int, total: int) -> float | None:
         """Return the seconds that the rest will take at the pace so far; None while that cannot be told.
@@ -33,7 +41,8 @@ class Countdown:
         begin, before = self._begun
         if done <= before:
             return None
-        self.pace_s = (now - begin) / (done - before)
+        self.units = done - before
+        self.pace_s = (now - begin) / self.units
         return self.pace_s * (total - done)
 
 

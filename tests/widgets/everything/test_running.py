@@ -8,6 +8,17 @@ from tests.widgets.everything.scene import DISCS, SHAPE, SIDE
 
 from napari_segany.widgets.everything_session import EverythingSession
 from napari_segany.widgets.kept_masks import MASKS_KEY
+from napari_segany.widgets.progress_runner import SynchronousRunner
+
+
+class WorkClock:
+    """Goes on by 2 s with each encoding and by 0.1 s with each point."""
+
+    def __init__(self, finder):
+        self.finder = finder
+
+    def __call__(self) -> float:
+        return 2.0 * len(self.finder.encoded) + 0.1 * self.finder.calls
 
 
 def test_a_run_tells_how_long_the_next_one_takes(flat):
@@ -168,6 +179,21 @@ def test_the_estimate_is_points_times_what_was_measured(flat, finder):
     flat.change(points_per_side=2 * SIDE)
     assert flat.estimate().points == 4 * SIDE**2
     assert flat.estimate().seconds == pytest.approx(4 * one)
+
+
+@pytest.mark.parametrize(("run_all", "crop_layers"), [(False, 0), (False, 1), (True, 0), (True, 1)])
+def test_a_run_that_nothing_was_prepared_for_tells_what_encoding_takes(viewer, finder, image, run_all, crop_layers):
+    session = EverythingSession(viewer, SynchronousRunner(), lambda model, device: finder)
+    session._asker._clock = clock = WorkClock(finder)
+    session.change(points_per_side=SIDE, crop_n_layers=crop_layers)
+    session.choose_image(viewer.add_image(np.stack([image] * 3)))
+    session.run(all_slices=run_all)
+    took, encoded = clock(), len(finder.encoded)
+    assert encoded == (3 if run_all else 1) * (1 + 4 * crop_layers)
+    session.choose_image(viewer.add_image(np.stack([image] * 3)))
+    estimate = session.estimate(all_slices=run_all)
+    assert estimate.seconds == pytest.approx(took, rel=0.05)
+    assert session.estimate(all_slices=True).seconds == pytest.approx(took * (1 if run_all else 3), rel=0.05)
 
 
 def test_a_slice_that_waits_is_estimated_with_its_embedding(stack):
