@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 from pycocotools import mask as coco
 
+from napari_segany.formats.mask_files import json_kind
 from napari_segany.formats.record import MaskRecord
 from napari_segany.formats.sa1b import iterate_sa1b, read_sa1b, write_sa1b
 
@@ -237,3 +238,11 @@ def test_arbitrary_json_is_refused(tmp_path_factory, values):
     path.write_text(json.dumps(values))
     with pytest.raises(ValueError, match=r"^a\.json[^\n]*$"):
         read_sa1b(path)
+
+
+def test_a_file_whose_annotations_come_first_is_known_by_its_end(tmp_path):
+    path = tmp_path / "long.json"
+    annotations = [{"id": number, "segmentation": {"size": [2, 2], "counts": "04"}} for number in range(2000)]
+    path.write_text(json.dumps({"annotations": annotations, "image": {"width": 2, "height": 2}}))
+    assert path.stat().st_size > 65536
+    assert json_kind(path) == "sa1b"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +18,7 @@ _SPLITS = ("train", "val", "test")
 
 
 def json_kind(path: Path) -> JsonKind | None:
-    """Tell by its name, else by its first bytes, what a JSON file holds; None for something else, and for no file."""
+    """Tell by its name, else by its first and last bytes, what a JSON file holds; None for anything else."""
     name = path.name.lower()
     if name.endswith(".coco.json"):
         return "coco"
@@ -26,12 +27,17 @@ def json_kind(path: Path) -> JsonKind | None:
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD)
+            # SA-1B's "annotations" may come first and be longer than that; its "image" then stands at the end.
+            file.seek(max(file.tell(), file.seek(0, os.SEEK_END) - _HEAD))
+            tail = file.read(_HEAD)
     except OSError:
         return None
     if re.search(rb'"image"\s*:\s*\{', head):
         return "sa1b"
-    if re.search(rb'"(images|annotations|categories)"\s*:\s*\[', head):
+    if re.search(rb'"(images|categories)"\s*:\s*\[', head):
         return "coco"
+    if re.search(rb'"annotations"\s*:\s*\[', head):
+        return "sa1b" if re.search(rb'"image"\s*:\s*\{', tail) else "coco"
     return "records" if re.search(rb'"masks"\s*:\s*\[', head) else None
 
 

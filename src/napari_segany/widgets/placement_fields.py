@@ -90,6 +90,8 @@ def read_placement(extra: Mapping[str, Any], size: tuple[int, int]) -> Placement
         }
         if any(step == 0 for step in keywords.get("scale", ())):  # a negative one flips the axis
             raise ValueError(f"'scale' is {keywords['scale']}; expected positive or negative numbers, and no 0")
+        _check_invertible("rotate", keywords.get("rotate"))
+        _check_invertible("affine", [row[:-1] for row in keywords["affine"][:-1]] if "affine" in keywords else None)
         if "units" in values:
             keywords["units"] = _units(values["units"], ndim)
         return Placement(keywords, stack, shape, plane)
@@ -130,6 +132,12 @@ def _numbers(value: Any, shape: tuple[int, ...], name: str) -> list[Any]:
         raise ValueError(f"{name!r} is no array of numbers of the shape {shape}")
     numbers: list[Any] = array.tolist()
     return numbers
+
+
+def _check_invertible(name: str, linear: list[list[float]] | None) -> None:
+    """Raise ValueError for a matrix that maps the plane onto a line: napari adds such a layer, then fails on all."""
+    if linear is not None and np.linalg.matrix_rank(np.array(linear)) < len(linear):
+        raise ValueError(f"{name!r} is a matrix that cannot be inverted, so its layer would have no extent")
 
 
 def _units(value: Any, ndim: int) -> list[str]:
