@@ -117,6 +117,8 @@ def test_yolo_texts(tmp_path):
     np.testing.assert_allclose(first.prompt_box(SIZE), (7.5, 11.5, 19.5, 29.5))
     assert second.prompt_box(SIZE) == (-0.5, -0.5, 39.5, 59.5)
     assert read_detections(folder).classes == {0: "cat", 1: "dog"}
+    write(folder / "a/other.txt", "0 0.5 0.5 1 1\n")
+    assert list(read_detections(folder / "a/x.txt").images) == ["x"]
 
 
 @pytest.mark.parametrize(

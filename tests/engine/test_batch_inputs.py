@@ -36,6 +36,12 @@ def test_patterns_files_and_folders_together_give_each_image_once(tmp_path):
     ]  # fmt: skip
 
 
+def test_a_pattern_that_finds_folders_gives_their_images(tmp_path):
+    touch(tmp_path, "plates/p1/x.png", "plates/p2/y.png", "plates/p2/deeper/z.png", "plates/notes.tif")
+    assert [name for name, _ in found(tmp_path / "plates" / "*")] == ["notes", "x", "y"]
+    assert [name for name, _ in found(tmp_path / "plates" / "p*", recursive=True)] == ["x", "z", "y"]
+
+
 def test_images_are_called_in_a_report_as_they_were_given(tmp_path, monkeypatch):
     touch(tmp_path, "in/a.tif")
     monkeypatch.chdir(tmp_path)

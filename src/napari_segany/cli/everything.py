@@ -163,8 +163,8 @@ def _add_box_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("masks for the boxes of an object detector")
     group.add_argument(
         "--boxes", metavar="FILE|FOLDER", type=Path,
-        help="COCO results or instances (.json), a table (.csv), or a folder of YOLO texts; the masks keep the "
-        "detector's classes",
+        help="COCO results or instances (.json), a table (.csv), a YOLO text (.txt), or a folder of them; the masks "
+        "keep the detector's classes",
     )  # fmt: skip
     group.add_argument(
         "--classes", metavar="FILE", type=Path,

@@ -55,7 +55,8 @@ def read_detections(path: str | os.PathLike[str], classes_path: str | os.PathLik
     ----------
     path : path
         .json: COCO results (a list) or instances (an object). .csv: a table with a header and one box in a line. A
-        folder: YOLO's texts, a line "class x y width height" and perhaps a score, as fractions of the image.
+        folder, or one .txt: YOLO's texts, a line "class x y width height" and perhaps a score, as fractions of the
+        image.
     classes_path : path, optional
         Where the classes have their names, see `read_classes`; YOLO's are looked for in the folder too.
 
@@ -68,7 +69,7 @@ def read_detections(path: str | os.PathLike[str], classes_path: str | os.PathLik
     """
     path = Path(path)
     known = NamedClasses() if classes_path is None else read_classes(classes_path)
-    if path.is_dir():
+    if path.is_dir() or (path.suffix.lower() == ".txt" and path.is_file()):
         return _from_yolo(path, known)
     if path.suffix.lower() == ".json":
         return _from_coco(path, known)
@@ -76,7 +77,7 @@ def read_detections(path: str | os.PathLike[str], classes_path: str | os.PathLik
         return _from_table(path, known)
     if not path.exists():
         raise FileNotFoundError(2, "No such file or folder", str(path))
-    raise ValueError(f"{path} is neither .json (COCO) nor .csv nor a folder of YOLO texts")
+    raise ValueError(f"{path} is neither .json (COCO) nor .csv nor .txt (YOLO) nor a folder of such texts")
 
 
 def _from_coco(path: Path, known: NamedClasses) -> DetectionSet:
@@ -174,8 +175,12 @@ def _with_names(known: NamedClasses, found: Sequence[str]) -> NamedClasses:
     return known.joined(NamedClasses(dict(enumerate(words, first))))
 
 
-def _from_yolo(folder: Path, known: NamedClasses) -> DetectionSet:
-    files = sorted(path for path in folder.rglob("*.txt") if path.name != "classes.txt")
+def _from_yolo(given: Path, known: NamedClasses) -> DetectionSet:
+    """Read the texts of a folder, or one of them."""
+    folder = given if given.is_dir() else given.parent
+    files = (
+        sorted(path for path in folder.rglob("*.txt") if path.name != "classes.txt") if given == folder else [given]
+    )
     if not files:
         raise ValueError(f"the folder {folder} holds no .txt file; YOLO writes one for each image")
     for names in (folder / "classes.txt", folder / "data.yaml", folder.parent / "data.yaml"):

@@ -161,7 +161,11 @@ def _expanded(given: str, recursive: bool) -> list[Path]:
     if path.exists():
         return [path]
     if glob.has_magic(given):
-        return sorted(Path(name) for name in glob.glob(given, recursive=True) if Path(name).is_file())
+        matches = sorted(Path(name) for name in glob.glob(given, recursive=True))
+        # "plates/*" means the folders, as a shell would give them; "plates/**" has all files within already.
+        folders = [] if "**" in given else [path for path in matches if path.is_dir()]
+        within = [item for folder in folders for item in _expanded(str(folder), recursive)]
+        return sorted({path for path in matches if path.is_file()}.union(within))
     raise FileNotFoundError(2, "No such file or folder", given)
 
 
