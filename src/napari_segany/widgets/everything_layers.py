@@ -205,15 +205,19 @@ class EverythingLayer:
 
 
 def _kept_masks(objects: Mapping[int, FoundObject], rule: PaintingRule, ndim: int, file_name: str) -> KeptMasks:
-    """Return the masks by slice, as files take them; none where slices do not run along the leading axes.
+    """Return the masks by slice, as files take them; those of slices that lie along other axes are left out.
 
     They keep their order, by which the one of equal masks is told that was painted on top.
     """
     planes: dict[tuple[int, ...], list[KeptMask]] = {}
+    other_axes = None
     for label, found in objects.items():
         if found.plane.axes == (ndim - 2, ndim - 1):
             planes.setdefault(found.plane.index, []).append(KeptMask(label, found.record))
-    return KeptMasks({index: tuple(masks) for index, masks in planes.items()}, rule, file_name)
+        else:
+            other_axes = found.plane.axes
+    kept = {index: tuple(masks) for index, masks in planes.items()}
+    return KeptMasks(kept, rule, file_name, other_axes=other_axes)
 
 
 def _sized(plane: Plane, shape: tuple[int, ...]) -> list[int]:

@@ -60,6 +60,8 @@ class KeptMasks:
         The image's number in its data set.
     extra : Mapping
         Further fields of the image, as plain values for JSON.
+    other_axes : tuple of int, optional
+        The axes of slices whose masks are not among them, because they do not lie along the last two axes.
     """
 
     planes: Mapping[PlaneIndex, tuple[KeptMask, ...]]
@@ -68,6 +70,7 @@ class KeptMasks:
     categories: Mapping[int, str] = field(default_factory=dict)
     image_id: int = 0
     extra: Mapping[str, Any] = field(default_factory=dict)
+    other_axes: tuple[int, int] | None = None
 
 
 def painted(

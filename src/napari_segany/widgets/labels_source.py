@@ -83,11 +83,23 @@ class LabelsSource:
         return tuple(one for one in saved if isinstance(one, ObjectClass)) if isinstance(saved, tuple) else ()
 
     def masks(self, index: PlaneIndex) -> Iterator[LabelledMask]:
-        """Yield the objects of a plane with what the features table says of them."""
+        """Yield the objects of a plane with what the features table says of them.
+
+        Raises
+        ------
+        ValueError
+            For a layer whose objects were found on slices along other axes than the last two.
+        """
         plane = np.asarray(self.data[index])
         labels: NDArray[np.integer[Any]] = plane.astype(np.uint8) if plane.dtype == np.bool_ else plane
         row_of = row_finder(self.meta.get("features"))
         kept = self.kept or KeptMasks({})
+        if kept.other_axes is not None:
+            raise ValueError(
+                f"The objects of the layer {self.name!r} were found on slices along the axes {kept.other_axes}, and "
+                "this format takes slices along the last two axes; save it as label TIFF (.labels.tif), which keeps "
+                "the pixels but not the nested masks, or open the image with those axes last and segment it again."
+            )
         for mask in present_masks(labels, kept.planes.get(index, ()), kept.rule):
             row = row_of(mask.label)
             # In a stack the row of a label sums up its planes, of which each has scores of its own.

@@ -7,6 +7,7 @@ import pytest
 from tests.widgets.everything.scene import DISCS, SHAPE, SIDE, label_of
 
 from napari_segany.widgets.everything_session import EverythingSession
+from napari_segany.widgets.file_writers import NotSavedError, write_coco, write_label_image
 from napari_segany.widgets.kept_masks import MASKS_KEY
 from napari_segany.widgets.progress_runner import SynchronousRunner
 
@@ -39,6 +40,23 @@ def test_all_slices_have_numbers_of_their_own(stack, viewer):
     stack.editor.select(list(stack.objects))
     with pytest.raises(ValueError, match="several slices"):
         stack.editor.merge()
+
+
+def test_slices_along_other_axes_are_not_saved_as_something_else(session, viewer, image, tmp_path):
+    viewer.dims.ndim = 3
+    session.choose_image(viewer.add_image(np.stack([image, image], axis=1), contrast_limits=(0, 255)))
+    viewer.dims.order = (1, 0, 2)
+    session.run(all_slices=True)
+    assert {found.plane.axes for found in session.objects.values()} == {(0, 2)}
+    state = session.layer.as_layer_data_tuple()
+    with pytest.raises(NotSavedError, match="save it as label TIFF"):
+        write_coco(str(tmp_path / "cells.coco.json"), [state])
+    assert list(tmp_path.iterdir()) == []
+    write_label_image(str(tmp_path / "cells.labels.tif"), [state])
+    session.editor.select(list(session.objects))
+    session.editor.delete()
+    session.change(pred_iou_thresh=1.0)
+    write_coco(str(tmp_path / "none.coco.json"), [session.layer.as_layer_data_tuple()])
 
 
 def test_running_a_slice_again_leaves_the_others(stack, viewer):
