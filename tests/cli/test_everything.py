@@ -16,6 +16,7 @@ from PIL import Image
 from napari_segany.cli import everything as module
 from napari_segany.cli.automatic_options import automatic_settings
 from napari_segany.cli.main import _parser, main
+from napari_segany.engine import tiling
 from napari_segany.engine.automatic import AutomaticMaskGenerator
 from napari_segany.engine.automatic_presets import preset
 from napari_segany.engine.automatic_settings import AutomaticSettings
@@ -221,6 +222,28 @@ def test_an_ome_zarr_is_done_in_tiles_and_gone_on_with(checkpoint, tmp_path, cap
     assert f"{tiles} of them kept from before" in again
 
 
+def test_a_large_picture_gets_what_is_asked_for_and_the_report_says_what_tiles_cannot(
+    inputs, checkpoint, tmp_path, capsys, monkeypatch
+):
+    wide = tmp_path / "wide.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 4200), np.uint8)).save(wide)
+    line = (wide, inputs, "--outputs", "labels,coco", "--tile-size", 512, "--model", checkpoint, *LOOSE)
+    assert everything(*line, "-o", tmp_path / "whole") == 0
+    assert "wide.png done as a whole" in capsys.readouterr().err
+    names = [image["file_name"] for image in json.loads((tmp_path / "whole" / "coco.json").read_text())["images"]]
+    assert [Path(name).name for name in names] == ["wide.png", "a.png"]
+    monkeypatch.setattr(tiling, "WHOLE_PIXELS", 64 * 4200 - 1)
+    assert everything(*line, "-o", tmp_path / "out") == 1
+    assert "wide" not in (tmp_path / "out" / "coco.json").read_text()
+    (said,) = [text for text in capsys.readouterr().err.splitlines() if "not written" in text]
+    assert "coco is not written of" in said
+    rows = {row["name"]: row for row in csv.DictReader((tmp_path / "out" / "report.csv").open())}
+    assert rows["a"]["message"] == ""
+    assert (rows["wide"]["status"], rows["wide"]["message"].split(" of ")[0]) == ("done", "coco is not written")
+    assert everything(wide, "-o", tmp_path / "alone", *line[2:]) == 1
+    assert "coco is not written" in (tmp_path / "alone" / "report.csv").read_text()
+
+
 def test_a_damaged_zarr_is_one_line(checkpoint, tmp_path, capsys):
     (tmp_path / "cut.zarr").mkdir()
     (tmp_path / "cut.zarr" / "zarr.json").write_text("{")
@@ -236,6 +259,7 @@ def test_a_damaged_zarr_does_not_stop_the_other_images(inputs, checkpoint, tmp_p
     assert status == 1
     (line,) = [text for text in capsys.readouterr().err.splitlines() if "failed: " in text]
     assert "cut.zarr cannot be read in parts" in line
+    assert "cut.zarr,cut,failed" in (tmp_path / "out" / "report.csv").read_text()
     assert (tmp_path / "out" / "labels" / "a.tif").is_file()
 
 

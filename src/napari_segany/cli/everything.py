@@ -21,6 +21,7 @@ from napari_segany.engine.batch.output_names import DEFAULT_OUTPUTS, EVERY_OUTPU
 from napari_segany.formats.painting import PAINTING_RULES
 
 if TYPE_CHECKING:
+    from napari_segany.engine.batch.one_image import ImageResult
     from napari_segany.engine.batch.run import BatchResult, Workers
     from napari_segany.engine.batch.sources import BatchImage, FileSource
     from napari_segany.engine.progress import Progress, Steps
@@ -130,10 +131,11 @@ def run(args: argparse.Namespace) -> int:
         images = find_images(inputs, recursive=args.recursive, skip=skip, bands=args.bands)
     if zarrs and args.boxes is not None:
         raise ValueError(f"--boxes is not for zarr images such as {zarrs[0].name}; give TIFF, PNG or JPEG files")
-    classes, status = None, 0
+    classes = None
     large: Sequence[tuple[str, FileSource]] = ()
+    besides: Sequence[ImageResult] = ()
     if args.boxes is None:
-        images, large = split_large(images, zarrs, args.tiles)
+        images, large = split_large(images, zarrs, args.tiles, settings)
         if large and settings.text is not None:
             raise ValueError("--text is not for images that go tile by tile; cut them into smaller ones first")
     else:
@@ -143,15 +145,16 @@ def run(args: argparse.Namespace) -> int:
 
     model = NamedModel(args.model, args.device)
     model.check()
+    status = 0
     if large:
-        status = run_large(args, large, settings, _workers(args), is_all=not images)
+        status, besides = run_large(args, large, settings, _workers(args), is_all=not images)
         if not images:
             return status
     workers = _workers(args)
     if settings.text is not None:  # whether it is here is found out before the work begins
         clip = load_clip(settings.text.model, download=args.text_download)
         workers = workers or ThisProcess(clip)
-    steps = batch_steps(images, args.output, model, settings, classes=classes, workers=workers)
+    steps = batch_steps(images, args.output, model, settings, classes=classes, workers=workers, besides=besides)
     result = _watched(steps, len(images))
     for image in result.failed:
         print(f"failed: {image.error}", file=sys.stderr)

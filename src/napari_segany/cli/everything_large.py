@@ -11,19 +11,18 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from napari_segany.cli.errors import USER_ERRORS, one_line
-from napari_segany.engine.batch.output_names import VECTOR_OUTPUTS
 from napari_segany.engine.batch.sources import FileSource
+from napari_segany.engine.large.choice import goes_by_tiles, not_written_text
 from napari_segany.engine.tiling import LARGE_SIDE, TilingSettings, is_large
 from napari_segany.formats.lazy_files import is_zarr
 
 if TYPE_CHECKING:
+    from napari_segany.engine.batch.one_image import ImageResult
     from napari_segany.engine.batch.run import Workers
     from napari_segany.engine.batch.settings import BatchSettings
     from napari_segany.engine.batch.sources import BatchImage
     from napari_segany.engine.large.run import LargeResult
     from napari_segany.engine.progress import Progress, Steps
-
-_WRITTEN = ("labels", "csv", *VECTOR_OUTPUTS)
 
 
 def add_tile_options(parser: argparse.ArgumentParser) -> None:
@@ -31,8 +30,9 @@ def add_tile_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("images that do not fit (also zarr and OME-Zarr; done tile by tile)")
     group.add_argument(
         "--tiles", choices=("auto", "always", "never"), default="auto",
-        help=f"work tile by tile: images with a side above {LARGE_SIDE} pixels, all, or none (default: auto). "
-        "Their labels go to labels/NAME.zarr and a table to tables/NAME.csv",
+        help=f"work tile by tile: images with a side above {LARGE_SIDE} pixels, all, or none (default: auto, which "
+        "does those of up to 8192 x 8192 pixels as a whole where tiles cannot give what is asked for). Their labels "
+        "go to labels/NAME.zarr and a table to tables/NAME.csv",
     )  # fmt: skip
     group.add_argument(
         "--tile-size", metavar="PIXELS", type=int, help="side of a tile (default: what the model sees)"
@@ -55,20 +55,31 @@ def split_zarr(inputs: Sequence[str]) -> tuple[list[str], list[Path]]:
 
 
 def split_large(
-    images: Sequence[BatchImage], zarrs: Sequence[Path], tiles: str
+    images: Sequence[BatchImage], zarrs: Sequence[Path], tiles: str, settings: BatchSettings
 ) -> tuple[list[BatchImage], list[tuple[str, FileSource]]]:
     """Return the images to be done as a whole, and those by tiles with their names."""
     from napari_segany.engine.large.inputs import file_shape
 
     whole: list[BatchImage] = []
+    reduced: list[str] = []
     large: list[tuple[str, FileSource]] = []
     for image in images:
         source = image.source
         shape = None if tiles == "never" or not isinstance(source, FileSource) else file_shape(source)
-        if isinstance(source, FileSource) and shape is not None and (tiles == "always" or is_large(shape)):
+        by_tiles = shape is not None and (tiles == "always" or goes_by_tiles(shape, settings))
+        if by_tiles and isinstance(source, FileSource):
             large.append((image.name, source))
-        else:
-            whole.append(image)
+            continue
+        whole.append(image)
+        if shape is not None and is_large(shape):
+            reduced.append(source.shown)
+    if reduced:
+        which = reduced[0] if len(reduced) == 1 else f"{len(reduced)} large images, the first {reduced[0]},"
+        print(
+            f"segany everything: {which} done as a whole, for tiles cannot give all that is asked for; small objects "
+            "need --tiles always and labels, csv or vectors alone",
+            file=sys.stderr,
+        )
     taken = {image.name for image in images}
     for path in zarrs:
         name = path.name.removesuffix(".zarr").removesuffix(".ome")
@@ -86,20 +97,24 @@ def run_large(
     workers: Workers | None,
     *,
     is_all: bool,
-) -> int:
-    """Do the large images one after the other; return 1 if tiles or an image failed.
+) -> tuple[int, list[ImageResult]]:
+    """Do the large images one after the other; return the exit status, and what became of each.
 
-    An image that cannot be done does not stop the others; `is_all` says whether there are none besides large ones.
+    An image that cannot be done does not stop the others; `is_all` says whether there are none besides large ones,
+    and so nobody else who writes the report.
     """
-    from napari_segany.engine.batch.folder import BatchFolderInUseError
+    from napari_segany.engine.batch.folder import BatchFolder, BatchFolderInUseError
     from napari_segany.engine.batch.model_source import NamedModel
+    from napari_segany.engine.batch.one_image import ImageResult
+    from napari_segany.engine.batch.summary_files import summary_names
     from napari_segany.engine.large.inputs import file_on_demand, limits_in_tiles
+    from napari_segany.engine.large.results import image_result, write_report_alone
     from napari_segany.engine.large.run import large_steps
 
     tiling = TilingSettings(args.tile_size, args.tile_overlap, args.object_size)
-    if args.outputs and set(args.outputs) - set(_WRITTEN):
-        print("segany everything: for images in tiles only labels and a table are written", file=sys.stderr)
-    status = 0
+    # Before the first of them makes the folder one of ours.
+    BatchFolder(args.output.expanduser().absolute()).check_is_not_foreign(summary_names(settings.outputs))
+    results: list[ImageResult] = []
     for name, source in large:
         try:
             image, on_map = file_on_demand(name, source, args.output, settings)
@@ -113,16 +128,31 @@ def run_large(
         except BatchFolderInUseError:
             raise
         except USER_ERRORS as error:
+            results.append(ImageResult(name, source.shown, error=one_line(error)))
             if is_all and len(large) == 1:
+                write_report_alone(args.output, results)
                 raise
             print(f"failed: {source.shown}: {one_line(error)}", file=sys.stderr)
-            status = 1
             continue
         for failure in result.failed:
             print(f"failed: {source.shown}: {failure}", file=sys.stderr)
-        status = max(status, int(bool(result.failed)))
+        results.append(image_result(name, result, settings))
         print(_summary(result))
-    return status
+    if is_all:
+        write_report_alone(args.output, results)
+    _tell_not_written(results, settings)
+    return int(any(result.error or result.note for result in results)), results
+
+
+def _tell_not_written(results: Sequence[ImageResult], settings: BatchSettings) -> None:
+    partly = [result.shown for result in results if result.note]
+    if partly:
+        which = partly[0] if len(partly) == 1 else f"{len(partly)} images, the first {partly[0]}"
+        print(
+            f"segany everything: {not_written_text(settings)} of {which}, done tile by tile "
+            "(--tiles never does files as a whole)",
+            file=sys.stderr,
+        )
 
 
 def _tile_workers(workers: Workers | None) -> Any:

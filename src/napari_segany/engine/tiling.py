@@ -16,6 +16,9 @@ Extent = tuple[float, float, float, float]
 LARGE_SIDE = 4096
 """Images with a longer side than this are worked on in windows; smaller ones as a whole."""
 
+WHOLE_PIXELS = 8192 * 8192
+"""Images with more pixels than this are never worked on as a whole by themselves, whatever is asked for."""
+
 _OBJECTS_IN_A_WINDOW = 8  # how often the typical object should fit along a window's side
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_segany.engine.batch.sources import BatchImage, FileSource
+from napari_segany.engine.large.choice import TILES, goes_by_tiles, not_written_text
 from napari_segany.engine.progress import Progress, Steps, relabelled
-from napari_segany.engine.tiling import is_large
 from napari_segany.formats.lazy_image import LazyImage, lazy_image
 from napari_segany.widgets.batch_inputs import LayerSource
 
@@ -22,16 +22,10 @@ if TYPE_CHECKING:
     from napari_segany.engine.large.raster import MapOutputs
     from napari_segany.widgets.batch_work import BatchOutcome
 
-TILES = "tiles"
-"""Name of the plane of an image that was done tile by tile."""
 
-WRITTEN = ("labels", "csv", "gpkg", "geojson", "shp")
-"""What is written of such an image."""
-
-
-def split(images: Sequence[BatchImage]) -> tuple[list[int], list[int]]:
+def split(images: Sequence[BatchImage], settings: BatchSettings) -> tuple[list[int], list[int]]:
     """Return the numbers of the images that are done as a whole, and of those done tile by tile."""
-    large = [number for number, image in enumerate(images) if image.detections is None and _is_large(image)]
+    large = [number for number, image in enumerate(images) if image.detections is None and _is_large(image, settings)]
     return [number for number in range(len(images)) if number not in large], large
 
 
@@ -78,6 +72,7 @@ class LargeWork:
         """
         from napari_segany.engine.batch.one_image import ImageResult
         from napari_segany.engine.large.inputs import limits_in_tiles
+        from napari_segany.engine.large.results import image_result
         from napari_segany.engine.large.run import large_steps
 
         try:
@@ -97,10 +92,7 @@ class LargeWork:
         except ValueError as error:
             self.results[image.name] = ImageResult(image.name, image.source.shown, error=" ".join(str(error).split()))
             return
-        problem = f"{len(done.failed)} of {done.tiles} tiles failed: {done.failed[0]}" if done.failed else ""
-        planes = () if problem else (TILES,)
-        reused = done.reused == done.tiles
-        self.results[image.name] = ImageResult(image.name, done.shown, planes, done.objects, problem, reused)
+        self.results[image.name] = image_result(image.name, done, self.settings)
 
     def _opened(self, image: BatchImage) -> tuple[ImageOnDemand, MapOutputs | None]:
         from napari_segany.engine.large.inputs import file_on_demand, refuse_vectors
@@ -126,9 +118,8 @@ def tiles_text(outcome: BatchOutcome) -> str:
     if not count:
         return ""
     what = "1 of them was" if count == 1 else f"{count} of them were"
-    others = [name for name in outcome.request.settings.outputs if name not in WRITTEN]
-    missing = f"; {', '.join(others)} {'is' if len(others) == 1 else 'are'} not written of such" if others else ""
-    return f" {what} done tile by tile, labels in .zarr{missing}."
+    missing = not_written_text(outcome.request.settings)
+    return f" {what} done tile by tile, labels in .zarr{f'; {missing} of such' if missing else ''}."
 
 
 def labels_levels(folder: Path, name: str) -> list[Any]:
@@ -151,15 +142,15 @@ def _of_tiles(name: str, step: Progress) -> Progress:
     return Progress(step.done, step.total, f"{name}: {step.note}{tiles}")
 
 
-def _is_large(image: BatchImage) -> bool:
+def _is_large(image: BatchImage, settings: BatchSettings) -> bool:
     source = image.source
     if isinstance(source, LayerSource):
-        return not source.content.stack_shape and is_large(source.content.plane_shape)
+        return not source.content.stack_shape and goes_by_tiles(source.content.plane_shape, settings)
     if isinstance(source, FileSource):
         from napari_segany.engine.large.inputs import file_shape
 
         shape = file_shape(source)
-        return shape is not None and is_large(shape)
+        return shape is not None and goes_by_tiles(shape, settings)
     return False
 
 

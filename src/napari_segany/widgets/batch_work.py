@@ -132,19 +132,28 @@ def run_steps(
         yield Progress(0, 0, "Waiting for the step before to end")
         time.sleep(_WAIT_SECONDS)
     yield Progress(0, 0, "Looking for the images")
+    from napari_segany.engine.batch.folder import BatchFolder
     from napari_segany.engine.batch.run import BatchResult, batch_steps
+    from napari_segany.engine.batch.summary_files import summary_names
+    from napari_segany.engine.large.results import write_report_alone
     from napari_segany.widgets.batch_large import LargeWork, split
 
     images = request.inputs.images(request.folder)
     model = make_model(request.model, request.device)
-    whole, large = split(images)
+    whole, large = split(images, request.settings)
+    if large:  # before the first of them makes the folder one of ours
+        BatchFolder(request.folder).check_is_not_foreign(summary_names(request.settings.outputs))
     work = LargeWork(request.folder, request.settings)
     for done, number in enumerate(large):
         tell = partial(_as_large_step, len(images), done, work)
         yield from _spaced(relabelled(work.steps(images[number], model), tell))
     results = {images[number].name: work.results[images[number].name] for number in large}
-    if whole or not large:
-        steps = batch_steps([images[number] for number in whole], request.folder, model, request.settings)
+    besides = tuple(results.values())
+    if large and not whole:
+        write_report_alone(request.folder, besides)
+    else:
+        pictures = [images[number] for number in whole]
+        steps = batch_steps(pictures, request.folder, model, request.settings, besides=besides)
         tell = partial(_as_step, len(large), work)
         done_whole = yield from _spaced(relabelled(steps, tell))
         results |= {one.name: one for one in done_whole.images}

@@ -15,6 +15,7 @@ DISCS = ((128, 128, 20, 200), (640, 128, 18, 240))
 @pytest.fixture(autouse=True)
 def _small_ones_count_as_large(monkeypatch):
     monkeypatch.setattr(tiling, "LARGE_SIDE", 1000)
+    monkeypatch.setattr(tiling, "WHOLE_PIXELS", 1000)
 
 
 def test_large_layers_and_files_go_tile_by_tile(session, viewer, folder, discs):
@@ -34,6 +35,7 @@ def test_large_layers_and_files_go_tile_by_tile(session, viewer, folder, discs):
         truth = discs.disc_mask(BIG, row, col, radius)
         assert ((labels == labels[row, col]) & truth).sum() / truth.sum() > 0.7, "logits are 8 pixels wide here"
     assert (session.output / "tables/slide.csv").is_file()
+    assert "slide,slide,done,1,2,coco is not written of" in (session.output / "report.csv").read_text()
     session.run()
     assert "1 complete before" in session.status
 
@@ -43,9 +45,23 @@ def test_large_layers_and_files_go_tile_by_tile(session, viewer, folder, discs):
     assert session.status.startswith("3 images, 5 masks.")
     assert (session.output / "labels/big.zarr").is_dir()
     assert (session.output / "labels/two.tif").is_file()
+    assert {line.split(",")[1] for line in (session.output / "report.csv").read_text().splitlines()[1:]} == {
+        image.name for image in session.outcome.images
+    }
     session.open_results()
     assert "big masks" in viewer.layers
     assert "two" in viewer.layers
+
+
+def test_outputs_that_tiles_cannot_give_are_written_of_an_image_that_fits(session, viewer, discs, monkeypatch):
+    monkeypatch.setattr(tiling, "WHOLE_PIXELS", BIG[0] * BIG[1])
+    viewer.add_image(discs.disc_image(BIG, DISCS), name="slide")
+    session.choose_outputs(["labels", "coco"])
+    session.run()
+    assert "1 image," in session.status
+    assert "not written" not in session.status
+    assert "slide" in (session.output / "coco.json").read_text()
+    assert (session.output / "labels/slide.tif").is_file()
 
 
 def test_what_large_images_cannot_have_is_told(session, viewer, discs):

@@ -45,6 +45,8 @@ class ImageResult:
         Why it failed, in one sentence; "" for an image that is complete.
     reused : bool
         Whether it was complete before.
+    note : str
+        What is to be said of one that is complete: an output that was asked for and cannot be written of it.
     """
 
     name: str
@@ -53,6 +55,7 @@ class ImageResult:
     objects: int = 0
     error: str = ""
     reused: bool = False
+    note: str = ""
 
 
 class ImageError(ValueError):

@@ -115,6 +115,7 @@ def batch_steps(
     *,
     classes: Mapping[int, str] | None = None,
     workers: Workers | None = None,
+    besides: Sequence[ImageResult] = (),
 ) -> Steps[BatchResult]:
     """Segment all images and write what is asked for; closing the generator stops within the image at work.
 
@@ -132,6 +133,8 @@ def batch_steps(
         Names of the classes by their numbers, where the images have detections; {1: "object"} by default.
     workers : Workers, optional
         Who does it; this process by default.
+    besides : sequence of ImageResult
+        What became of images that were done before, tile by tile: report.csv has a line for each of them too.
 
     Yields
     ------
@@ -161,7 +164,7 @@ def batch_steps(
         yield from (workers or ThisProcess()).steps(images, job, model, results)
         in_order = tuple(results[number] for number in range(len(images)))
         yield from relabelled(forget_former_steps(images, in_order, BatchFolder(folder)), tell)
-        yield from relabelled(write_summary_steps(images, in_order, job), tell)
+        yield from relabelled(write_summary_steps(images, in_order, job, besides), tell)
     return BatchResult(in_order)
 
 

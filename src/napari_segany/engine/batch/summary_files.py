@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Collection, Sequence
 from itertools import count
+from pathlib import Path
 
 from napari_segany.engine.batch.folder import BatchFolder
 from napari_segany.engine.batch.image_outputs import class_indices
@@ -32,7 +33,9 @@ def summary_names(outputs: Collection[str]) -> tuple[str, ...]:
     return (*(name for output, name in names.items() if output in outputs), REPORT_NAME)
 
 
-def write_summary_steps(images: Sequence[BatchImage], results: Sequence[ImageResult], job: BatchJob) -> Steps[None]:
+def write_summary_steps(
+    images: Sequence[BatchImage], results: Sequence[ImageResult], job: BatchJob, besides: Sequence[ImageResult] = ()
+) -> Steps[None]:
     """Write the files, each whole or not at all, with progress in images.
 
     Parameters
@@ -41,6 +44,8 @@ def write_summary_steps(images: Sequence[BatchImage], results: Sequence[ImageRes
         The images, and what became of each.
     job : BatchJob
         What is wanted.
+    besides : sequence of ImageResult
+        What became of images that were done otherwise; the report has them too.
 
     Raises
     ------
@@ -55,7 +60,7 @@ def write_summary_steps(images: Sequence[BatchImage], results: Sequence[ImageRes
         path.parent.mkdir(parents=True, exist_ok=True)
         names = {index: job.classes[number] for number, index in class_indices(job).items()}
         write_data_yaml(path, YoloData(names, val="images/train"))
-    _write_report(results, job)
+    write_report([*results, *besides], job.folder)
 
 
 def _coco_steps(images: Sequence[BatchImage], results: Sequence[ImageResult], job: BatchJob) -> Steps[None]:
@@ -70,11 +75,12 @@ def _coco_steps(images: Sequence[BatchImage], results: Sequence[ImageResult], jo
                 coco.add(image.plane_file_name(plane), masks.size, objects)
 
 
-def _write_report(results: Sequence[ImageResult], job: BatchJob) -> None:
-    with replacing(job.folder / REPORT_NAME) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+def write_report(results: Sequence[ImageResult], folder: Path) -> None:
+    """Write report.csv, a line for each image."""
+    with replacing(folder / REPORT_NAME) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(_REPORT_COLUMNS)
         for result in results:
             status = "failed" if result.error else "done"
             planes = len(result.planes)
-            writer.writerow([result.shown, result.name, status, planes, result.objects, result.error])
+            writer.writerow([result.shown, result.name, status, planes, result.objects, result.error or result.note])

@@ -1,0 +1,46 @@
+"""What became of the images of a batch that were done tile by tile, as its report says it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from napari_segany.engine.batch.folder import BatchFolder
+from napari_segany.engine.batch.one_image import ImageResult
+from napari_segany.engine.batch.settings import BatchSettings
+from napari_segany.engine.batch.summary_files import write_report
+from napari_segany.engine.large.choice import TILES, not_written_text
+from napari_segany.engine.large.run import LargeResult
+
+
+def image_result(name: str, done: LargeResult, settings: BatchSettings) -> ImageResult:
+    """Return what became of an image; one with tiles that failed is not complete.
+
+    Parameters
+    ----------
+    name : str
+        What its outputs are called.
+    done : LargeResult
+        What became of its tiles.
+    settings : BatchSettings
+        What was asked for.
+    """
+    problem = f"{len(done.failed)} of {done.tiles} tiles failed: {done.failed[0]}" if done.failed else ""
+    missing = not_written_text(settings)
+    return ImageResult(
+        name, done.shown, () if problem else (TILES,), done.objects, problem, done.reused == done.tiles,
+        f"{missing} of an image that goes tile by tile" if missing else "",
+    )  # fmt: skip
+
+
+def write_report_alone(folder: Path, results: Sequence[ImageResult]) -> None:
+    """Write report.csv of a batch in which nothing else is to be written.
+
+    Raises
+    ------
+    OSError
+        Where the folder cannot be written to, or another batch writes into it.
+    """
+    folder = folder.expanduser().absolute()
+    with BatchFolder(folder).locked():
+        write_report(results, folder)
