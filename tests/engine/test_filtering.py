@@ -229,6 +229,22 @@ def test_what_is_prepared_is_what_filtering_finds_by_itself():
     assert [record.area for record in first] == [30 * 15 - 8 * 8, 20 * 15]  # left alone before cleaned
 
 
+def test_after_preparing_nothing_is_written_or_cleaned_for_the_limits_of_presets():
+    upsampling = Upsampling(SHAPE, (256, 256), (1024, 1024))
+    logits = np.full((2, *SHAPE), -9.0, np.float32)
+    logits[:, 4:50, 4:50] = 9
+    logits[1, 40:60, 4:60] = 9
+    logits[1, 20, 20] = -3  # a hole of 16 pixels
+    windows = [upsampling.window(low, -1.0) for low in logits]
+    items = tuple(Candidate(0, (5.0, 5.0), 0.9, upsampling.statistics(one, 0.0, 1.0), one) for one in windows)
+    found = RawCandidates((1024, 1024), EVERY, (Crop((0, 0, 1024, 1024), 0),), (upsampling,), items, 0.0)
+    assert (found.boxes[:, 2:] - found.boxes[:, :2] > 512).all(), "large masks"
+    drain(prepare_steps(found))
+    assert smallest_regions([found.run_lengths(1)])[0] == [16]
+    for limit in (0, 10, 25, 100, 10):
+        assert list(record_steps(found, EVERY.replaced(min_mask_region_area=limit, box_nms_thresh=0.9))) == []
+
+
 @pytest.mark.parametrize("count", [40, 700])
 @pytest.mark.parametrize("threshold", [0.0, 0.05, 0.5])
 def test_suppression_of_many_boxes_of_which_some_are_known_to_be_apart(count, threshold):

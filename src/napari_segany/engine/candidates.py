@@ -22,7 +22,8 @@ from napari_segany.engine.upsampling import LogitWindow, MaskStatistics, Upsampl
 from napari_segany.formats.record import MaskRecord
 from napari_segany.formats.rle import RunLengths
 
-_LARGEST_BOX = 1 << 18  # pixels up to which a mask is written in advance
+_LARGEST_BOX = 1 << 18  # pixels up to which every mask is written in advance
+_MOST_CLEANED = 4  # forms of a mask, by different limits, that are kept
 _LONGEST_RUNS = 1 << 14  # bytes up to which what was written in advance is kept
 _MASKS_AT_A_TIME = 64
 _PIXELS_AT_A_TIME = 1 << 21
@@ -85,9 +86,8 @@ class RawCandidates:
     mask_threshold: float
     allowed: RunLengths | None = None
     _run_lengths: dict[int, RunLengths] = field(default_factory=dict, repr=False)
-    _cleaned: dict[int, CleanedMask] = field(default_factory=dict, repr=False)
-    _records: dict[int, tuple[RunLengths, MaskRecord]] = field(default_factory=dict, repr=False)
-    _cleaned_records: dict[int, tuple[RunLengths, MaskRecord]] = field(default_factory=dict, repr=False)
+    _cleaned: dict[int, tuple[CleanedMask, ...]] = field(default_factory=dict, repr=False)
+    _records: dict[int, tuple[tuple[RunLengths, MaskRecord], ...]] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         """Return the number of candidates."""
@@ -124,9 +124,8 @@ class RawCandidates:
     def nbytes(self) -> int:
         """Memory held by logits and run lengths, in bytes."""
         kept = {id(one): one for one in self._run_lengths.values()}
-        kept |= {id(one.mask): one.mask for one in self._cleaned.values()}
-        for records in (self._records, self._cleaned_records):
-            kept |= {id(record.rle): record.rle for _, record in records.values()}
+        kept |= {id(one.mask): one.mask for forms in self._cleaned.values() for one in forms}
+        kept |= {id(record.rle): record.rle for forms in self._records.values() for _, record in forms}
         lengths = sum(one.counts.nbytes for one in kept.values())
         return lengths + sum(item.logits.values.nbytes for item in self.items)
 
@@ -143,14 +142,23 @@ class RawCandidates:
             yield progress
             yield from self._writing(index, progress)
 
-    def prepare_steps(self) -> Steps[list[int]]:
+    @cached_property
+    def is_large(self) -> NDArray[np.bool_]:
+        """(N,) whether a mask has so many pixels that writing it takes long."""
+        sides = self.boxes[:, 2:] - self.boxes[:, :2]
+        return np.asarray(sides.prod(axis=1) > _LARGEST_BOX)
+
+    def prepare_steps(self, large: Sequence[int] = ()) -> Steps[list[int]]:
         """Do in advance what filtering would do mask by mask, and return the numbers of the masks that are written.
 
-        Masks of many pixels or runs are left for the time when they are kept.
+        Of large masks only those of these numbers are written. Others, and masks of many runs, are left for the time
+        when they are kept.
         """
-        for index, box in enumerate(self.boxes.tolist()):
+        waits = self.is_large.copy()
+        waits[list(large)] = False
+        for index, left_out in enumerate(waits.tolist()):
             yield Progress(index, len(self), "Writing the masks")
-            if (box[2] - box[0]) * (box[3] - box[1]) > _LARGEST_BOX or index in self._run_lengths:
+            if left_out or index in self._run_lengths:
                 continue
             yield from self._writing(index, Progress(index, len(self), "Writing the masks"))
             if self._run_lengths[index].counts.nbytes > _LONGEST_RUNS:
@@ -166,21 +174,21 @@ class RawCandidates:
         """
         yield from self.write_steps(indices)
         yield from self._measure_steps(indices)
-        small = [bool(self._smallest[index].min() < least_area) for index in indices]
-        waiting = [
-            index
-            for index, has_small in zip(indices, small, strict=True)
-            if has_small and not (index in self._cleaned and self._cleaned[index].holds_for(least_area))
-        ]
+        small = [index for index in indices if self._smallest[index].min() < least_area]
+        waiting = [index for index in small if self._known_form(index, least_area) is None]
         for start in range(0, len(waiting), _MASKS_AT_A_TIME):
             yield Progress(start, len(waiting), "Cleaning the masks")
             part = waiting[start : start + _MASKS_AT_A_TIME]
             cleaned = without_small_regions([self._run_lengths[index] for index in part], least_area)
-            self._cleaned.update(zip(part, cleaned, strict=True))
-        return [
-            self._cleaned[index].mask if has_small else self._run_lengths[index]
-            for index, has_small in zip(indices, small, strict=True)
-        ]
+            for index, one in zip(part, cleaned, strict=True):
+                self._cleaned[index] = (*self._cleaned.get(index, ()), one)[-_MOST_CLEANED:]
+        forms = {index: self._known_form(index, least_area) for index in small}
+        return [forms.get(index) or self._run_lengths[index] for index in indices]
+
+    def _known_form(self, index: int, least_area: int) -> RunLengths | None:
+        """Return a mask as it was cleaned before, if it is the same for this limit."""
+        forms = self._cleaned.get(index, ())
+        return next((one.mask for one in forms if one.holds_for(least_area)), None)
 
     def _writing(self, index: int, progress: Progress) -> Steps[None]:
         """Write one mask, unless it is there; yields within large ones."""
@@ -204,12 +212,13 @@ class RawCandidates:
             self._smallest[part] = np.stack(smallest_regions([self._run_lengths[index] for index in part]), axis=1)
 
     def record(self, index: int, mask: RunLengths, make: Callable[[int, RunLengths], MaskRecord]) -> MaskRecord:
-        """Return what `make` makes of one mask as it is, or as it was cleaned last, remembered for both."""
-        kept = self._records if mask is self._run_lengths.get(index) else self._cleaned_records
-        known = kept.get(index)
-        if known is None or known[0] is not mask:
-            known = kept[index] = (mask, make(index, mask))
-        return known[1]
+        """Return what `make` makes of one mask as it is, or as it was cleaned, remembered for its last forms."""
+        forms = self._records.get(index, ())
+        known = next((record for one, record in forms if one is mask), None)
+        if known is None:
+            known = make(index, mask)
+            self._records[index] = (*forms, (mask, known))[-1 - _MOST_CLEANED :]
+        return known
 
 
 def run_lengths_in_box(mask: NDArray[np.bool_], box: Box, image_shape: tuple[int, int]) -> RunLengths:

@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_segany.engine.automatic_presets import PRESETS
 from napari_segany.engine.automatic_settings import AutomaticSettings
 from napari_segany.engine.box_suppression import suppress
 from napari_segany.engine.candidates import RawCandidates, run_lengths_in_box
@@ -23,6 +24,8 @@ EDGE_TOLERANCE = 20
 """Pixels from a crop's edge within which a box counts as touching it, as in the published generator."""
 
 _RECORDS_AT_A_TIME = 64
+_LOOSE_NMS = 0.95  # overlap of boxes up to which a mask is likely to be kept by some filter
+_MOST_LARGE = 100  # large masks that are written in advance
 
 Indices = NDArray[np.int64]
 
@@ -125,13 +128,27 @@ def record_steps(candidates: RawCandidates, settings: AutomaticSettings) -> Step
 
 
 def prepare_steps(candidates: RawCandidates) -> Steps[None]:
-    """Write in advance, once, what `record_steps` would write for each mask when it is first kept."""
-    written = yield from candidates.prepare_steps()
+    """Do in advance, once, what `record_steps` would do for each mask when it is first kept.
+
+    All masks that are not large are written. Of those that overlap no better one closely, from which filters choose,
+    the best large ones are written too, and all of them are cleaned by the limits of the presets.
+    """
+    scores = _ranking_scores(candidates, candidates.settings)
+    likely = suppress(candidates.boxes, scores, _LOOSE_NMS)
+    large = likely[candidates.is_large[likely]][:_MOST_LARGE]
+    written = yield from candidates.prepare_steps(large.tolist())
     make = _record_maker(candidates)
     for done, index in enumerate(written):
         if done % _RECORDS_AT_A_TIME == 0:
             yield Progress(done, len(written), "Writing the records")
         candidates.record(index, candidates.run_lengths(index), make)
+    there = np.intersect1d(likely, written).tolist()
+    for limit in sorted({one.settings.min_mask_region_area for one in PRESETS} - {0}):
+        cleaned = yield from candidates.cleaned_steps(there, limit)
+        for done, (index, mask) in enumerate(zip(there, cleaned, strict=True)):
+            if done % _RECORDS_AT_A_TIME == 0:
+                yield Progress(done, len(there), "Writing the records")
+            candidates.record(index, mask, make)
 
 
 def _ranking_scores(candidates: RawCandidates, settings: AutomaticSettings) -> NDArray[np.floating]:
