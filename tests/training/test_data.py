@@ -1,4 +1,4 @@
-"""Where crops come from: weights of kinds, groups that stay together, the same crops for any number of workers."""
+"""Where crops come from: weights of kinds, groups that stay together, what is read ahead."""
 
 from __future__ import annotations
 
@@ -22,12 +22,10 @@ from napari_segany.training.data import (
     GIGABYTE,
     CropSource,
     DrawnImage,
-    crop_batches,
     read_scene,
     sample_chances,
     split_by_group,
 )
-from napari_segany.training.distributed import World
 from napari_segany.training.sources import find_images
 
 
@@ -118,17 +116,6 @@ def test_huge_numbers_of_labels_become_small_ones(tmp_path: Path) -> None:
     assert read_scene(find_images(tmp_path)[0]).layers[0].tolist() == [[0, 1], [2, 0]]
 
 
-def test_the_number_of_workers_changes_nothing(tiny_training: TrainingConfig) -> None:
-    source = CropSource([], tiny_training, SamConfig(image_size=64))
-    runs = [
-        [crop for batch in crop_batches(source, 4, 12, 2, World(), workers) for crop in batch] for workers in (0, 2)
-    ]
-    assert len(runs[0]) == len(runs[1]) == 8
-    for first, second in zip(*runs, strict=True):
-        np.testing.assert_array_equal(first.image, second.image)
-        np.testing.assert_array_equal(first.masks, second.masks)
-
-
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="processes are not forked here")
 def test_what_is_read_ahead_is_what_would_be_read(
     tiny_training: TrainingConfig, write_pairs: Callable[..., Path]
@@ -152,12 +139,6 @@ def test_reading_ahead_ends_where_the_memory_does(
     source = CropSource(find_images(write_pairs(4)), config, SamConfig(image_size=64))
     drain(source.read_ahead(1))
     assert len(source._kept) == 2
-
-
-def test_processes_share_the_numbers(tiny_training: TrainingConfig) -> None:
-    source = CropSource([], tiny_training, SamConfig(image_size=64))
-    numbers = [list(crop_batches(source, 0, 12, 2, World(rank, 3), 0).sampler) for rank in range(3)]
-    assert numbers == [[0, 1, 6, 7], [2, 3, 8, 9], [4, 5, 10, 11]]
 
 
 def test_kinds_of_drawn_scenes_are_checked_before_the_run(tiny_training: TrainingConfig) -> None:

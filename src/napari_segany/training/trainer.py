@@ -31,7 +31,8 @@ from napari_segany.training.checkpointing import (
     save_checkpoint,
 )
 from napari_segany.training.config import TrainingConfig, write_config
-from napari_segany.training.data import GIGABYTE, CropSource, crop_batches, split_by_group
+from napari_segany.training.crop_batches import crop_batches
+from napari_segany.training.data import GIGABYTE, CropSource, split_by_group
 from napari_segany.training.distributed import join_world
 from napari_segany.training.embeddings import EmbeddingStore, encoder_stamp
 from napari_segany.training.export import BEST_NAME, WEIGHTS_NAME, averaged_sam, export
