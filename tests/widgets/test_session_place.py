@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import time
 
+import pytest
+
 from napari_segany.formats.session_file import SavedSession, read_session
 from napari_segany.widgets.session_place import SessionPlace, forget_oldest
 
@@ -79,3 +81,13 @@ def test_files_that_cannot_be_forgotten_are_left(tmp_path):
         write(SessionPlace(tmp_path / f"other-{number:04}.json"), "other")
     forget_oldest(tmp_path)
     assert (tmp_path / "held.json").is_dir()
+
+
+def test_a_file_that_cannot_be_looked_at_is_not_written_over(tmp_path):
+    path = tmp_path / "cells-0123.json"
+    path.symlink_to(path.name)  # leads to itself: what is there cannot be told
+    place = SessionPlace(path)
+    assert place.earlier is None
+    with pytest.raises(OSError, match=path.name):
+        write(place, "new")
+    assert path.is_symlink()

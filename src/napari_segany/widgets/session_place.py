@@ -11,14 +11,12 @@ from datetime import datetime
 from pathlib import Path
 from threading import Lock
 
+from napari_segany.formats.file_stamp import FileStamp, file_stamp
 from napari_segany.formats.session_file import SavedSession, write_session
 
 _FILES_KEPT = 100
 _ASIDE_KEPT = 10
 """Files of one image that are put aside, beyond which the oldest go."""
-
-Stamp = tuple[int, int]
-"""What tells one state of a file from others: time in nanoseconds, and size."""
 
 
 class SessionPlace:
@@ -37,7 +35,7 @@ class SessionPlace:
     def __init__(self, path: Path) -> None:
         self._path = self._own = path
         self._found = _newest(path)
-        self._written_stamp: Stamp | None = None
+        self._written_stamp: FileStamp | None = None
         self._lock = Lock()
         self._numbers = itertools.count(1)
         self._written = 0
@@ -49,7 +47,7 @@ class SessionPlace:
         if found is None:
             return None
         path, stamp = found
-        if path == self._path and _stamp(path) != stamp:  # another napari has put it aside
+        if path == self._path and _stamps([path]).get(path) != stamp:  # another napari has put it aside
             path = _aside(path, stamp)
         return path if path.is_file() else None
 
@@ -71,12 +69,12 @@ class SessionPlace:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._make_room()
             write_session(self._own, saved)
-            self._written_stamp = _stamp(self._own)
+            self._written_stamp = file_stamp(self._own)
             self._written = number
 
     def _make_room(self) -> None:
         """See to it that what is overwritten is what was written last here."""
-        there = _stamp(self._own)
+        there = file_stamp(self._own)
         if there is None or there == self._written_stamp:
             return
         if self._written_stamp is None:
@@ -99,26 +97,27 @@ def forget_oldest(folder: Path) -> None:
 
 def _forget(paths: Iterable[Path], kept: int) -> None:
     """Remove all but the newest; one that is gone already, or held by another program, is none of our business."""
-    stamps = {path: _stamp(path) for path in paths}
-    there = {path: stamp for path, stamp in stamps.items() if stamp is not None}
+    there = _stamps(paths)
     for path in sorted(there, key=lambda one: there[one])[:-kept]:
         with suppress(OSError):
             path.unlink()
 
 
-def _stamp(path: Path) -> Stamp | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size
+def _stamps(paths: Iterable[Path]) -> dict[Path, FileStamp]:
+    """Return the stamps of those files that are there and can be looked at."""
+    found = {}
+    for path in paths:
+        with suppress(OSError):
+            stamp = file_stamp(path)
+            if stamp is not None:
+                found[path] = stamp
+    return found
 
 
-def _newest(path: Path) -> tuple[Path, Stamp] | None:
+def _newest(path: Path) -> tuple[Path, FileStamp] | None:
     """Return the newest file of the image; the one at `path` itself where two are equally old."""
-    stamps = [(one, _stamp(one)) for one in (path, *_asides(path))]
-    there = [(one, stamp) for one, stamp in stamps if stamp is not None]
-    return max(there, key=lambda item: (item[1][0], item[0] == path), default=None)
+    there = _stamps((path, *_asides(path)))
+    return max(there.items(), key=lambda item: (item[1][0], item[0] == path), default=None)
 
 
 def _asides(path: Path) -> list[Path]:
@@ -128,7 +127,7 @@ def _asides(path: Path) -> list[Path]:
         return []
 
 
-def _aside(path: Path, stamp: Stamp) -> Path:
+def _aside(path: Path, stamp: FileStamp) -> Path:
     """Return the name for a state that is put aside: that of the file, with the time of the state."""
     when = datetime.fromtimestamp(stamp[0] / 1e9)
     return path.with_suffix(f".{when:%Y%m%d-%H%M%S-%f}.earlier.json")

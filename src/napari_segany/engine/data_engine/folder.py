@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from napari_segany.engine.data_engine.masks import STAGES, EngineMask
 from napari_segany.formats.atomic import replacing
+from napari_segany.formats.file_stamp import FileStamp, file_stamp
 from napari_segany.formats.image_file import read_image
 from napari_segany.formats.json_fields import objects, read_json_object, reading
 
@@ -73,7 +74,7 @@ class DataEngine:
         (work / RECORDS).mkdir(parents=True, exist_ok=True)
         self._masks: dict[str, tuple[EngineMask, ...]] = dict.fromkeys(self._paths, ())
         self._finished: set[str] = set()
-        self._states: dict[str, tuple[int, int] | None] = {}
+        self._states: dict[str, FileStamp | None] = {}
         for name in self._paths:
             self._load(name)
 
@@ -161,7 +162,7 @@ class DataEngine:
 
     def _load(self, name: str) -> None:
         path = self._record(name)
-        self._states[name] = _state(path)  # before it is read: a change during that is seen later
+        self._states[name] = file_stamp(path)  # before it is read: a change during that is seen later
         if not path.is_file():
             self._masks[name] = ()
             self._finished.discard(name)
@@ -173,7 +174,7 @@ class DataEngine:
 
     def _write(self, name: str, masks: tuple[EngineMask, ...], finished: bool) -> None:
         path = self._record(name)
-        if _state(path) != self._states[name]:
+        if file_stamp(path) != self._states[name]:
             self._load(name)
             raise ValueError(
                 f"another program has changed the record of {name}; it was read again, so do the same once more"
@@ -182,19 +183,10 @@ class DataEngine:
         values["masks"] = [one.to_dict() for one in masks]
         with replacing(path) as temporary:
             temporary.write_text(json.dumps(values), encoding="utf-8")
-            state = _state(temporary)
+            state = file_stamp(temporary)
         self._states[name] = state
         self._masks[name] = masks
         (self._finished.add if finished else self._finished.discard)(name)
-
-
-def _state(path: Path) -> tuple[int, int] | None:
-    """Return what changes when a file is written; None where there is none."""
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return None
-    return status.st_mtime_ns, status.st_size
 
 
 def _counts(masks: Sequence[EngineMask]) -> StageCounts:
