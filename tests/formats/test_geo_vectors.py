@@ -230,6 +230,20 @@ def test_files_are_replaced_whole_or_not_at_all(objects, grid, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == parts
 
 
+@pytest.mark.parametrize("linked", [(".shp",), (".shp", ".shx", ".dbf")])
+def test_links_to_the_parts_of_a_shapefile_stay_and_lead_to_the_new_one(linked, objects, grid, tmp_path):
+    store, shown = tmp_path / "store", tmp_path / "shown"
+    store.mkdir()
+    shown.mkdir()
+    written(store / "a.shp", objects, grid)
+    for ending in linked:
+        (shown / f"a{ending}").symlink_to(store / f"a{ending}")
+    written(shown / "a.shp", objects[:1], grid)
+    assert read(store / "a.shp")[0]["id"].tolist() == [1]
+    assert {path.name for path in shown.iterdir() if path.is_symlink()} == {f"a{ending}" for ending in linked}
+    assert len(list(shown.iterdir())) == len(linked)
+
+
 def test_what_cannot_be_written_is_refused_before_the_work(objects, grid, tmp_path):
     with pytest.raises(ValueError, match=r"\.gpkg, \.geojson, \.shp"):
         written(tmp_path / "a.kml", objects, grid)

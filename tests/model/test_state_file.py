@@ -146,6 +146,16 @@ def test_writing_replaces_the_file_and_leaves_nothing_else(tmp_path: Path):
     assert sorted(item.name for item in tmp_path.iterdir()) == ["a.safetensors", "folder.safetensors"]
 
 
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path):
+    (tmp_path / "store").mkdir()
+    path, link = tmp_path / "store" / "a.safetensors", tmp_path / "link.safetensors"
+    path.write_text("old")
+    link.symlink_to(path)
+    write_state(link, STATE, {"one": "two"})
+    assert link.is_symlink()
+    assert read_state(path).metadata == {"one": "two"}
+
+
 @pytest.mark.parametrize("start", [b"PK", b"\x80"])
 def test_the_length_of_a_safetensors_header_can_look_like_another_format(tmp_path: Path, start: bytes):
     path = tmp_path / "model.safetensors"

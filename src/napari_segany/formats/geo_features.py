@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import tempfile
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -271,11 +272,18 @@ def _write_shapefile(path: Path, features: Features, kind: str) -> None:
             promote_to_multi=False,
         )  # fmt: skip
         for ending in _SHAPEFILE_INDEXES:
-            path.with_suffix(ending).unlink(missing_ok=True)
+            _part(path, ending).unlink(missing_ok=True)
         for ending in _SHAPEFILE_PARTS:
             written = draft.with_suffix(ending)
             if written.exists():
-                written.replace(path.with_suffix(ending))
+                with replacing(_part(path, ending)) as temporary:
+                    shutil.copyfile(written, temporary)
+
+
+def _part(path: Path, ending: str) -> Path:
+    """Return where a part of a Shapefile is: where its link leads, else beside the file that the .shp leads to."""
+    part = path.with_suffix(ending)
+    return Path(os.path.realpath(part)) if part.is_symlink() else Path(os.path.realpath(path)).with_suffix(ending)
 
 
 def _short_names(names: Sequence[str]) -> list[str]:

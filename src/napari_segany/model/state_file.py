@@ -92,19 +92,20 @@ def read_state(path: Path) -> StoredState:
 
 
 def write_state(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write a safetensors file, whole or not at all.
+    """Write a safetensors file, whole or not at all; of a symbolic link the file is replaced that it leads to.
 
     Raises
     ------
     OSError
         Where the folder does not exist or cannot be written to.
     """
-    temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex[:8]}{path.suffix}")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"{path} cannot be written: the folder {path.parent} does not exist")
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".{target.stem}-{uuid.uuid4().hex[:8]}{target.suffix}")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"{path} cannot be written: the folder {target.parent} does not exist")
     try:
         save_file(dict(tensors), temporary, metadata=dict(metadata))
-        os.replace(temporary, path)
+        os.replace(temporary, target)
     except SafetensorError as error:
         raise OSError(f"{path} cannot be written: {error}") from None
     finally:
