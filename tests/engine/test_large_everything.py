@@ -20,7 +20,9 @@ from napari_segany.engine.large.run import ThisProcess, large_steps
 from napari_segany.engine.progress import Progress, drain
 from napari_segany.engine.tiling import TilingSettings
 from napari_segany.formats.lazy_image import lazy_image
+from napari_segany.formats.pixel_size import PixelSize
 from napari_segany.formats.record import MaskRecord
+from napari_segany.formats.table import property_table, read_table
 
 SHAPE = (700, 900)
 SIDE = 256
@@ -149,8 +151,60 @@ def test_the_table_says_what_the_labels_show(result):
     assert [int(row["pixels"]) for row in rows] == counts.tolist()
     for row in rows[:20]:
         where = np.argwhere(found == int(row["label"]))
-        box = [int(row[name]) for name in ("row_min", "col_min", "row_max", "col_max")]
+        box = [int(row[f"bbox_{name}"]) for name in ("row_min", "col_min", "row_max", "col_max")]
         assert box == [*where.min(axis=0), *(where.max(axis=0) + 1)]
+
+
+def test_the_table_is_that_of_an_image_done_as_a_whole(truth, discs, tmp_path):
+    greys = np.where(truth > 0, 40 + (truth * 37) % 200, 0).astype(np.uint8)
+    colours = np.stack([greys, 255 - greys, (np.indices(SHAPE).sum(axis=0) % 251).astype(np.uint8)], axis=-1)
+    size = PixelSize(0.5, 0.25, "um")
+
+    class FirstChannel(Components):
+        def steps(self, pixels, *rest):
+            return super().steps(pixels[..., 0], *rest)
+
+    result = run(ImageAtHand(lazy_image(colours), "big", size), tmp_path, FirstChannel())
+    found = labels_of(result)
+    # No two objects overlap here, so each mask is what is shown of it.
+    records = [MaskRecord.from_mask(found == label, predicted_iou=0.9) for label in range(1, result.objects + 1)]
+    whole, table = property_table(records, colours, pixel_size=size), read_table(result.table)
+    assert list(table) == [*whole, "pixels", "level", "tiles"]
+    for name in set(whole) - {"predicted_iou", "stability_score"}:
+        np.testing.assert_allclose(table[name], whole[name], rtol=1e-12, err_msg=name)
+
+
+def test_masks_that_others_hide_are_measured_whole(tmp_path):
+    class Nested(Components):
+        def steps(self, pixels, settings, contrast_limits):
+            yield Progress(0, 1)
+            masks = pixels >= 100, pixels >= 200
+            return [
+                MaskRecord.from_mask(mask, predicted_iou=0.9, stability_score=0.9) for mask in masks if mask.any()
+            ]
+
+    image = np.zeros((90, 120), np.uint8)
+    image[20:60, 30:70] = 100
+    image[30:40, 40:60] = 200
+    table = read_table(run(image, tmp_path, Nested()).table)
+    assert table["area"].tolist() == [1600, 200]
+    assert table["pixels"].tolist() == [1400, 200]
+    assert table["intensity_mean"].tolist() == [112.5, 200.0]
+
+
+def test_intensities_of_pixels_that_cannot_be_read_are_left_open(image, tmp_path):
+    class Damaged(np.ndarray):
+        def __getitem__(self, window):
+            if window[0].start < 100 < window[0].stop and window[1].start == 0:
+                raise OSError("a chunk is damaged")
+            return np.asarray(self)[window]
+
+    result = run(image.view(Damaged), tmp_path)
+    assert result.failed
+    table = read_table(result.table)
+    assert result.objects > 10
+    assert (table["area"] > 0).all()
+    assert np.isnan(table["intensity_mean"]).all()  # all lie in one chunk of labels
 
 
 def test_labels_are_the_same_in_every_run_and_whatever_the_order_of_tiles(result, image, tmp_path):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from PIL import Image
 
 from napari_segany.formats.labels import write_label_tiff
@@ -106,3 +107,20 @@ def test_label_files_keep_it(path, size, dtype):
     metres = {"nm": 1e-9, "um": 1e-6, "mm": 1e-3, "m": 1}
     assert back.row * metres[back.unit] == pytest.approx(size.row * metres[size.unit], rel=1e-6)
     assert back.col * metres[back.unit] == pytest.approx(size.col * metres[size.unit], rel=1e-6)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_ome_zarr(tmp_path, version):
+    group = zarr.open_group(tmp_path / "a.zarr", mode="w", zarr_format=version)
+    axes = [{"name": "c", "type": "channel"}, *({"name": name, "unit": "micrometer"} for name in "yx")]
+    scales = {
+        "axes": axes,
+        "datasets": [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [1, 0.5, 0.25]}]}],
+        "coordinateTransformations": [{"type": "translation", "translation": [0, 1, 1]}],
+    }
+    group.attrs.update({"ome": {"multiscales": [scales]}} if version == 3 else {"multiscales": [scales]})
+    assert read_pixel_size(tmp_path / "a.zarr") == PixelSize(0.5, 0.25, "um")
+    for axis in axes:
+        axis.pop("unit", None)
+    group.attrs.update({"ome": {"multiscales": [scales]}} if version == 3 else {"multiscales": [scales]})
+    assert read_pixel_size(tmp_path / "a.zarr") is None

@@ -1,7 +1,8 @@
-"""How large a pixel is: read from TIFF files (OME, ImageJ, resolution tags) and written into them. Knows no masks."""
+"""How large a pixel is: read from TIFF (OME, ImageJ, resolution tags) and OME-Zarr, written to TIFF; no masks."""
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import struct
@@ -75,7 +76,7 @@ def known_unit(name: str) -> str | None:
 
 
 def read_pixel_size(path: str | os.PathLike[str]) -> PixelSize | None:
-    """Return the pixel size that a TIFF file tells; None where it tells none, and for other files.
+    """Return the pixel size that a TIFF file or an OME-Zarr tells; None where it tells none, and for other files.
 
     Resolutions per inch are not believed: cameras and programs fill in 72 for anything.
 
@@ -84,6 +85,8 @@ def read_pixel_size(path: str | os.PathLike[str]) -> PixelSize | None:
     OSError
         Where the file cannot be read.
     """
+    if Path(path).is_dir():
+        return _from_zarr(Path(path))
     if Path(path).suffix.lower() not in (".tif", ".tiff"):
         return None
     try:
@@ -93,6 +96,30 @@ def read_pixel_size(path: str | os.PathLike[str]) -> PixelSize | None:
             return _from_tags(file)
     except _DAMAGED:
         return None  # metadata that is damaged tells nothing
+
+
+def _from_zarr(folder: Path) -> PixelSize | None:
+    """Return the scale of the finest level of an OME-Zarr (0.4 or 0.5) whose rows and columns have one unit."""
+    try:
+        attributes = _zarr_attributes(folder)
+        scales = attributes.get("ome", attributes)["multiscales"][0]
+        axes = {axis["name"]: (place, axis.get("unit", "")) for place, axis in enumerate(scales["axes"])}
+        (row, row_unit), (col, col_unit) = axes["y"], axes["x"]
+        changes = [*scales["datasets"][0]["coordinateTransformations"], *scales.get("coordinateTransformations", ())]
+        steps = [change["scale"] for change in changes if change["type"] == "scale"]
+        sides = [math.prod(float(step[axis]) for step in steps) for axis in (row, col)]
+        return _size(sides[0], sides[1], row_unit) if row_unit == col_unit else None
+    except _DAMAGED:
+        return None  # as of TIFF files
+
+
+def _zarr_attributes(folder: Path) -> Any:
+    """Return the attributes of a zarr group, of version 3 or 2."""
+    for name in ("zarr.json", ".zattrs"):
+        if (folder / name).is_file():
+            values = json.loads((folder / name).read_text(encoding="utf-8"))
+            return values["attributes"] if name == "zarr.json" else values
+    return {}
 
 
 def _from_ome(metadata: Mapping[str, Any]) -> PixelSize | None:

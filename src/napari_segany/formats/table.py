@@ -54,19 +54,57 @@ def property_table(
     ValueError
         For an image of another size than the masks.
     """
-    centroids = np.array([_centroid(record) for record in records]).reshape(-1, 2)
-    boxes = np.array([record.bbox for record in records], np.int64).reshape(-1, 4)
+    return measures_table(
+        area=np.array([record.area for record in records], np.int64),
+        centroids=np.array([_centroid(record) for record in records]).reshape(-1, 2),
+        boxes=np.array([record.bbox for record in records], np.int64).reshape(-1, 4),
+        predicted_iou=np.array([record.predicted_iou for record in records], np.float64),
+        stability_score=np.array([record.stability_score for record in records], np.float64),
+        intensities=None if image is None else _intensities(records, image),
+        pixel_size=pixel_size,
+    )
+
+
+def measures_table(
+    *,
+    area: NDArray[np.int64],
+    centroids: NDArray[np.float64],
+    boxes: NDArray[np.int64],
+    predicted_iou: NDArray[np.float64],
+    stability_score: NDArray[np.float64],
+    intensities: NDArray[np.float64] | None = None,
+    pixel_size: PixelSize | None = None,
+) -> Table:
+    """Return the columns of `property_table` for masks that somebody else has measured.
+
+    Parameters
+    ----------
+    area : numpy.ndarray
+        (N,) pixels.
+    centroids : numpy.ndarray
+        (N, 2) (row, col).
+    boxes : numpy.ndarray
+        (N, 4) (row_min, col_min, row_max, col_max), half-open.
+    predicted_iou, stability_score : numpy.ndarray
+        (N,) scores.
+    intensities : numpy.ndarray, optional
+        (N,) mean intensities, or (N, C) of channels.
+    pixel_size : PixelSize, optional
+        For the columns in its unit.
+    """
     table: Table = {
-        "label": np.arange(1, len(records) + 1),
-        "area": np.array([record.area for record in records], np.int64),
+        "label": np.arange(1, len(area) + 1),
+        "area": area,
         "centroid_row": centroids[:, 0],
         "centroid_col": centroids[:, 1],
         **dict(zip(_BOX, boxes.T, strict=True)),
-        "predicted_iou": np.array([record.predicted_iou for record in records], np.float64),
-        "stability_score": np.array([record.stability_score for record in records], np.float64),
+        "predicted_iou": predicted_iou,
+        "stability_score": stability_score,
     }
-    if image is not None:
-        table |= _intensities(records, image)
+    if intensities is not None and intensities.ndim == 1:
+        table["intensity_mean"] = intensities
+    elif intensities is not None:
+        table |= {f"intensity_mean_{channel}": means for channel, means in enumerate(intensities.T)}
     if pixel_size is not None:
         table |= _physical(table, pixel_size)
     return table
@@ -122,7 +160,7 @@ def _centroid(record: MaskRecord) -> tuple[float, float]:
     return float(rows.mean()) + record.bbox[0], float(cols.mean()) + record.bbox[1]
 
 
-def _intensities(records: Sequence[MaskRecord], image: NDArray[np.generic]) -> Table:
+def _intensities(records: Sequence[MaskRecord], image: NDArray[np.generic]) -> NDArray[np.float64]:
     if image.ndim not in (2, 3):
         raise ValueError(f"the image has the shape {image.shape}; give (H, W) or (H, W, C)")
     means = np.full((len(records), *image.shape[2:]), np.nan)
@@ -133,9 +171,7 @@ def _intensities(records: Sequence[MaskRecord], image: NDArray[np.generic]) -> T
         if record.area:
             window = image[row_min:row_max, col_min:col_max]
             means[index] = window[record.rle.window(record.bbox)].mean(axis=0, dtype=np.float64)
-    if image.ndim == 2:
-        return {"intensity_mean": means}
-    return {f"intensity_mean_{channel}": means[:, channel] for channel in range(image.shape[2])}
+    return means
 
 
 def _physical(table: Table, pixel_size: PixelSize) -> Table:

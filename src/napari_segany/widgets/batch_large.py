@@ -109,7 +109,8 @@ class LargeWork:
             vectors = tuple(self.folder / "vectors" / f"{image.name}.{form}" for form in self.settings.vector_outputs)
             return raster, MapOutputs(raster, vectors, self.settings.vectors)
         refuse_vectors(source.shown, self.settings)
-        return ImageAtHand(_lazy(source), source.shown), None
+        size = source.content.pixel_size if isinstance(source, LayerSource) else None
+        return ImageAtHand(_lazy(source), source.shown, size), None
 
 
 def tiles_text(outcome: BatchOutcome) -> str:

@@ -18,6 +18,7 @@ from napari_segany.engine.tiling import TilePlan, TilingSettings, Window, tile_p
 from napari_segany.formats.lazy_files import open_lazy
 from napari_segany.formats.lazy_image import LazyImage
 from napari_segany.formats.painting import PaintingRule
+from napari_segany.formats.pixel_size import PixelSize, read_pixel_size
 
 _RECIPE = 1  # to be raised by whoever changes what the same question is answered, or how it is kept
 
@@ -28,6 +29,10 @@ class ImageOnDemand(Protocol):
     @property
     def shown(self) -> str:
         """What to call it."""
+
+    @property
+    def pixel_size(self) -> PixelSize | None:
+        """How large a pixel is; None where that is not known."""
 
     def open(self) -> LazyImage:
         """Open it; OSError or ValueError where that fails."""
@@ -51,6 +56,11 @@ class ImageAtPath:
     path: Path
     shown: str
 
+    @property
+    def pixel_size(self) -> PixelSize | None:
+        """What the file tells."""
+        return read_pixel_size(self.path)
+
     def open(self) -> LazyImage:
         """Open it."""
         return open_lazy(self.path)
@@ -69,10 +79,13 @@ class ImageAtHand:
         The image.
     shown : str
         What to call it.
+    pixel_size : PixelSize or None
+        How large a pixel is, where it is known.
     """
 
     image: LazyImage
     shown: str = "image"
+    pixel_size: PixelSize | None = None
 
     def open(self) -> LazyImage:
         """Return it."""

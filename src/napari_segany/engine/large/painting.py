@@ -17,7 +17,7 @@ import tifffile
 import zarr
 from numpy.typing import NDArray
 
-from napari_segany.engine.large.job import LargeJob
+from napari_segany.engine.large.measures import ObjectMeasures
 from napari_segany.engine.large.objects import LargeObjects
 from napari_segany.engine.large.tile_store import TileStore
 from napari_segany.engine.progress import Progress, Steps
@@ -33,41 +33,46 @@ CHUNK = 1024
 _SMALLEST = 1024  # longer side of the coarsest level
 
 
-def paint_steps(job: LargeJob, objects: LargeObjects, path: Path) -> Steps[NDArray[np.int64]]:
-    """Write labels as an OME-Zarr of uint32.
+def paint_steps(store: TileStore, objects: LargeObjects, path: Path, measures: ObjectMeasures) -> Steps[None]:
+    """Write labels as an OME-Zarr of uint32, and measure the objects by the way.
+
+    Parameters
+    ----------
+    store : TileStore
+        Has the masks.
+    objects : LargeObjects
+        The objects.
+    path : pathlib.Path
+        The folder of the zarr.
+    measures : ObjectMeasures
+        Gets what each object measures.
 
     Yields
     ------
     Progress
         Chunks.
 
-    Returns
-    -------
-    numpy.ndarray
-        (N,) int64, the pixels that show each object.
-
     Raises
     ------
     OSError
-        Where the folder cannot be written to, or a tile is missing.
+        Where the folder cannot be written to, the image cannot be read, or a tile is missing.
     ValueError
-        For a tile that is damaged.
+        For a tile, or a part of the image, that is damaged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(path)
     temporary = _beside(path)
     try:
         group = zarr.open_group(temporary, mode="w", zarr_format=3)
-        shapes = _level_shapes(job.plan.image_shape)
+        shapes = _level_shapes(store.job.plan.image_shape)
         arrays = [_new_array(group, str(level), shape) for level, shape in enumerate(shapes)]
         group.attrs["ome"] = _ome(path.stem, len(shapes))
-        pixels = yield from _chunk_steps(TileStore(job), objects, arrays[0])
+        yield from _chunk_steps(store, objects, arrays[0], measures)
         for finer, coarser in pairwise(arrays):
             yield from _coarser_steps(finer, coarser)
         _take_place(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return pixels
 
 
 def write_tiff_steps(source: Path, path: Path) -> Steps[None]:
@@ -95,34 +100,6 @@ def write_tiff_steps(source: Path, path: Path) -> Steps[None]:
             temporary, tiles(), shape=shape, dtype=np.uint32, tile=(CHUNK, CHUNK), compression="zlib", bigtiff=True,
             metadata={"axes": "YX"}, maxworkers=1,
         )  # fmt: skip
-
-
-def label_part(store: TileStore, objects: LargeObjects, box: Box, ranks: NDArray[np.int64]) -> NDArray[np.uint32]:
-    """Return the labels within a box of the image.
-
-    Parameters
-    ----------
-    store : TileStore
-        Has the masks.
-    objects : LargeObjects
-        The objects.
-    box : (int, int, int, int)
-        (row_min, col_min, row_max, col_max), half-open.
-    ranks : numpy.ndarray
-        (N,): where several objects overlap, the one of the highest rank shows.
-    """
-    part = np.zeros((box[2] - box[0], box[3] - box[1]), np.uint32)
-    boxes = objects.boxes
-    inside = (boxes[:, 0] < box[2]) & (boxes[:, 2] > box[0]) & (boxes[:, 1] < box[3]) & (boxes[:, 3] > box[1])
-    indices = np.flatnonzero(inside)
-    for index in indices[np.argsort(ranks[indices], kind="stable")]:
-        own = boxes[index]
-        low, high = np.maximum(own[:2], box[:2]), np.minimum(own[2:], box[2:])
-        window = (int(low[0]), int(low[1]), int(high[0]), int(high[1]))
-        mask = object_window(store, objects, int(index), window)
-        view = part[window[0] - box[0] : window[2] - box[0], window[1] - box[1] : window[3] - box[1]]
-        view[mask] = index + 1
-    return part
 
 
 def object_window(store: TileStore, objects: LargeObjects, index: int, box: Box) -> NDArray[np.bool_]:
@@ -155,21 +132,36 @@ def painting_ranks(objects: LargeObjects, rule: str) -> NDArray[np.int64]:
     return ranks
 
 
-def _chunk_steps(store: TileStore, objects: LargeObjects, array: Any) -> Steps[NDArray[np.int64]]:
+def _chunk_steps(store: TileStore, objects: LargeObjects, array: Any, measures: ObjectMeasures) -> Steps[None]:
     ranks = painting_ranks(objects, store.job.painting)
-    pixels = np.zeros(len(objects) + 1, np.int64)
     boxes = list(_chunks(store.job.plan.image_shape))
     for number, box in enumerate(boxes):
-        yield Progress(number, len(boxes), "Drawing the labels")
-        part = label_part(store, objects, box, ranks)
-        valid = store.job.image.valid(Window(0, box)) if part.any() else None
-        if valid is not None:
-            part[~valid] = 0
+        yield Progress(number, len(boxes), "Drawing and measuring the objects")
+        part = _draw(store, objects, box, ranks, measures)
         if part.any():
             array[box[0] : box[2], box[1] : box[3]] = part
-            shown, counts = np.unique(part, return_counts=True)
-            pixels[shown] += counts
-    return pixels[1:]
+
+
+def _draw(
+    store: TileStore, objects: LargeObjects, box: Box, ranks: NDArray[np.int64], measures: ObjectMeasures
+) -> NDArray[np.uint32]:
+    """Return the labels within a box, of the highest rank where objects overlap, and measure all masks there."""
+    part = np.zeros((box[2] - box[0], box[3] - box[1]), np.uint32)
+    low, high = np.maximum(objects.boxes[:, :2], box[:2]), np.minimum(objects.boxes[:, 2:], box[2:])
+    indices = np.flatnonzero((low < high).all(axis=1))
+    if not len(indices):
+        return part
+    valid, pixels = store.job.image.valid(Window(0, box)), measures.read(box)
+    for index in indices[np.argsort(ranks[indices], kind="stable")].tolist():
+        (top, left), (bottom, right) = low[index].tolist(), high[index].tolist()
+        within = np.s_[top - box[0] : bottom - box[0], left - box[1] : right - box[1]]
+        mask = object_window(store, objects, index, (top, left, bottom, right))
+        if valid is not None:
+            mask &= valid[within]
+        part[within][mask] = index + 1
+        measures.add(index, mask, (top, left), None if pixels is None else pixels[within])
+    measures.add_shown(part)
+    return part
 
 
 def _coarser_steps(finer: Any, coarser: Any) -> Steps[None]:

@@ -13,6 +13,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from napari_segany.engine.batch.raster_source import pixel_size_on_ground
 from napari_segany.engine.large.objects import LargeObjects
 from napari_segany.engine.large.painting import object_window
 from napari_segany.engine.large.tile_store import TileStore
@@ -25,6 +26,7 @@ from napari_segany.formats.geo_pyramid import RasterView, raster_levels
 from napari_segany.formats.geo_vectors import TracedObject, VectorSettings, write_traced
 from napari_segany.formats.geo_windows import read_valid
 from napari_segany.formats.lazy_image import LazyImage
+from napari_segany.formats.pixel_size import PixelSize
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,11 @@ class RasterAtPath:
     path: Path
     shown: str
     view: RasterView
+
+    @property
+    def pixel_size(self) -> PixelSize | None:
+        """How large a pixel is in metres; None where that depends on the place."""
+        return pixel_size_on_ground(self.view.raster.grid)
 
     def open(self) -> LazyImage:
         """Open it."""

@@ -7,23 +7,20 @@ done.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, Protocol
 
 from napari_segany.engine.automatic_settings import AutomaticSettings
 from napari_segany.engine.batch.folder import BatchFolder
 from napari_segany.engine.batch.model_source import LazyPredictor, ModelSource
 from napari_segany.engine.image import checked_limits
 from napari_segany.engine.large.job import ImageOnDemand, LargeJob, Place, digest_of, large_job
-from napari_segany.engine.large.objects import LargeObjects, all_objects
+from napari_segany.engine.large.measures import COLUMNS, ObjectMeasures
+from napari_segany.engine.large.objects import all_objects
 from napari_segany.engine.large.one_tile import Everything, SegmentTile, TileResult, tile_steps
 from napari_segany.engine.large.painting import paint_steps, write_tiff_steps
 from napari_segany.engine.large.raster import MapOutputs
@@ -34,7 +31,9 @@ from napari_segany.engine.progress import Progress, Steps, relabelled
 from napari_segany.engine.tiled_embedding import image_limits
 from napari_segany.engine.tiling import TilingSettings
 from napari_segany.formats.atomic import replacing
+from napari_segany.formats.lazy_image import LazyImage
 from napari_segany.formats.painting import PaintingRule
+from napari_segany.formats.table import write_table
 
 DEFAULT_MODEL_SIDE = 1024
 """Longer side of an image as all models of the registry see it."""
@@ -202,7 +201,8 @@ def large_steps(
             state, image, opened, model_side=model_side, model_digest=digest, contrast_limits=limits,
             settings=settings or AutomaticSettings(), tiling=tiling or TilingSettings(), painting=painting,
         )  # fmt: skip
-        return (yield from _job_steps(job, name, folder, model, workers or ThisProcess(), tiff=tiff, on_map=on_map))
+        steps = _job_steps(job, opened, name, folder, model, workers or ThisProcess(), tiff=tiff, on_map=on_map)
+        return (yield from steps)
 
 
 def _check_outputs(folder: Path, name: str, on_map: MapOutputs | None, *, tiff: bool) -> None:
@@ -234,6 +234,7 @@ def progress_of(total: int, results: Mapping[Place, TileResult], stage: Progress
 
 def _job_steps(
     job: LargeJob,
+    opened: LazyImage,
     name: str,
     folder: Path,
     model: ModelSource,
@@ -248,7 +249,7 @@ def _job_steps(
     failed = tuple(results[place].error for place in places if results[place].error)
     labels, table = folder / "labels" / f"{name}.zarr", folder / "tables" / f"{name}.csv"
     tell = partial(progress_of, len(places), results)
-    further = [] if on_map is None else [on_map.facts]
+    further: list[Any] = [COLUMNS, _size_facts(job), *([] if on_map is None else [on_map.facts])]
     key = digest_of([results[place].key for place in places], job.painting, *further)
     # Outputs made of all tiles stay where some cannot be read today and nothing else has changed.
     before = digest_of([_kept_key(job, results[place]) for place in places], job.painting, *further)
@@ -257,7 +258,7 @@ def _job_steps(
     if objects is None:
         # Outputs that are half replaced are those of no run.
         (job.folder / "done").unlink(missing_ok=True)
-        objects = yield from relabelled(_output_steps(job, places, results, labels, table, on_map), tell)
+        objects = yield from relabelled(_output_steps(job, opened, results, labels, table, on_map), tell)
         _write_text(job.folder / "done", f"{key} {objects}")
     if tiff and on_map is None:
         yield from relabelled(write_tiff_steps(labels, labels.with_suffix(".tif")), tell)
@@ -267,7 +268,7 @@ def _job_steps(
 
 def _output_steps(
     job: LargeJob,
-    places: Sequence[Place],
+    opened: LazyImage,
     results: Mapping[Place, TileResult],
     labels: Path,
     table: Path,
@@ -276,14 +277,22 @@ def _output_steps(
     store = TileStore(job)
     levels = []
     for level in job.plan.levels:
-        there = [place for place in places if place.level == level and not results[place].error]
+        there = [place for place in job.places() if place.level == level and not results[place].error]
         levels.append((level, (yield from stitch_steps(store, there))))
     objects = all_objects(job, levels)
-    pixels = yield from paint_steps(job, objects, labels)
-    _write_table(objects, pixels, table)
+    measures = ObjectMeasures(len(objects), opened, is_damaged=any(result.error for result in results.values()))
+    yield from paint_steps(store, objects, labels, measures)
+    table.parent.mkdir(parents=True, exist_ok=True)
+    write_table(table, measures.table(objects, job.image.pixel_size))
     if on_map is not None:
         yield from on_map.steps(store, objects, labels)
     return len(objects)
+
+
+def _size_facts(job: LargeJob) -> list[Any] | None:
+    """Return the size of a pixel as plain values."""
+    size = job.image.pixel_size
+    return None if size is None else [size.row, size.col, size.unit]
 
 
 def _kept_key(job: LargeJob, result: TileResult) -> str:
@@ -304,22 +313,6 @@ def _known(job: LargeJob, keys: Collection[str], labels: Path, files: Sequence[P
         return None
     is_same = len(words) == 2 and words[0] in keys and words[1].isdigit()
     return int(words[1]) if is_same and labels.is_dir() and all(path.is_file() for path in files) else None
-
-
-def _write_table(objects: LargeObjects, pixels: NDArray[np.int64], path: Path) -> None:
-    """Write one line for each object; boxes are half-open, as in scikit-image."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(
-            ["label", "pixels", "row_min", "col_min", "row_max", "col_max", "predicted_iou", "stability_score",
-             "level", "tiles"]
-        )  # fmt: skip
-        for index in range(len(objects)):
-            scores = [f"{scores[index]:.4f}" for scores in (objects.predicted_iou, objects.stability_score)]
-            members = objects.members(index)
-            row = [index + 1, int(pixels[index]), *objects.boxes[index].tolist(), *scores]
-            writer.writerow([*row, members[0][0].level, len(members)])
 
 
 def _write_text(path: Path, text: str) -> None:
