@@ -103,7 +103,8 @@ def run_large(
     An image that cannot be done does not stop the others; `is_all` says whether there are none besides large ones,
     and so nobody else who writes the report.
     """
-    from napari_segany.engine.batch.folder import BatchFolder, BatchFolderInUseError
+    from napari_segany.engine.batch.common_files import check_is_not_foreign
+    from napari_segany.engine.batch.folder import BatchFolderInUseError
     from napari_segany.engine.batch.model_source import NamedModel
     from napari_segany.engine.batch.one_image import ImageResult
     from napari_segany.engine.batch.summary_files import summary_names
@@ -112,8 +113,8 @@ def run_large(
     from napari_segany.engine.large.run import large_steps
 
     tiling = TilingSettings(args.tile_size, args.tile_overlap, args.object_size)
-    # Before the first of them makes the folder one of ours.
-    BatchFolder(args.output.expanduser().absolute()).check_is_not_foreign(summary_names(settings.outputs))
+    # Told before the work, not after it.
+    check_is_not_foreign(args.output.expanduser().absolute(), summary_names(settings.outputs))
     results: list[ImageResult] = []
     for name, source in large:
         try:

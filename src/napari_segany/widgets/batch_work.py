@@ -132,7 +132,7 @@ def run_steps(
         yield Progress(0, 0, "Waiting for the step before to end")
         time.sleep(_WAIT_SECONDS)
     yield Progress(0, 0, "Looking for the images")
-    from napari_segany.engine.batch.folder import BatchFolder
+    from napari_segany.engine.batch.common_files import check_is_not_foreign
     from napari_segany.engine.batch.run import BatchResult, batch_steps
     from napari_segany.engine.batch.summary_files import summary_names
     from napari_segany.engine.large.results import write_report_alone
@@ -141,8 +141,8 @@ def run_steps(
     images = request.inputs.images(request.folder)
     model = make_model(request.model, request.device)
     whole, large = split(images, request.settings)
-    if large:  # before the first of them makes the folder one of ours
-        BatchFolder(request.folder).check_is_not_foreign(summary_names(request.settings.outputs))
+    if large:  # told before the work, not after it
+        check_is_not_foreign(request.folder, summary_names(request.settings.outputs))
     work = LargeWork(request.folder, request.settings)
     for done, number in enumerate(large):
         tell = partial(_as_large_step, len(images), done, work)

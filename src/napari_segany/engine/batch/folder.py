@@ -180,18 +180,6 @@ class BatchFolder:
         with replacing(path) as temporary:
             temporary.write_text(source, encoding="utf-8")
 
-    def check_is_not_foreign(self, names: Collection[str]) -> None:
-        """Refuse a folder that no batch has written into, but somebody a file that is one for all images.
-
-        Raises
-        ------
-        ValueError
-            Where there is such a file.
-        """
-        foreign = [] if (self.root / _STATE).exists() else [name for name in names if (self.root / name).exists()]
-        if foreign:
-            raise ValueError(f"{foreign[0]} is in {self.root} and was not written by segany; choose another folder")
-
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other batches out, on this computer and where file locks reach, and clear what a killed one left.

@@ -13,6 +13,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from napari_segany.engine.batch.common_files import check_is_not_foreign, claim_common_files
 from napari_segany.engine.batch.folder import BatchFolder
 from napari_segany.engine.batch.former_names import forget_former_steps
 from napari_segany.engine.batch.model_source import LazyPredictor, ModelSource
@@ -158,8 +159,10 @@ def batch_steps(
     results: dict[int, ImageResult] = {}
     tell = partial(progress_of, len(images), results, "")
     digest = yield from relabelled(model.digest_steps(), tell)  # a model that is not there leaves no folder
-    BatchFolder(folder).check_is_not_foreign(summary_names((settings or BatchSettings()).outputs))
+    common = summary_names((settings or BatchSettings()).outputs)
+    check_is_not_foreign(folder, common)
     with BatchFolder(folder).locked():
+        claim_common_files(folder, common)
         job = BatchJob(folder, settings or BatchSettings(), digest, dict(classes or {1: "object"}))
         yield from (workers or ThisProcess()).steps(images, job, model, results)
         in_order = tuple(results[number] for number in range(len(images)))

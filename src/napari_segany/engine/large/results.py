@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from napari_segany.engine.batch.common_files import claim_common_files
 from napari_segany.engine.batch.folder import BatchFolder
 from napari_segany.engine.batch.one_image import ImageResult
 from napari_segany.engine.batch.settings import BatchSettings
-from napari_segany.engine.batch.summary_files import write_report
+from napari_segany.engine.batch.summary_files import REPORT_NAME, write_report
 from napari_segany.engine.large.choice import TILES, not_written_text
 from napari_segany.engine.large.run import LargeResult
 
@@ -40,7 +41,10 @@ def write_report_alone(folder: Path, results: Sequence[ImageResult]) -> None:
     ------
     OSError
         Where the folder cannot be written to, or another batch writes into it.
+    ValueError
+        Where somebody's own file is in its place.
     """
     folder = folder.expanduser().absolute()
     with BatchFolder(folder).locked():
+        claim_common_files(folder, [REPORT_NAME])
         write_report(results, folder)
