@@ -196,7 +196,35 @@ def test_removing_the_layer_of_an_image_that_is_done_takes_nothing_out_of_its_re
     prompting.accept()
     session._viewer.layers.clear()  # as napari does when its window closes
     session.close()
-    assert [one.record.mask[20, 20] for one in DataEngine(folder, folder / "segany").masks("b")] == [True]
+    assert [one.record.mask[20, 20] for one in DataEngine(folder, folder / "segany").masks("b")] == [True, False]
+
+
+@pytest.mark.parametrize("image_first", [False, True])
+def test_what_was_accepted_is_on_record_when_its_layers_are_removed(session, folder, image_first):
+    session.prompting.add_point((20, 20))
+    session.prompting.accept()
+    layers = sorted(session._viewer.layers, key=lambda layer: (layer is not session.prompting.image) == image_first)
+    for layer in layers:
+        if layer in session._viewer.layers:
+            session._viewer.layers.remove(layer)
+    session.close(keep_layers=True)
+    assert [one.record.mask[20, 20] for one in DataEngine(folder, folder / "segany").masks("a")] == [True]
+
+
+def test_objects_whose_layer_came_back_are_on_record_once(session, folder):
+    prompting = session.prompting
+    prompting.add_point((20, 20))
+    prompting.accept()
+    session._viewer.layers.remove(prompting.objects.layer)
+    assert len(session.engine.masks("a")) == 1
+    assert prompting.undo()
+    assert prompting.redo()
+    assert prompting.objects.layer.data[20, 20]
+    assert session.keep()
+    assert len(session.engine.masks("a")) == 1
+    assert prompting.undo()
+    assert session.keep()
+    assert session.engine.masks("a") == (), "what was undone is taken out"
 
 
 def test_the_model_that_was_taught_here_goes_on(session, folder, tmp_path):

@@ -85,6 +85,7 @@ class EngineSession(OneWorkSession):
         self._kept_in: Labels | None = None
         self._is_beside = False  # whether what runs leaves the images alone
         prompting.accepted.connect(lambda label: self.changed.emit())
+        viewer.layers.events.removing.connect(self._layer_goes)
 
     # ------------------------------------------------------------------ images
 
@@ -247,6 +248,7 @@ class EngineSession(OneWorkSession):
     def close(self, *, keep_layers: bool = False) -> None:
         """Keep what was accepted, and let go of the viewer."""
         self.cancel()
+        self._viewer.layers.events.removing.disconnect(self._layer_goes)
         self.keep()
         self._efforts.turn_to(None)
         if not keep_layers:
@@ -254,6 +256,12 @@ class EngineSession(OneWorkSession):
         self._runner.close()
 
     # ------------------------------------------------------------------- inside
+
+    def _layer_goes(self, event: Any) -> None:
+        """Keep what was accepted before its layer is removed: all of them may go at once, with the window."""
+        layer = self._viewer.layers[event.index]
+        if self._image is not None and layer.metadata.get(OWNER_KEY) == self._image.unique_id:
+            self.keep()
 
     def _start(
         self, title: str, steps: Steps[Any], done: Callable[[Any], None], note: str = "", *, beside: bool = False
