@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 from napari_segany.engine.batch import one_image
 from napari_segany.engine.batch.detection import BatchObject
@@ -142,3 +143,22 @@ def test_another_image_of_the_same_name_does_not_replace_what_is_there(inputs, t
     (inputs / "one.tif").rename(inputs / "elsewhere.tif")  # what it was of is gone: the name is free
     assert not run(other, out).failed
     assert tree(out / "labels")["one.tif"] != before["one.tif"]
+
+
+def test_names_that_inputs_of_one_run_take_from_each_other_are_no_others(inputs, tmp_path):
+    """Folders tell names apart: what else is given decides which of two inputs has the plain one."""
+    out, rng = tmp_path / "out", np.random.default_rng(1)
+
+    def image(name):
+        (inputs / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (8, 9), np.uint8)).save(inputs / name)
+
+    image("a_b.tif")
+    run(inputs, out)
+    for name in ("a_b.png", "a/b.tif", "z/b.tif"):
+        image(name)
+    result = drain(batch_steps(find_images([inputs], recursive=True), out, NoModel(), EVERYTHING))
+    assert [one.error for one in result.images] == [""] * 6
+    for name, source in (("a_b", "a/b.tif"), ("a_b_tif", "a_b.tif"), ("a_b_png", "a_b.png")):
+        labels = tifffile.imread(out / "labels" / f"{name}.tif")
+        np.testing.assert_array_equal(labels > 0, np.asarray(Image.open(inputs / source)) < 128)

@@ -132,7 +132,9 @@ class BatchFolder:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
-    def claim(self, name: str, files: Collection[Path], source: str = "", content: str = "") -> None:
+    def claim(
+        self, name: str, files: Collection[Path], source: str = "", content: str = "", renamed: Collection[str] = ()
+    ) -> None:
         """Write down which files of an image are about to be written, so that a killed run can go on with them.
 
         Parameters
@@ -143,6 +145,8 @@ class BatchFolder:
             The files.
         source, content : str
             Where its input is, "" for what is no file, and the hash of it.
+        renamed : collection of str
+            Where inputs are that get another name in this run, and so may lose this one.
 
         Raises
         ------
@@ -154,7 +158,7 @@ class BatchFolder:
         """
         record = self._state(name, "done")
         before = self.recorded(name)
-        self._check_is_not_of_another(name, files, source, content)
+        self._check_is_not_of_another(name, files, source, content, renamed)
         # A damaged record is still one of ours, and images that go by tiles write files of the same names.
         is_ours = (before is None and record.exists()) or (self.root / _STATE / "tiles" / name).exists()
         before = before or Completion("", "", (), 0)
@@ -308,7 +312,9 @@ class BatchFolder:
         places = self._state(name, "done"), self._state(other, "done")
         return all(place.exists() for place in places) and places[0].samefile(places[1])
 
-    def _check_is_not_of_another(self, name: str, files: Collection[Path], source: str, content: str = "") -> None:
+    def _check_is_not_of_another(
+        self, name: str, files: Collection[Path], source: str, content: str = "", renamed: Collection[str] = ()
+    ) -> None:
         sources = []
         before = self.recorded(name)
         if before is not None and not (content and before.content == content):
@@ -316,7 +322,7 @@ class BatchFolder:
         with suppress(OSError, UnicodeDecodeError):
             sources.append(self._source_of_tiles(name).read_text(encoding="utf-8"))
         for other in sources:
-            if _is_another_image(other, source):
+            if other not in renamed and _is_another_image(other, source):
                 taken = [path.relative_to(self.root).as_posix() for path in files if path.exists()]
                 what, shown = taken[0] if taken else f"the name {name}", "/".join(Path(other).parts[-2:])
                 raise ValueError(f"{what} is of {shown}; give both folders at once, or another output folder")

@@ -62,3 +62,18 @@ def forget_former_steps(
         if (entry.source in places or is_elsewhere) and folder.forget(name):
             forgotten.append(name)
     return tuple(forgotten)
+
+
+def renamed_inputs(images: Sequence[BatchImage], folder: BatchFolder) -> frozenset[str]:
+    """Return where inputs are whose outputs have a name that another image of this run has now.
+
+    Names are told apart by folders, which depends on what else is given: a_b.tif alone is "a_b", beside a_b.png it is
+    "a_b_tif", and a/b.tif may be "a_b" then. The former gets its outputs anew, so its earlier ones may be replaced.
+    """
+    places = {image.source.place for image in images} - {""}
+    holders = ((image, folder.recorded(image.name)) for image in images)
+    return frozenset(
+        held.source
+        for image, held in holders
+        if held is not None and held.source != image.source.place and held.source in places
+    )

@@ -192,8 +192,9 @@ def _checked_planes(image: BatchImage, content: ImageContent, job: BatchJob) -> 
 
 def _claim(image: BatchImage, planes: tuple[str, ...], job: BatchJob, input_digest: str) -> None:
     """Refuse, before the model is asked, to write over what no batch wrote, or wrote for another image."""
+    folder, files = BatchFolder(job.folder), files_of(image, planes, job)
     try:
-        BatchFolder(job.folder).claim(image.name, files_of(image, planes, job), image.source.place, input_digest)
+        folder.claim(image.name, files, image.source.place, input_digest, job.renamed)
     except ValueError as error:
         raise ImageError(f"{image.source.shown}: {error}") from error
 

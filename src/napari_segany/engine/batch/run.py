@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from napari_segany.engine.batch.common_files import check_is_not_foreign, claim_common_files
 from napari_segany.engine.batch.folder import BatchFolder
-from napari_segany.engine.batch.former_names import forget_former_steps
+from napari_segany.engine.batch.former_names import forget_former_steps, renamed_inputs
 from napari_segany.engine.batch.model_source import LazyPredictor, ModelSource
 from napari_segany.engine.batch.one_image import ImageResult, image_steps
 from napari_segany.engine.batch.settings import BatchJob, BatchSettings
@@ -163,7 +163,8 @@ def batch_steps(
     check_is_not_foreign(folder, common)
     with BatchFolder(folder).locked():
         claim_common_files(folder, common)
-        job = BatchJob(folder, settings or BatchSettings(), digest, dict(classes or {1: "object"}))
+        renamed = renamed_inputs(images, BatchFolder(folder))
+        job = BatchJob(folder, settings or BatchSettings(), digest, dict(classes or {1: "object"}), renamed)
         yield from (workers or ThisProcess()).steps(images, job, model, results)
         in_order = tuple(results[number] for number in range(len(images)))
         yield from relabelled(forget_former_steps(images, in_order, BatchFolder(folder)), tell)

@@ -90,12 +90,15 @@ class BatchJob:
         What tells the weights from others.
     classes : Mapping
         Names of the classes by their numbers.
+    renamed : frozenset of str
+        Where those of its inputs are whose earlier outputs have a name that another of its inputs has now.
     """
 
     folder: Path
     settings: BatchSettings
     model_digest: str
     classes: Mapping[int, str] = field(default_factory=lambda: {1: "object"})
+    renamed: frozenset[str] = frozenset()
 
     def masks_key(self, image: BatchImage, input_digest: str) -> str:
         """Return what is the same for the same masks: of the same image, model and settings."""
