@@ -174,6 +174,24 @@ def test_labels_of_an_image_that_is_closed_are_not_saved_at_another_ones_place(v
     assert json.loads(Path(path).read_text())["images"][0]["file_name"] == "found"
 
 
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_labels_of_an_image_without_a_place_get_none_of_a_raster_that_is_open_by_chance(
+    viewer, raster, labels, tmp_path, ending
+):
+    cells = viewer.add_image(np.zeros(SHAPE), name="cells")
+    layer = viewer.add_labels(labels, name="found", metadata={OWNER_KEY: cells.unique_id})
+    with pytest.raises(NotSavedError, match=r"the image that it was found in \('cells'\) has none"):
+        layer.save(str(tmp_path / f"found{ending}"))
+
+
+def test_labels_of_an_image_that_was_made_of_a_raster_get_its_place(viewer, raster, labels, tmp_path):
+    index = viewer.add_image(np.zeros(SHAPE), name="index", scale=raster.scale, units=raster.units)
+    layer = viewer.add_labels(labels, metadata={OWNER_KEY: index.unique_id})
+    (path,) = layer.save(str(tmp_path / "found.geo.tif"))
+    with rasterio.open(path) as file:
+        assert tuple(file.transform)[:6] == TRANSFORM
+
+
 def test_everything_that_was_found_keeps_place_and_name_of_its_image(viewer, raster, discs, tmp_path):
     finder = EverythingSession(viewer, SynchronousRunner(), lambda model, device: discs.DiscFinder())
     finder.change(points_per_side=2, pred_iou_thresh=0.0, stability_score_thresh=0.0)

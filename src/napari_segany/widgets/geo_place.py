@@ -47,6 +47,8 @@ class LabelsPlace:
 def place_of(source: LabelsSource, layers: Sequence[LayerTuple]) -> LabelsPlace:
     """Return where labels lie: by their own metadata, by the image that they were found in, or by the only one alike.
 
+    Labels that were found in an image without a place get that of a raster only where the image was made of it.
+
     Parameters
     ----------
     source : LabelsSource
@@ -61,9 +63,11 @@ def place_of(source: LabelsSource, layers: Sequence[LayerTuple]) -> LabelsPlace:
     """
     found = _fitting(source, layers)
     places = list(dict.fromkeys(one.grid for one in found))
-    if not places and _is_owner_closed(source):
+    if not places and owner_of(source.meta.get("metadata") or {}) is not None:
+        owner = _owner(source)
+        why = "is not open any more" if owner is None else f"({owner.name!r}) has none"
         raise ValueError(
-            f"The layer {source.name!r} has no place on Earth: the image that it was found in is not open any more; "
+            f"The layer {source.name!r} has no place on Earth: the image that it was found in {why}; "
             "save it as a label TIFF (.labels.tif), open that beside its raster, and save it from there."
         )
     if len(places) != 1:
@@ -110,12 +114,16 @@ def _fitting(source: LabelsSource, layers: Sequence[LayerTuple]) -> list[_Placed
     """Return the places that labels may have: the best known alone, or all."""
     own = source.meta.get("metadata") or {}
     images = [(image, _image_place(image, source.size)) for image in shown_images()]
-    owners = [placed for image, placed in images if image.unique_id == owner_of(own)]
+    owner = _owner(source)
     saved = [_known_place(meta.get("metadata") or {}, source.size) for _, meta, _ in layers]
     others = [placed for _, placed in images] + saved
-    # Without a viewer it is not known what is open, and what is saved along tells.
-    guesses = [] if images and _is_owner_closed(source) else others
-    for group in ([_known_place(own, source.size)], owners, guesses):
+    groups = [[_known_place(own, source.size)], [placed for image, placed in images if image is owner]]
+    if owner is not None:
+        groups.append([placed for image, placed in images if _is_made_of(owner, image)])
+    elif owner_of(own) is None or not images:
+        # Without a viewer it is not known what is open, and what is saved along tells.
+        groups.append(others)
+    for group in groups:
         if fitting := [placed for placed in group if placed is not None]:
             grids = {placed.grid for placed in fitting}
             # One says where the labels lie; what is nodata may be known of another one on the same grid.
@@ -123,10 +131,22 @@ def _fitting(source: LabelsSource, layers: Sequence[LayerTuple]) -> list[_Placed
     return []
 
 
-def _is_owner_closed(source: LabelsSource) -> bool:
-    """Tell whether the image that labels were found in is known, and open no more: no other one is in its place."""
+def _owner(source: LabelsSource) -> Image | None:
+    """Return the open image that labels were found in; None where it is not known, or open no more."""
     owner = owner_of(source.meta.get("metadata") or {})
-    return owner is not None and all(image.unique_id != owner for image in shown_images())
+    return next((image for image in shown_images() if owner is not None and image.unique_id == owner), None)
+
+
+def _is_made_of(image: Image, raster: Image) -> bool:
+    """Tell whether an image of a raster's size was computed from it: napari gives such a one its pixels in metres.
+
+    Pixels without a size on the ground tell nothing: those of every image are so.
+    """
+    places = [
+        [(float(scale), str(unit)) for scale, unit in zip(one.scale[-2:], one.units[-2:], strict=True)]
+        for one in (image, raster)
+    ]
+    return places[0] == places[1] and all(unit != "pixel" for _, unit in places[0])
 
 
 def _known_place(metadata: Mapping[str, Any], size: tuple[int, ...]) -> _Placed | None:
