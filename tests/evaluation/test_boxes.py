@@ -13,7 +13,14 @@ from PIL import Image
 from napari_segany.engine.batch.detection import Detection
 from napari_segany.engine.progress import Progress, drain
 from napari_segany.evaluation import boxes as module
-from napari_segany.evaluation.boxes import BoxScoreFile, CocoBoxes, LabelBoxes, box_masks, read_detections
+from napari_segany.evaluation.boxes import (
+    BoxScoreFile,
+    CocoBoxes,
+    LabelBoxes,
+    box_masks,
+    judged_note,
+    read_detections,
+)
 from napari_segany.evaluation.data import find_samples
 from napari_segany.evaluation.mask_ap import Truth, mask_ap
 from napari_segany.evaluation.objects import coco_images
@@ -122,6 +129,61 @@ def test_a_coco_file_with_a_detectors_boxes(tmp_path, kept):
     boxes.write_text(json.dumps([{"image_id": 3, "category_id": 1, "score": 1}]))
     with pytest.raises(ValueError, match=r"boxes\.json, box 1: 'bbox'"):
         read_detections(boxes)
+
+
+def test_lvis_judges_what_was_looked_for_by_hand(tmp_path):
+    here, there = block(slice(0, 10), slice(0, 10)), block(slice(50, 60), slice(50, 60))
+    (one,) = truth(here).annotations
+    found = [result(there, 0.9), result(here, 0.8), result(here, 0.7, category=2)]
+
+    def ap(found, *lists):
+        other = Truth(here.shape, ({**one, "category_id": 2},))  # so that the second category is in the file
+        truths = {"a": Truth(here.shape, (one,), *lists), "b": other}
+        return mask_ap(truths, {"a": found, "b": [result(here, 0.6, category=2)]})["AP"]
+
+    # COCO: in each category a better-scored mask of nothing halves the precision: AP 0.5 and 0.5.
+    assert ap(found) == pytest.approx(0.5)
+    # Nobody looked for the second category in the first image, so that its mask there is no mistake: 0.5 and 1.
+    assert ap(found, frozenset()) == pytest.approx(0.75)
+    assert ap(found, frozenset({2})) == pytest.approx(0.5)
+    # Not all objects of the first category are annotated: the mask of nothing may be of one of them.
+    assert ap(found, frozenset(), frozenset({1})) == pytest.approx(1)
+    # Of all categories together the 300 best masks count, so that the one that finds the object comes too late.
+    many = [result(there, 0.9, category=3)] * 300
+    assert ap([*many, result(here, 0.8)], None) == pytest.approx(1)
+    assert ap([*many, result(here, 0.8)], frozenset()) == pytest.approx(0.5)
+
+
+def lvis_images(folder, **lists):
+    Image.fromarray(np.zeros((30, 40), np.uint8)).save(folder / "a.png")
+    annotation = {"id": 1, "image_id": 3, "category_id": 1, "segmentation": [[5, 5, 15, 5, 15, 15, 5, 15]]}
+    annotation |= {"bbox": [5, 5, 10, 10], "area": 100}
+    image = {"id": 3, "file_name": "a.png", "height": 30, "width": 40, **lists}
+    values = {"images": [image], "annotations": [annotation], "categories": [{"id": 1, "name": "one"}]}
+    (folder / "lvis.json").write_text(json.dumps(values))
+    return [CocoBoxes(one) for one in coco_images(folder / "lvis.json")[0]]
+
+
+def test_the_lists_of_a_file_of_lvis_choose_the_rule_and_the_published_number(tmp_path, write_dataset, two_squares):
+    lists = {"neg_category_ids": [4], "not_exhaustive_category_ids": [1]}
+    (image,) = lvis_images(tmp_path, **lists)
+    assert (image.truth().absent, image.truth().not_exhaustive) == ({4}, {1})
+    assert "LVIS's rule" in judged_note([image])
+    assert "0.447" in judged_note([image])
+    assert "0.465" not in judged_note([image])
+    coco = lvis_images(tmp_path)
+    assert coco[0].truth().absent is None
+    assert "0.465" in judged_note(coco)
+    assert "0.447" not in judged_note(coco)
+    labels = [LabelBoxes(one) for one in find_samples(write_dataset("squares", {"a": two_squares}))]
+    assert "0.465" in judged_note(labels)
+    assert "0.447" in judged_note(labels)
+
+
+def test_an_image_with_damaged_lists_is_skipped_before_the_work(tmp_path, kept):
+    images = lvis_images(tmp_path, neg_category_ids=["cat"])
+    result = drain(box_masks(images, None, lambda *_: pytest.fail("asked")))
+    assert "image 3: 'neg_category_ids' is no list of the numbers of categories" in result.skipped[0]
 
 
 def test_the_numbers_are_those_of_cocos_own_summary():

@@ -132,14 +132,14 @@ def _report(
     images: Sequence[BoxImage],
     read: Callable[[BoxImage], list[Annotation]],
 ) -> None:
-    from napari_segany.evaluation.boxes import PUBLISHED_NOTE
+    from napari_segany.evaluation.boxes import judged_note
 
     measured = {(score.dataset, score.image) for score in scores}
     done = [image for image in images if (image.dataset, image.name) in measured]
     table = _table(
         {name: [one for one in done if one.dataset == name] for name in sorted({i.dataset for i in done})}, read
     )
-    text = f"{table}\n\n{PUBLISHED_NOTE}"
+    text = f"{table}\n\n{judged_note(done)}"
     print(text)
     if args.output is not None:
         (args.output / "summary.md").write_text(text + "\n", encoding="utf-8")

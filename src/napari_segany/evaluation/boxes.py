@@ -34,9 +34,17 @@ from napari_segany.formats.rle import RunLengths
 Detections = Mapping[str, Sequence[Detection]]
 """A detector's boxes by the image's name: its number in a COCO file, or its file name without suffix."""
 
-PUBLISHED_NOTE = (
-    "Published of SAM ViT-H, boxes of ViTDet-H (Kirillov et al. 2023, arXiv:2304.02643, table 5): AP 0.465 on "
-    "COCO (small 0.308, medium 0.510, large 0.617) and 0.447 on LVIS v1 (0.325, 0.576, 0.655)."
+_PUBLISHED = (
+    "Published of SAM ViT-H, boxes of ViTDet-H (Kirillov et al. 2023, arXiv:2304.02643, table 5), mask AP, and "
+    "small, medium, large: {}."
+)
+_ON_COCO = "COCO 0.465 (0.308, 0.510, 0.617)"
+_ON_LVIS = "LVIS v1 0.447 (0.325, 0.576, 0.655)"
+_BY_COCO = "AP is COCO's; all masks of an image count."
+_BY_LVIS = (
+    "AP is by LVIS's rule (Gupta et al. 2019, arXiv:1908.03195): masks of a category that was not looked for in the "
+    "image do not count, nor do those that match nothing where not all objects of the category are annotated; the "
+    "300 best masks of an image count."
 )
 
 
@@ -167,14 +175,32 @@ class CocoBoxes:
         return image, [_detection(one, score=None) for one in self.image.entry.whole_objects]
 
     def truth(self) -> Truth:
-        """Return its objects and crowds; ValueError for damaged masks."""
+        """Return its objects and crowds; ValueError for damaged masks, or lists of categories."""
         entry = self.image.entry
         found = []
         for one in entry.annotations:
             mask = entry.mask(one)
             values = {"category_id": one["category_id"], "iscrowd": int(one.get("iscrowd") in (1, True))}
             found.append(_annotation(mask, xywh_of(mask.bbox)) | values | {"area": entry.area(one, mask)})
-        return Truth(entry.size, tuple(found))
+        return Truth(
+            entry.size,
+            tuple(found),
+            entry.category_numbers("neg_category_ids") if self.is_federated else None,
+            entry.category_numbers("not_exhaustive_category_ids"),
+        )
+
+    @property
+    def is_federated(self) -> bool:
+        """Whether the file tells which categories were looked for in the image, as LVIS does."""
+        return "neg_category_ids" in self.image.entry.extra
+
+
+def judged_note(images: Sequence[BoxImage]) -> str:
+    """Return by which rule the masks of images are judged, and what was published by the same rule."""
+    of_coco = [image for image in images if isinstance(image, CocoBoxes)]
+    if any(image.is_federated for image in of_coco):
+        return f"{_BY_LVIS} {_PUBLISHED.format(_ON_LVIS)}"
+    return f"{_BY_COCO} {_PUBLISHED.format(_ON_COCO if of_coco else f'{_ON_COCO}; {_ON_LVIS}')}"
 
 
 def box_masks(
@@ -206,6 +232,7 @@ def box_masks(
     """
 
     def read(image: BoxImage) -> tuple[NDArray[Any], Sequence[Detection]]:
+        image.truth()  # what cannot be judged is skipped before the work, and does not stop the table after it
         return image.read()
 
     def measure(image: BoxImage, content: tuple[NDArray[Any], Sequence[Detection]]) -> Steps[BoxScore]:

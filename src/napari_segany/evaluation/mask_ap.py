@@ -1,6 +1,7 @@
-"""COCO's average precision of masks, by pycocotools itself. Knows no models and no images.
+"""COCO's average precision of masks, by pycocotools itself, and LVIS's. Knows no models and no images.
 
-Lin et al. 2014 (doi:10.1007/978-3-319-10602-1_48). The extra `evaluate` brings pycocotools.
+Lin et al. 2014 (doi:10.1007/978-3-319-10602-1_48). In LVIS nobody looked for every category in every image; its rule
+for that is of Gupta et al. 2019 (arXiv:1908.03195). The extra `evaluate` brings pycocotools.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ Annotation = dict[str, Any]
 """An annotation or a result as COCO's JSON has it, without its numbers."""
 
 MASKS_OF_AN_IMAGE = 100
-"""So many count in COCO; more where an image has more, as of cells."""
+"""So many of a category count in COCO; more where an image has more, as of cells."""
+
+MASKS_OF_A_FEDERATED_IMAGE = 300
+"""So many of all categories together count in LVIS, the best ones."""
 
 NUMBERS = ("AP", "AP 0.5", "AP 0.75", "AP small", "AP medium", "AP large")
 """In the order of COCO's own summary."""
@@ -45,10 +49,17 @@ class Truth:
         (H, W), in pixels.
     annotations : tuple of dict
         `category_id`, `iscrowd`, `segmentation` in run lengths, `area`, `bbox`.
+    absent : frozenset of int, optional
+        LVIS: categories that were looked for and are not in the image; of a category that is neither here nor among
+        the annotations nothing is known. None where all categories were looked for, as in COCO.
+    not_exhaustive : frozenset of int
+        LVIS: categories of which not every object is annotated.
     """
 
     size: tuple[int, int]
     annotations: tuple[Annotation, ...]
+    absent: frozenset[int] | None = None
+    not_exhaustive: frozenset[int] = frozenset()
 
 
 def check_pycocotools() -> None:
@@ -68,7 +79,7 @@ def mask_ap(truths: Mapping[str, Truth], results: Mapping[str, Sequence[Annotati
         The objects of all images that count.
     results : mapping of str to sequence of dict
         The masks of these images: `category_id`, `score`, `segmentation` in run lengths. All of them count, also
-        where an image has more than the hundred that COCO looks at.
+        where an image has more than the hundred that COCO looks at; of an image of LVIS, those that its rule leaves.
 
     Raises
     ------
@@ -82,17 +93,17 @@ def mask_ap(truths: Mapping[str, Truth], results: Mapping[str, Sequence[Annotati
     if not any(truth.annotations for truth in truths.values()):
         return dict.fromkeys(NUMBERS, float("nan"))
     numbers = {name: number for number, name in enumerate(truths, 1)}
-    answers = [
-        {**one, "image_id": numbers[name]} for name, found in results.items() if name in numbers for one in found
-    ]
+    judged = {name: _judged(truths[name], found) for name, found in results.items() if name in truths}
+    answers = [{**one, "image_id": numbers[name]} for name, found in judged.items() for one in found]
     with contextlib.redirect_stdout(io.StringIO()):  # it reports every step
         objects = COCO()
         objects.dataset = _dataset(truths, numbers)
         objects.createIndex()
         # pycocotools refuses to judge nothing: a mask without a pixel finds no object either.
         judge = COCOeval(objects, objects.loadRes(answers or [_nothing(objects.dataset)]), "segm")
-        judge.params.maxDets = [max(MASKS_OF_AN_IMAGE, *(len(found) for found in results.values()))]
+        judge.params.maxDets = [max([MASKS_OF_AN_IMAGE, *(len(found) for found in judged.values())])]
         judge.evaluate()
+        _forgive(judge.evalImgs, {numbers[name]: truth.not_exhaustive for name, truth in truths.items()})
         judge.accumulate()
     precision = judge.eval["precision"][..., -1]  # (thresholds, recalls, categories, sizes), -1 where nothing is
     parts = (precision[..., 0], precision[0, ..., 0], precision[5, ..., 0], *(precision[..., n] for n in (1, 2, 3)))
@@ -100,6 +111,22 @@ def mask_ap(truths: Mapping[str, Truth], results: Mapping[str, Sequence[Annotati
         name: float(part[part >= 0].mean()) if (part >= 0).any() else float("nan")
         for name, part in zip(NUMBERS, parts, strict=True)
     }
+
+
+def _judged(truth: Truth, found: Sequence[Annotation]) -> Sequence[Annotation]:
+    """Return the masks that count: of LVIS the best ones, without those of categories that nobody looked for."""
+    if truth.absent is None:
+        return found
+    known = truth.absent | {one["category_id"] for one in truth.annotations}
+    best = sorted(found, key=lambda one: -one["score"])[:MASKS_OF_A_FEDERATED_IMAGE]
+    return [one for one in best if one["category_id"] in known]
+
+
+def _forgive(judgements: Sequence[dict[str, Any] | None], not_exhaustive: Mapping[int, frozenset[int]]) -> None:
+    """Let masks that match nothing not count, where the object may be there without an annotation."""
+    for one in judgements:
+        if one is not None and one["category_id"] in not_exhaustive[one["image_id"]]:
+            one["dtIgnore"] = one["dtIgnore"] | (one["dtMatches"] == 0)
 
 
 def _dataset(truths: Mapping[str, Truth], numbers: Mapping[str, int]) -> dict[str, list[Annotation]]:

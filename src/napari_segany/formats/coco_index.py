@@ -49,6 +49,19 @@ class IndexedImage:
         """The annotations of single objects; crowds, which nobody told apart, are left out."""
         return tuple(one for one in self.annotations if one.get("iscrowd") not in (1, True))
 
+    def category_numbers(self, key: str) -> frozenset[int]:
+        """Return the categories that the file lists of the image under `key`, none where it has no such list.
+
+        Raises
+        ------
+        ValueError
+            Where there is something else than a list of whole numbers.
+        """
+        listed = self.extra.get(key, [])
+        if not isinstance(listed, list) or not all(type(one) is int for one in listed):
+            raise ValueError(f"image {self.image_id}: {key!r} is no list of the numbers of categories")
+        return frozenset(listed)
+
     def mask(self, annotation: Mapping[str, Any]) -> RunLengths:
         """Return the mask of one of the annotations.
 
