@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 from napari.components import ViewerModel
+from napari.layers import Layer
 from napari.layers._source import layer_source
 from skimage.data import coins
 
@@ -296,3 +297,46 @@ def test_without_an_image_nothing_is_saved(begin, tmp_path):
     session = begin(with_image=False)
     with pytest.raises(ValueError, match="no image"):
         session.files.save(tmp_path / "one.json")
+
+
+@pytest.fixture
+def raster_session(tmp_path, new_predictor):
+    """A session in the second band of a raster whose left columns are nodata."""
+    rasterio = pytest.importorskip("rasterio")
+    from napari_segany.widgets.geo_reader import raster_layer
+
+    pixels = np.random.default_rng(0).integers(0, 1000, (2, 60, 80)).astype(np.int16)
+    pixels[:, :, :10] = -1
+    profile = {"driver": "GTiff", "crs": "EPSG:32633", "transform": rasterio.Affine(0.5, 0, 5e5, 0, -0.5, 5.4e6)}
+    with rasterio.open(
+        tmp_path / "two.tif", "w", count=2, height=60, width=80, dtype="int16", nodata=-1, **profile
+    ) as file:
+        file.write(pixels)
+
+    def begin(*, with_image=True):
+        viewer = ViewerModel()
+        session = PromptSession(viewer, SynchronousRunner(), lambda name, device: new_predictor())
+        if with_image:
+            session.choose_image(viewer.add_layer(Layer.create(*raster_layer(tmp_path / "two.tif", 2))))
+        return session
+
+    return begin
+
+
+def test_a_session_of_a_raster_replays_identically_without_its_bands(raster_session, tmp_path, capsys):
+    session, path, out = raster_session(), tmp_path / "s.session.json", tmp_path / "out.tif"
+    for point in ((20, 12), (40, 30)):
+        session.add_point(point)
+        session.accept()
+    session.files.save(path)
+    assert main(["replay", str(path), "-o", str(out)]) == 0
+    assert "2 objects" in capsys.readouterr().out
+    np.testing.assert_array_equal(read_label_tiff(out), session.objects.layer.data)
+    assert main(["replay", str(path), "--image", str(tmp_path / "two.tif")]) == 2
+    assert "leave out the image" in capsys.readouterr().err
+    again = raster_session()
+    again.files.open(path)
+    np.testing.assert_array_equal(again.objects.layer.data, session.objects.layer.data)
+    elsewhere = raster_session(with_image=False)
+    elsewhere.files.open(path)
+    assert "two.tif: open that with these bands in napari" in elsewhere.status

@@ -37,14 +37,14 @@ def run(args: argparse.Namespace) -> int:
     """Replay a session."""
     _check_output(args.output)
 
-    from napari_segany.engine.replay import replay_steps, session_image
+    from napari_segany.engine.replay import replay_image, replay_steps
     from napari_segany.formats.session_file import read_session
 
     saved = read_session(args.session)
     image_path = args.image or (Path(str(saved.image["path"])) if saved.image.get("path") else None)
     if args.output is not None:
         check_no_input_is_replaced([args.output], (args.session, image_path))
-    image = session_image(saved, args.image)
+    image = replay_image(saved, args.image)
 
     def load(step: SavedAnswer | SavedEach) -> Predictor:
         from napari_segany.engine.cache_places import CachePlaces

@@ -38,6 +38,9 @@ if TYPE_CHECKING:  # both bring torch
     from napari_segany.engine.prediction import Prediction
     from napari_segany.engine.predictor import Predictor
 
+RASTER_KEY = "raster"
+"""Key of a saved session's image: the file of the raster with a place on Earth that it shows bands of."""
+
 LoadPredictor = Callable[[SavedAnswer | SavedEach], "Predictor"]
 """Makes the predictor that answered; called once for each model."""
 
@@ -81,11 +84,14 @@ def session_image(saved: SavedSession, path: Path | None = None) -> NDArray[np.g
     ValueError
         For a session without the image's file, a file that is damaged, or another image.
     """
-    known = saved.image.get("path")
-    if path is None and not known:
+    known, name, raster = (saved.image.get(key) for key in ("path", "name", RASTER_KEY))
+    if path is None and raster:
         raise ValueError(
-            f"the image {saved.image.get('name', '')!r} was not opened from a file: save it and give that (--image)"
+            f"the image {name!r} shows bands of the raster {raster}: open that with these bands in napari, choose "
+            "the image, and open the session again"
         )
+    if path is None and not known:
+        raise ValueError(f"the image {name!r} was not opened from a file: save it and give that (--image)")
     path = Path(str(known)) if path is None else path
     if not path.exists():
         raise FileNotFoundError(
@@ -94,6 +100,21 @@ def session_image(saved: SavedSession, path: Path | None = None) -> NDArray[np.g
     image = read_array(path)
     check_image(saved, image, path.name)
     return image
+
+
+def replay_image(saved: SavedSession, path: Path | None = None) -> NDArray[np.generic]:
+    """Return what `replay_steps` is to be given: the image, or one of its shape alone where nothing is asked of it.
+
+    That is so of rasters on Earth, whose bands and intensities a person chose: their objects are kept as pixels.
+    Parameters and errors are those of `session_image`.
+    """
+    asks = saved.log is None or any(not isinstance(step, SavedPixels) for step in saved.log.steps)
+    raster, shape = saved.image.get(RASTER_KEY), saved.image.get("shape")
+    if asks or not (raster or (path is None and not saved.image.get("path"))) or not isinstance(shape, list):
+        return session_image(saved, path)
+    if path is not None:
+        raise ValueError(f"the objects of the raster {raster} are kept as pixels: leave out the image (--image)")
+    return np.broadcast_to(np.zeros((), np.uint8), tuple(int(side) for side in shape))
 
 
 def check_image(saved: SavedSession, image: Any, name: str) -> None:

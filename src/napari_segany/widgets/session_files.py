@@ -23,12 +23,13 @@ from numpy.typing import NDArray
 from napari_segany.engine.cache_key import image_digest_steps
 from napari_segany.engine.image import checked_image
 from napari_segany.engine.progress import Progress, Steps, drain
-from napari_segany.engine.replay import check_image, session_image
+from napari_segany.engine.replay import RASTER_KEY, check_image, session_image
 from napari_segany.engine.session_script import session_script
 from napari_segany.formats.session_file import SavedSession, read_session, write_session
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.layers import full_resolution, read_plane, show_plane
 from napari_segany.widgets.progress_runner import Runner
+from napari_segany.widgets.raster_data import RasterData
 from napari_segany.widgets.session_choices import put_choices_back
 from napari_segany.widgets.session_saving import fits, image_identity, whole_state_steps
 from napari_segany.widgets.work_log import WorkLog
@@ -229,6 +230,9 @@ def _described_steps(
     path = image.source.path or image.metadata.get(FILE_KEY)
     where = None if path is None else str(Path(path).absolute())
     identity = {**image_identity(image), "path": where, "ndim": image.ndim, "planes": digests}
+    raster = RasterData.of(image)
+    if raster is not None:
+        identity[RASTER_KEY] = str(raster.view.raster.path)
     return (yield from whole_state_steps(replace(state, image=identity), objects, log))
 
 
