@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,7 +12,14 @@ from napari_segany.engine.automatic_settings import AutomaticSettings
 from napari_segany.engine.box_suppression import suppress
 from napari_segany.engine.candidates import Candidate, RawCandidates, run_lengths_in_box
 from napari_segany.engine.crops import Crop
-from napari_segany.engine.filtering import chosen, passes, prepare_steps, record_steps, touches_inner_edge
+from napari_segany.engine.filtering import (
+    chosen,
+    passes,
+    prepare_rest_steps,
+    prepare_steps,
+    record_steps,
+    touches_inner_edge,
+)
 from napari_segany.engine.mask_regions import NO_REGION, smallest_regions, without_small_regions
 from napari_segany.engine.progress import drain
 from napari_segany.engine.upsampling import Upsampling
@@ -258,3 +267,61 @@ def test_suppression_of_many_boxes_of_which_some_are_known_to_be_apart(count, th
     apart = np.arange(len(order)) < len(settled)
     found = suppress(boxes[order], apart, threshold, apart=apart)
     assert list(found) == naive(boxes[order].tolist(), apart.astype(float), threshold)
+
+
+def large_and_small(count=24):
+    """Nested large and small masks with holes of several sizes."""
+    upsampling = Upsampling(SHAPE, (256, 256), (1024, 1024))
+    windows = []
+    for number in range(count):
+        logits = np.full(SHAPE, -9.0, np.float32)
+        side = 12 + 2 * (number % 24)
+        logits[4 : 4 + side, 4 : 4 + side] = 9
+        logits[8, 8 : 9 + number % 4] = -9
+        windows.append(upsampling.window(logits, -1.0))
+    items = tuple(
+        Candidate(0, (4.0, 4.0), 0.5 + number / 100, upsampling.statistics(one, 0.0, 1.0), one)
+        for number, one in enumerate(windows)
+    )
+    return RawCandidates((1024, 1024), EVERY, (Crop((0, 0, 1024, 1024), 0),), (upsampling,), items, 0.0)
+
+
+def test_filtering_while_the_rest_is_prepared_gives_what_it_gives_alone():
+    choices = [
+        EVERY.replaced(box_nms_thresh=overlap, min_mask_region_area=least)
+        for overlap in (0.5, 0.9, 1.0)
+        for least in (0, 100, 400)
+    ]
+    alone = [[one.to_dict() for one in drain(record_steps(large_and_small(), choice))] for choice in choices]
+    shared = large_and_small()
+    thread = threading.Thread(target=drain, args=(prepare_rest_steps(shared),))
+    thread.start()
+    found = [[one.to_dict() for one in drain(record_steps(shared, choice))] for choice in choices]
+    thread.join()
+    assert found == alone
+    # One step of the one between the steps of the other, wherever they meet.
+    for offset in range(4):
+        shared = large_and_small()
+        rest = prepare_rest_steps(shared)
+        for _ in range(offset):
+            next(rest)
+        for choice, expected in zip(choices, alone, strict=True):
+            records = drain(record_steps(shared, choice), lambda _, rest=rest: next(rest, None))
+            assert [one.to_dict() for one in records] == expected
+
+
+def test_after_all_is_prepared_large_masks_are_neither_written_nor_cleaned(monkeypatch):
+    found = large_and_small()
+    drain(prepare_rest_steps(found))
+    monkeypatch.setattr(Upsampling, "mask_steps", None)
+    monkeypatch.setattr("napari_segany.engine.candidates.without_small_regions", None)
+    records = [len(drain(record_steps(found, EVERY.replaced(box_nms_thresh=1.0, min_mask_region_area=least))))
+               for least in (0, 10, 100, 1000)]  # fmt: skip
+    assert records[0] == 24
+
+
+def test_preparing_stops_where_it_would_take_too_much_memory():
+    found = large_and_small()
+    before = found.nbytes
+    drain(prepare_rest_steps(found, before - 1))
+    assert found.nbytes == before

@@ -3,6 +3,10 @@
 No mask is held at the size of the image: a candidate is its scores, box and area, and the low-resolution logits
 around the object. Its run lengths are written when they are first asked for, and kept; so is how small the smallest
 of its holes and islands are, so that a limit on those is a comparison.
+
+Two threads may work on the same candidates, one that filters and one that prepares: what is kept only ever grows by
+single assignments to dicts, which are whole or not there; of two that write the same mask, both go on with the first;
+and nobody reads back what he has computed himself, so that what gets lost between them is time and no result.
 """
 
 from __future__ import annotations
@@ -27,8 +31,6 @@ _MOST_CLEANED = 4  # forms of a mask, by different limits, that are kept
 _LONGEST_RUNS = 1 << 14  # bytes up to which what was written in advance is kept
 _MASKS_AT_A_TIME = 64
 _PIXELS_AT_A_TIME = 1 << 21
-
-_UNKNOWN = -1
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +88,8 @@ class RawCandidates:
     mask_threshold: float
     allowed: RunLengths | None = None
     _run_lengths: dict[int, RunLengths] = field(default_factory=dict, repr=False)
+    _too_long: set[int] = field(default_factory=set, repr=False)
+    _smallest: dict[int, int] = field(default_factory=dict, repr=False)  # pixels of the smallest hole or island
     _cleaned: dict[int, tuple[CleanedMask, ...]] = field(default_factory=dict, repr=False)
     _records: dict[int, tuple[tuple[RunLengths, MaskRecord], ...]] = field(default_factory=dict, repr=False)
 
@@ -123,16 +127,16 @@ class RawCandidates:
     @property
     def nbytes(self) -> int:
         """Memory held by logits and run lengths, in bytes."""
-        kept = {id(one): one for one in self._run_lengths.values()}
-        kept |= {id(one.mask): one.mask for forms in self._cleaned.values() for one in forms}
-        kept |= {id(record.rle): record.rle for forms in self._records.values() for _, record in forms}
+        # Copies, for another thread may be at work.
+        kept = {id(one): one for one in self._run_lengths.copy().values()}
+        kept |= {id(one.mask): one.mask for forms in self._cleaned.copy().values() for one in forms}
+        kept |= {id(record.rle): record.rle for forms in self._records.copy().values() for _, record in forms}
         lengths = sum(one.counts.nbytes for one in kept.values())
         return lengths + sum(item.logits.values.nbytes for item in self.items)
 
     def run_lengths(self, index: int) -> RunLengths:
         """Return one mask as run lengths of the size of the image."""
-        drain(self._writing(index, Progress(0, 0)))
-        return self._run_lengths[index]
+        return drain(self._kept_steps(index, Progress(0, 0)))
 
     def write_steps(self, indices: Sequence[int]) -> Steps[None]:
         """Write the run lengths of some masks, unless they are there."""
@@ -140,7 +144,7 @@ class RawCandidates:
         for done, index in enumerate(missing):
             progress = Progress(done, len(missing), f"Writing mask {done + 1} of {len(missing)}")
             yield progress
-            yield from self._writing(index, progress)
+            yield from self._kept_steps(index, progress)
 
     @cached_property
     def is_large(self) -> NDArray[np.bool_]:
@@ -148,22 +152,22 @@ class RawCandidates:
         sides = self.boxes[:, 2:] - self.boxes[:, :2]
         return np.asarray(sides.prod(axis=1) > _LARGEST_BOX)
 
-    def prepare_steps(self, large: Sequence[int] = ()) -> Steps[list[int]]:
-        """Do in advance what filtering would do mask by mask, and return the numbers of the masks that are written.
+    def prepare_steps(self, indices: Sequence[int]) -> Steps[list[int]]:
+        """Write and measure masks before a filter keeps them, and return the numbers of those that are there.
 
-        Of large masks only those of these numbers are written. Others, and masks of many runs, are left for the time
-        when they are kept.
+        Masks of many runs are left for the time when they are kept: they would take too much memory.
         """
-        waits = self.is_large.copy()
-        waits[list(large)] = False
-        for index, left_out in enumerate(waits.tolist()):
-            yield Progress(index, len(self), "Writing the masks")
-            if left_out or index in self._run_lengths:
+        for done, index in enumerate(indices):
+            if index in self._run_lengths or index in self._too_long:
                 continue
-            yield from self._writing(index, Progress(index, len(self), "Writing the masks"))
-            if self._run_lengths[index].counts.nbytes > _LONGEST_RUNS:
-                del self._run_lengths[index]
-        written = sorted(self._run_lengths)
+            progress = Progress(done, len(indices), "Writing the masks")
+            yield progress
+            mask = yield from self._written_steps(index, progress)
+            if mask.counts.nbytes > _LONGEST_RUNS:
+                self._too_long.add(index)
+            else:
+                self._run_lengths.setdefault(index, mask)
+        written = [index for index in indices if index in self._run_lengths]
         yield from self._measure_steps(written)
         return written
 
@@ -174,15 +178,16 @@ class RawCandidates:
         """
         yield from self.write_steps(indices)
         yield from self._measure_steps(indices)
-        small = [index for index in indices if self._smallest[index].min() < least_area]
-        waiting = [index for index in small if self._known_form(index, least_area) is None]
+        small = [index for index in indices if self._smallest[index] < least_area]
+        forms = {index: self._known_form(index, least_area) for index in small}
+        waiting = [index for index, form in forms.items() if form is None]
         for start in range(0, len(waiting), _MASKS_AT_A_TIME):
             yield Progress(start, len(waiting), "Cleaning the masks")
             part = waiting[start : start + _MASKS_AT_A_TIME]
             cleaned = without_small_regions([self._run_lengths[index] for index in part], least_area)
             for index, one in zip(part, cleaned, strict=True):
+                forms[index] = one.mask
                 self._cleaned[index] = (*self._cleaned.get(index, ()), one)[-_MOST_CLEANED:]
-        forms = {index: self._known_form(index, least_area) for index in small}
         return [forms.get(index) or self._run_lengths[index] for index in indices]
 
     def _known_form(self, index: int, least_area: int) -> RunLengths | None:
@@ -190,26 +195,27 @@ class RawCandidates:
         forms = self._cleaned.get(index, ())
         return next((one.mask for one in forms if one.holds_for(least_area)), None)
 
-    def _writing(self, index: int, progress: Progress) -> Steps[None]:
-        """Write one mask, unless it is there; yields within large ones."""
-        if index not in self._run_lengths:
-            item = self.items[index]
-            parts = self.upsamplings[item.crop].mask_steps(item.logits, self.mask_threshold, item.statistics.box)
-            mask = yield from relabelled(parts, lambda _: progress)
-            steps = _run_length_steps(mask, _as_box(self.boxes[index]), self.image_shape, progress)
-            self._run_lengths[index] = yield from steps
+    def _kept_steps(self, index: int, progress: Progress) -> Steps[RunLengths]:
+        """Return the run lengths of one mask, and keep them; yields within large ones."""
+        known = self._run_lengths.get(index)
+        if known is None:
+            mask = yield from self._written_steps(index, progress)
+            known = self._run_lengths.setdefault(index, mask)
+        return known
 
-    @cached_property
-    def _smallest(self) -> NDArray[np.int64]:
-        """(N, 2) pixels of each mask's smallest hole and island, as far as they are known."""
-        return np.full((len(self), 2), _UNKNOWN)
+    def _written_steps(self, index: int, progress: Progress) -> Steps[RunLengths]:
+        item = self.items[index]
+        parts = self.upsamplings[item.crop].mask_steps(item.logits, self.mask_threshold, item.statistics.box)
+        mask = yield from relabelled(parts, lambda _: progress)
+        return (yield from _run_length_steps(mask, _as_box(self.boxes[index]), self.image_shape, progress))
 
     def _measure_steps(self, indices: Sequence[int]) -> Steps[None]:
-        unknown = [index for index in indices if self._smallest[index, 0] == _UNKNOWN]
+        unknown = [index for index in indices if index not in self._smallest]
         for start in range(0, len(unknown), _MASKS_AT_A_TIME):
             yield Progress(start, len(unknown), "Measuring holes and islands")
             part = unknown[start : start + _MASKS_AT_A_TIME]
-            self._smallest[part] = np.stack(smallest_regions([self._run_lengths[index] for index in part]), axis=1)
+            smallest = np.minimum(*smallest_regions([self._run_lengths[index] for index in part]))
+            self._smallest.update(zip(part, smallest.tolist(), strict=True))
 
     def record(self, index: int, mask: RunLengths, make: Callable[[int, RunLengths], MaskRecord]) -> MaskRecord:
         """Return what `make` makes of one mask as it is, or as it was cleaned, remembered for its last forms."""

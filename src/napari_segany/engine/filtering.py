@@ -6,7 +6,7 @@ Kirillov et al. 2023 (arXiv:2304.02643), appendix B. Numpy only: no model, no im
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
@@ -25,9 +25,16 @@ EDGE_TOLERANCE = 20
 
 _RECORDS_AT_A_TIME = 64
 _LOOSE_NMS = 0.95  # overlap of boxes up to which a mask is likely to be kept by some filter
-_MOST_LARGE = 100  # large masks that are written in advance
+_MOST_LARGE = 100  # large masks that are written while the user waits for the first result
+_REST_AT_A_TIME = 4  # of the others: a step may not take long
+_PRESET_LIMITS = tuple(sorted({one.settings.min_mask_region_area for one in PRESETS} - {0}))
+_LARGEST_LIMIT = 1000  # what it leaves of most masks is what all limits beyond those of the presets leave
+
+REST_BYTES = 256 << 20
+"""Memory of the candidates of an image up to which all of them are prepared."""
 
 Indices = NDArray[np.int64]
+_Make = Callable[[int, RunLengths], MaskRecord]
 
 
 def passes(candidates: RawCandidates, settings: AutomaticSettings) -> NDArray[np.bool_]:
@@ -131,24 +138,64 @@ def prepare_steps(candidates: RawCandidates) -> Steps[None]:
     """Do in advance, once, what `record_steps` would do for each mask when it is first kept.
 
     All masks that are not large are written. Of those that overlap no better one closely, from which filters choose,
-    the best large ones are written too, and all of them are cleaned by the limits of the presets.
+    the best large ones are written too, and all of them are cleaned by the limits of the presets. What is left is
+    for `prepare_rest_steps`.
     """
-    scores = _ranking_scores(candidates, candidates.settings)
-    likely = suppress(candidates.boxes, scores, _LOOSE_NMS)
+    likely = _likely(candidates)
     large = likely[candidates.is_large[likely]][:_MOST_LARGE]
-    written = yield from candidates.prepare_steps(large.tolist())
+    indices = np.union1d(np.flatnonzero(~candidates.is_large), large)
+    written = yield from candidates.prepare_steps(indices.tolist())
     make = _record_maker(candidates)
-    for done, index in enumerate(written):
+    yield from _keep_records(candidates, make, written, [candidates.run_lengths(index) for index in written])
+    yield from _clean_steps(candidates, make, np.intersect1d(likely, written).tolist(), _PRESET_LIMITS)
+
+
+def prepare_rest_steps(candidates: RawCandidates, most_bytes: int = REST_BYTES) -> Steps[None]:
+    """Do in advance for all other masks, a few at a time, what `prepare_steps` does for the first.
+
+    Those that filters are likely to keep come first, the best before the others. What is there already is passed
+    over, so that it can be closed at any time and begun again. Another thread may filter meanwhile.
+
+    Parameters
+    ----------
+    candidates : RawCandidates
+        The masks.
+    most_bytes : int
+        What `candidates.nbytes` may grow to; masks that are then left are written when they are kept.
+    """
+    yield Progress(0, len(candidates), "Preparing the other masks")
+    likely = _likely(candidates)
+    scores = _ranking_scores(candidates, candidates.settings)
+    others = np.setdiff1d(np.flatnonzero(candidates.areas > 0), likely)
+    order = np.concatenate([likely, others[np.argsort(-scores[others], kind="stable")]]).tolist()
+    make = _record_maker(candidates)
+    for start in range(0, len(order), _REST_AT_A_TIME):
+        yield Progress(start, len(order), "Preparing the other masks")
+        if start % (_REST_AT_A_TIME * _RECORDS_AT_A_TIME) == 0 and candidates.nbytes > most_bytes:
+            return
+        written = yield from candidates.prepare_steps(order[start : start + _REST_AT_A_TIME])
+        yield from _keep_records(candidates, make, written, [candidates.run_lengths(index) for index in written])
+        yield from _clean_steps(candidates, make, written, (*_PRESET_LIMITS, _LARGEST_LIMIT))
+
+
+def _likely(candidates: RawCandidates) -> Indices:
+    """Return the masks that overlap no better one closely, best first."""
+    return suppress(candidates.boxes, _ranking_scores(candidates, candidates.settings), _LOOSE_NMS)
+
+
+def _clean_steps(candidates: RawCandidates, make: _Make, indices: list[int], limits: tuple[int, ...]) -> Steps[None]:
+    for limit in limits:
+        cleaned = yield from candidates.cleaned_steps(indices, limit)
+        yield from _keep_records(candidates, make, indices, cleaned)
+
+
+def _keep_records(
+    candidates: RawCandidates, make: _Make, indices: list[int], masks: list[RunLengths]
+) -> Iterator[Progress]:
+    for done, (index, mask) in enumerate(zip(indices, masks, strict=True)):
         if done % _RECORDS_AT_A_TIME == 0:
-            yield Progress(done, len(written), "Writing the records")
-        candidates.record(index, candidates.run_lengths(index), make)
-    there = np.intersect1d(likely, written).tolist()
-    for limit in sorted({one.settings.min_mask_region_area for one in PRESETS} - {0}):
-        cleaned = yield from candidates.cleaned_steps(there, limit)
-        for done, (index, mask) in enumerate(zip(there, cleaned, strict=True)):
-            if done % _RECORDS_AT_A_TIME == 0:
-                yield Progress(done, len(there), "Writing the records")
-            candidates.record(index, mask, make)
+            yield Progress(done, len(indices), "Writing the records")
+        candidates.record(index, mask, make)
 
 
 def _ranking_scores(candidates: RawCandidates, settings: AutomaticSettings) -> NDArray[np.floating]:
@@ -159,7 +206,7 @@ def _ranking_scores(candidates: RawCandidates, settings: AutomaticSettings) -> N
     return (candidates.predicted_iou + candidates.stability_score) / 2
 
 
-def _record_maker(candidates: RawCandidates) -> Callable[[int, RunLengths], MaskRecord]:
+def _record_maker(candidates: RawCandidates) -> _Make:
     return partial(_record, candidates, None if candidates.allowed is None else candidates.allowed.decode())
 
 

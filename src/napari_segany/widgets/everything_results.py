@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from napari.layers import Image
 from psygnal import Signal
@@ -16,6 +17,7 @@ from psygnal import Signal
 from napari_segany.engine.automatic_settings import AutomaticSettings
 from napari_segany.formats.painting import PaintingRule
 from napari_segany.formats.record import MaskRecord
+from napari_segany.widgets.everything_ahead import FilteringAhead
 from napari_segany.widgets.everything_layers import EverythingLayer
 from napari_segany.widgets.everything_objects import Key, Numbering, PlaneObjects, WordFit, keyed
 from napari_segany.widgets.everything_table import FoundObject
@@ -23,6 +25,9 @@ from napari_segany.widgets.everything_work import Clock, PictureRequest, PlanePi
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.layers import spatial_shape
 from napari_segany.widgets.progress_runner import Runner, Task
+
+if TYPE_CHECKING:
+    from napari_segany.engine.candidates import RawCandidates
 
 _UNDO_STEPS = 50
 _DESCRIBING_SHARE = 10  # many times what it takes to describe all objects passes before that is done again
@@ -52,6 +57,8 @@ class EverythingResults:
     ----------
     word_fit : callable
         Says how well the objects of a plane fit what is looked for in words; `refit` takes it up.
+    ahead : FilteringAhead
+        Prepares further filterings while nothing else is to do.
     """
 
     changed = Signal()
@@ -85,6 +92,7 @@ class EverythingResults:
         self._is_stale = False  # whether the layer shows planes that its table and kept masks do not tell of yet
         self._described_at, self._describing_s = clock(), 0.0
         self._clock = clock
+        self.ahead = FilteringAhead(runner, lambda: self.waiting > 0, self._candidates, self._room, self._weigh)
 
     # ---------------------------------------------------------------- what there is
 
@@ -262,6 +270,7 @@ class EverythingResults:
 
     def _stop(self) -> None:
         self._void()
+        self.ahead.make_way()
         self._wanted.clear()
         if self._task is not None:
             self._task.cancel()
@@ -277,12 +286,15 @@ class EverythingResults:
         if self._pumping:
             return
         self._pumping = True
+        self.ahead.make_way()
         try:
             while self._wanted and not self._drawing:
                 first = self.shown_plane if self.shown_plane in self._wanted else next(iter(self._wanted))
                 self._begin(first)
         finally:
             self._pumping = False
+        if not self.waiting:
+            self.ahead.go_on()
 
     def _begin(self, plane: Plane) -> None:
         filtered = self._wanted.pop(plane)
@@ -333,9 +345,22 @@ class EverythingResults:
         self._described_at = self._clock()
         self._describing_s, self._is_stale = self._described_at - begin, False
 
+    def _candidates(self) -> dict[Plane, RawCandidates]:
+        """Return all candidates that are there, those of the shown plane first."""
+        planes = sorted(self._planes, key=lambda plane: plane != self.shown_plane)
+        found = {plane: self._planes[plane].candidates for plane in planes}
+        return {plane: candidates for plane, candidates in found.items() if candidates is not None}
+
+    def _room(self, plane: Plane) -> int:
+        """Return how many bytes the candidates of a plane may take without costing those of another."""
+        return self._candidate_bytes - sum(size for other, size in self._sizes.items() if other != plane)
+
+    def _weigh(self, plane: Plane) -> None:
+        candidates = self.on(plane).candidates
+        self._sizes[plane] = 0 if candidates is None else candidates.nbytes
+
     def _let_candidates_go(self, newest: Plane) -> None:
-        objects = self._planes[newest]
-        self._sizes[newest] = 0 if objects.candidates is None else objects.candidates.nbytes
+        self._weigh(newest)
         kept = self.shown_plane if self.shown_plane in self._planes else newest
         for plane in [plane for plane in self._planes if self._sizes.get(plane)]:
             if sum(self._sizes.values()) <= self._candidate_bytes:

@@ -371,6 +371,8 @@ class EverythingSession:
             self._say_found()
 
     def _work_moved(self, state: WorkState) -> None:
+        if self._desk is not None:
+            self._desk.results.ahead.allow(state.phase != "working")
         self.state_changed.emit(state)
         if state.phase == "failed":
             self._say(state.message)

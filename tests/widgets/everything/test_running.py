@@ -203,3 +203,33 @@ def test_a_slice_that_waits_is_estimated_with_its_embedding(stack):
     assert all_three.slices == 3
     assert all_three.points == 3 * SIDE**2
     assert all_three.seconds == pytest.approx(3 * SIDE**2 * speed.point_s + 2 * speed.encode_s)
+
+
+@pytest.mark.parametrize("event", ["filter", "run", "image goes", "layer goes", "close"])
+def test_what_is_prepared_for_later_filterings_makes_way_at_once(event, viewer, finder, image, by_hand):
+    session = EverythingSession(viewer, by_hand, lambda model, device: finder)
+    session.change(points_per_side=SIDE, pred_iou_thresh=0.5, stability_score_thresh=0.5)
+    session.choose_image(viewer.add_image(image, name="flat"))
+    session.run()
+    while by_hand.running:
+        by_hand.running[0].finish()
+    assert session.objects
+    by_hand.run_waiting()
+    (ahead,) = by_hand.running
+    assert not session.is_busy, "nobody waits for what is prepared"
+    if event == "filter":
+        session.change(pred_iou_thresh=0.7)
+    elif event == "run":
+        session.run()
+    elif event == "image goes":
+        viewer.layers.remove("flat")
+        by_hand.run_waiting()
+    elif event == "layer goes":
+        viewer.layers.remove(session.layer)
+    else:
+        session.close()
+    assert ahead not in by_hand.running
+    assert len(by_hand.running) == (event in ("filter", "run"))
+    by_hand.finish_all()
+    others = [task.title for task in by_hand.tasks if task.title == ahead.title]
+    assert len(others) == (2 if event in ("filter", "run") else 1), "gone on with afterwards"
