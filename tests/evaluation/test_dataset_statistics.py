@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from napari_segany.evaluation.dataset_statistics import (
     matched_by_size,
     statistics_steps,
 )
-from napari_segany.evaluation.mask_sources import find_masks
+from napari_segany.evaluation.mask_sources import find_all_masks, find_masks
 from napari_segany.formats.record import MaskRecord
 from napari_segany.formats.rle import RunLengths
 from napari_segany.formats.sa1b import write_sa1b
@@ -93,6 +94,24 @@ def test_all_layouts_have_the_same_numbers(layouts, tmp_path):
     assert "sa,sa_1,32,0.200000,0.000000,0.100000,0.100000" in (tmp_path / "masks.csv").read_text()
     with pytest.raises(ValueError, match="holds no masks; give a folder"):
         find_masks(layouts / "labelled" / "images")
+
+
+def test_data_sets_of_one_name_are_told_apart(layouts, tmp_path):
+    places = [
+        tmp_path / name for name in ("a/cells", "b/cells", "a/export", "b/export", "c/deep/cells", "d/deep/cells")
+    ]
+    for place in places:
+        place.mkdir(parents=True)
+        if place.name == "export":
+            shutil.copy(layouts / "coco/instances.json", place / "coco.json")
+        else:
+            shutil.copy(layouts / "sa/sa_1.json", place)
+    alone, _ = drain(statistics_steps(find_all_masks([places[2]])))
+    assert list(alone) == ["export"]  # a file coco.json says nothing
+    found, _ = drain(statistics_steps(find_all_masks([*places, places[0]])))  # one of them twice
+    whole = [str(place.resolve()) for place in places[4:]]
+    assert list(found) == ["a/cells", "b/cells", "a/export", "b/export", *whole]
+    assert {tuple(own.masks_per_image) for own in found.values()} == {(2,)}
 
 
 def test_sizes_are_matched_bin_by_bin():

@@ -57,10 +57,10 @@ def run(args: argparse.Namespace) -> int:
 def _stats(args: argparse.Namespace) -> int:
     from napari_segany.evaluation import dataset_report as report
     from napari_segany.evaluation.dataset_statistics import statistics_steps
-    from napari_segany.evaluation.mask_sources import find_masks
+    from napari_segany.evaluation.mask_sources import find_all_masks
     from napari_segany.evaluation.plots import MatplotlibMissingError
 
-    images = [image for place in args.places for image in find_masks(place)]
+    images = find_all_masks(args.places)
     if args.output is not None:
         args.output.mkdir(parents=True, exist_ok=True)
     statistics, skipped = watched(statistics_steps(images), "image")

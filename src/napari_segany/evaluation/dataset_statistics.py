@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_segany.engine.progress import Progress, Steps
-from napari_segany.evaluation.mask_sources import MaskImage
+from napari_segany.evaluation.mask_sources import MaskImage, data_set_names
 from napari_segany.formats.rle import RunLengths
 
 SIZE_EDGES = np.linspace(0, 1, 21)
@@ -66,20 +66,22 @@ def statistics_steps(
     Returns
     -------
     statistics : dict of str to MaskStatistics
-        By data set.
+        By the data set's name, with its folder before it where others have the same.
     skipped : tuple of str
         One sentence for each image that cannot be read.
     """
     found: dict[str, list[tuple[str, list[_Mask]]]] = {}
     skipped: list[str] = []
+    names = data_set_names(images)
     for done, image in enumerate(images):
-        yield Progress(done, len(images), f"{image.dataset}/{image.name}")
+        name = names[image.home]
+        yield Progress(done, len(images), f"{name}/{image.name}")
         try:
             size, masks = image.read_masks()
         except (ValueError, OSError) as error:
-            skipped.append(f"{image.dataset}/{image.name}: {error}")
+            skipped.append(f"{name}/{image.name}: {error}")
             continue
-        found.setdefault(image.dataset, []).append((image.name, [_measured(mask, size) for mask in masks]))
+        found.setdefault(name, []).append((image.name, [_measured(mask, size) for mask in masks]))
     yield Progress(len(images), len(images), "All masks are measured")
     return {name: _collected(own) for name, own in found.items()}, tuple(skipped)
 

@@ -5,7 +5,8 @@ What a folder holds is told by its content. Knows no models.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +21,9 @@ from napari_segany.formats.sa1b import read_sa1b
 Size = tuple[int, int]
 _ALLOWED = "give a folder with images/ and labels/, SA-1B's JSON files, a COCO file, or a folder of such folders"
 _INDEX = "index.json"
+_ANNOTATIONS = "annotations"
+_NAMELESS = "coco.json"
+"""What exports call a COCO file, whatever is in it."""
 
 
 class MaskImage(Protocol):
@@ -33,6 +37,10 @@ class MaskImage(Protocol):
     def name(self) -> str:
         """Its own name."""
 
+    @property
+    def home(self) -> Path:
+        """The folder or file that is its data set, resolved: two data sets may have one name."""
+
     def read_masks(self) -> tuple[Size, tuple[RunLengths, ...]]:
         """Return (H, W) and the masks, none of them empty; ValueError or OSError for what cannot be read."""
 
@@ -42,6 +50,7 @@ class LabelMasks:
     """A label image."""
 
     sample: Sample
+    home: Path
 
     @property
     def dataset(self) -> str:
@@ -66,6 +75,7 @@ class CocoMasks:
 
     dataset: str
     name: str
+    home: Path
     entry: IndexedImage = field(repr=False)
 
     def read_masks(self) -> tuple[Size, tuple[RunLengths, ...]]:
@@ -80,6 +90,7 @@ class SA1BMasks:
 
     dataset: str
     name: str
+    home: Path
     path: Path
 
     def read_masks(self) -> tuple[Size, tuple[RunLengths, ...]]:
@@ -114,9 +125,42 @@ def find_masks(place: Path) -> list[MaskImage]:
     return found
 
 
+def find_all_masks(places: Sequence[Path]) -> list[MaskImage]:
+    """List the annotated images of several places, those of a data set once; as `find_masks` otherwise."""
+    found: list[MaskImage] = []
+    for place in places:
+        there = {image.home for image in found}
+        found += [image for image in find_masks(place) if image.home not in there]
+    return found
+
+
+def data_set_names(images: Sequence[MaskImage]) -> dict[Path, str]:
+    """Return the name of each data set by its home: where several have one, that of the folder they are in before it.
+
+    Where these are equal too, it is the whole path.
+    """
+    names = {image.home: image.dataset for image in images}
+    shared = _shared(names)
+    longer = {home: f"{_place_of(home).parent.name}/{name}" for home, name in names.items() if home in shared}
+    names |= longer | {home: str(home) for home in _shared(longer)}
+    return names
+
+
+def _shared(names: Mapping[Path, str]) -> set[Path]:
+    counts = Counter(names.values())
+    return {home for home, name in names.items() if counts[name] > 1}
+
+
+def _place_of(home: Path) -> Path:
+    """Return what a data set is named after: its folder for a file that says nothing."""
+    if home.name != _NAMELESS:
+        return home
+    return home.parent.parent if home.parent.name == _ANNOTATIONS else home.parent
+
+
 def _in_folder(folder: Path) -> Iterator[MaskImage]:
     if _is_labelled(folder):
-        yield from (LabelMasks(sample) for sample in find_samples(folder))
+        yield from (LabelMasks(sample, folder.resolve()) for sample in find_samples(folder))
         return
     own = list(_json_files(folder))
     if own:
@@ -132,16 +176,19 @@ def _is_labelled(folder: Path) -> bool:
 
 
 def _json_files(folder: Path) -> Iterator[MaskImage]:
-    for path in sorted([*folder.glob("*.json"), *(folder / "annotations").glob("*.json")]):
+    home = folder.resolve()
+    for path in sorted([*folder.glob("*.json"), *(folder / _ANNOTATIONS).glob("*.json")]):
         content = path.read_bytes()
         if path.name == _INDEX or b'"annotations"' not in content:
             continue
         if b'"images"' in content:
             yield from _of_coco(path)
         elif b'"image"' in content:
-            yield SA1BMasks(folder.resolve().name, path.stem, path)
+            yield SA1BMasks(home.name, path.stem, home, path)
 
 
 def _of_coco(path: Path) -> Iterator[MaskImage]:
+    home = path.resolve()
+    name = _place_of(home).name if path.name == _NAMELESS else path.stem
     for entry in read_coco_index(path).images:
-        yield CocoMasks(path.stem, str(entry.image_id), entry)
+        yield CocoMasks(name, str(entry.image_id), home, entry)
