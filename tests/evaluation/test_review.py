@@ -37,6 +37,41 @@ def test_masks_of_one_object_are_paired(folders):
     assert len({item.object for item in review_items(folders, count=1)}) == 1
 
 
+@pytest.fixture
+def exports(tmp_path):
+    """The first of a, b and c, the second of a and c: an export numbers what is done."""
+    folders = {"one": tmp_path / "one", "two": tmp_path / "two"}
+    for (_source, folder), names in zip(folders.items(), ("abc", "ac"), strict=True):
+        folder.mkdir()
+        for number, name in enumerate(names, 1):
+            Image.fromarray(np.zeros((40, 60), np.uint8)).save(folder / f"sa_{number}.jpg")
+            file = {"file_name": f"sa_{number}.jpg", "size": (40, 60), "extra": {"source_file": f"{name}.png"}}
+            write_sa1b(folder / f"sa_{number}.json", [square(0, 0)], **file)
+    return folders
+
+
+def test_masks_of_one_image_are_paired_whatever_its_number_in_the_export(exports):
+    pairs = {}
+    for item in review_items(exports):
+        pairs.setdefault((item.image, item.object), []).append((item.source, item.path.stem))
+    assert pairs == {
+        ("a.png", "one 1"): [("one", "sa_1"), ("two", "sa_1")],
+        ("b.png", "one 1"): [("one", "sa_2")],
+        ("c.png", "one 1"): [("one", "sa_3"), ("two", "sa_2")],
+    }
+
+
+def test_a_table_that_names_images_by_number_is_gone_on_with(exports, tmp_path):
+    path = tmp_path / "ratings.csv"
+    path.write_text("source,image,mask,object,rating\ntwo,sa_2,1,one 1,7\n")
+    review = Review(review_items(exports), path)
+    assert review.rated == 1
+    while review.current is not None:
+        review.rate(5)
+    assert len(read_ratings(path)) == 5
+    assert [row["image"] for row in read_ratings(path) if row["rating"] == "7"] == ["c.png"]
+
+
 def test_ratings_of_masks_that_are_not_shown_stay_in_the_table(folders, tmp_path):
     path = tmp_path / "ratings.csv"
     both = Review(review_items(folders), path)

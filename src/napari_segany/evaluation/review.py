@@ -20,7 +20,7 @@ from napari_segany.evaluation.metrics import Interval
 from napari_segany.evaluation.plots import new_figure
 from napari_segany.formats.atomic import replacing
 from napari_segany.formats.record import MaskRecord
-from napari_segany.formats.sa1b import SA1BSample, iterate_sa1b, read_sa1b
+from napari_segany.formats.sa1b import SA1BImage, SA1BSample, iterate_sa1b, read_sa1b
 
 LOWEST, HIGHEST = 1, 10
 BOOTSTRAP = 10_000
@@ -43,7 +43,7 @@ class ReviewItem:
     source : str
         Whose it is; not shown to who rates it.
     image : str
-        Name of its image.
+        Name of its image: of the file it was made of, where the data engine has written it down, else its own.
     mask : int
         Its number in the image, from 1.
     object : str
@@ -95,8 +95,11 @@ class Review:
         order = np.random.default_rng(seed).permutation(len(items))
         self.order = tuple(items[number] for number in order)
         if path.is_file():
+            # Tables of before name images by their number in the export.
+            by_number = {(item.source, item.path.stem, item.mask): item.key for item in items}
             for row in read_ratings(path):
                 key = (row["source"], row["image"], int(row["mask"]))
+                key = key if key in self._items else by_number.get(key, key)
                 if key in self._items:
                     self._ratings[key] = int(row["rating"])
                 else:
@@ -183,8 +186,9 @@ def review_items(folders: Mapping[str, Path], count: int | None = None, seed: in
         if not samples:
             raise ValueError(f"{folder} has no sa_N.jpg with sa_N.json beside it")
         for sample in samples:
-            for item in _items_of(source, sample, list(found.get(sample.image_path.stem, []))):
-                found.setdefault(item.image, []).append(item)
+            image = read_sa1b(sample.annotation_path)
+            others = found.setdefault(_name_of(image, sample), [])
+            others += _items_of(source, sample, image, list(others))
     items = [item for own in found.values() for item in own]
     objects = sorted({(item.image, item.object) for item in items})
     if count is not None and count < len(objects):
@@ -308,12 +312,18 @@ def plot_ratings(rows: Sequence[Mapping[str, str]], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def _items_of(source: str, sample: SA1BSample, others: Sequence[ReviewItem]) -> list[ReviewItem]:
+def _name_of(image: SA1BImage, sample: SA1BSample) -> str:
+    """Return the file that an image was made of; an export numbers its images by what is done, so sa_2 is any."""
+    source = image.extra.get("source_file")
+    return source if isinstance(source, str) and source else sample.image_path.stem
+
+
+def _items_of(source: str, sample: SA1BSample, image: SA1BImage, others: Sequence[ReviewItem]) -> list[ReviewItem]:
     """Return the masks of an image; each is of the object of the other source's mask that it overlaps most."""
     from napari_segany.engine.data_engine.masks import mask_iou
 
-    name, taken, items = sample.image_path.stem, set(), []
-    for number, record in enumerate(_records_of(sample), 1):
+    name, taken, items = _name_of(image, sample), set(), []
+    for number, record in enumerate(_records_of(image), 1):
         word = f"{source} {number}"
         free = [other for other in others if other.object not in taken]
         overlaps = [mask_iou(record, other.record) for other in free]
@@ -324,9 +334,8 @@ def _items_of(source: str, sample: SA1BSample, others: Sequence[ReviewItem]) -> 
     return items
 
 
-def _records_of(sample: SA1BSample) -> list[MaskRecord]:
+def _records_of(image: SA1BImage) -> list[MaskRecord]:
     """Return the masks of an image with their whole prompts, where the data engine has written them beside."""
-    image = read_sa1b(sample.annotation_path)
     told = image.extra.get("provenance")
     found = [_prompt_of(one) for one in told] if isinstance(told, list) else []
     found += [{}] * (len(image.records) - len(found))
