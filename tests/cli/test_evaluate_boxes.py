@@ -27,6 +27,13 @@ def test_the_table_is_written_and_a_second_run_reads_the_masks(checkpoint, tmp_p
     assert json.loads((out / "command.json").read_text())["command"].startswith("segany evaluate boxes")
     assert main(arguments) == 0
     assert capsys.readouterr().out == first
+    for damage in ("[", "[]", "[{}]", None):  # masks that went, or that somebody else's program wrote, are made anew
+        if damage is None:
+            (out / "masks/one/a.json").unlink()
+        else:
+            (out / "masks/one/a.json").write_text(damage)
+        assert main(arguments) == 0
+        assert capsys.readouterr().out == first
     boxes.write_text(json.dumps([{"image_id": "b", "category_id": 1, "bbox": [5, 5, 10, 10], "score": 1}]))
     assert main([*arguments, "--boxes", str(boxes)]) == 2
     assert "has no box of any of the 1 images" in capsys.readouterr().err

@@ -13,12 +13,15 @@ from napari_segany.cli.measuring import asked_of, check_measured, measure_images
 from napari_segany.cli.recorded import record_command
 
 if TYPE_CHECKING:
+    from napari_segany.engine.progress import Steps
     from napari_segany.evaluation.boxes import BoxImage, BoxScore
+    from napari_segany.evaluation.image_loop import ImageScores
     from napari_segany.evaluation.mask_ap import Annotation
 
 HELP = "instance segmentation from boxes: mask AP of a detector's boxes, or of those of the objects, by size"
 
 MASKS_FOLDER = "masks"
+_FIELDS = {"category_id", "score", "segmentation"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,8 +63,14 @@ def run(args: argparse.Namespace) -> int:
     asked = {"protocol": "boxes", "boxes": "detector" if args.boxes else "objects", **asked_of(predictor)}
     results = MaskFiles(args.output)
     scores: list[BoxScore] = []
+
+    def steps(
+        *, known: Mapping[tuple[str, str], BoxScore] | None, receive: Callable[[BoxScore], None]
+    ) -> Steps[ImageScores[BoxScore]]:
+        whole = results.whole(images, known or {})
+        return box_masks(images, predictor, results.write, known=whole, receive=receive)
+
     try:
-        steps = partial(box_masks, images, predictor, results.write)
         measure_images(steps, partial(BoxScoreFile, run=asked), args.output, scores)
     finally:
         if scores:
@@ -90,12 +99,29 @@ class MaskFiles:
             temporary.write_text(json.dumps([{"image_id": image.name, **one} for one in masks]), encoding="utf-8")
 
     def read(self, image: BoxImage) -> list[Annotation]:
-        """Return the masks of an image."""
+        """Return the masks of an image; ValueError or OSError where its file is missing or damaged."""
         from napari_segany.formats.json_fields import read_json_list
 
         if self._folder is None:
             return self._kept[image.dataset, image.name]
         return read_json_list(self._path(image), "COCO result")
+
+    def whole(
+        self, images: Sequence[BoxImage], known: Mapping[tuple[str, str], BoxScore]
+    ) -> dict[tuple[str, str], BoxScore]:
+        """Return the scores whose masks are there, all of them: the other images are to be asked again."""
+        found = {}
+        for image in images:
+            score = known.get((image.dataset, image.name))
+            if score is None:
+                continue
+            try:
+                masks = self.read(image)
+            except (ValueError, OSError):
+                continue
+            if len(masks) == score.boxes and all(one.keys() >= _FIELDS for one in masks):
+                found[image.dataset, image.name] = score
+        return found
 
     def _path(self, image: BoxImage) -> Path:
         return Path(self._folder or "", image.dataset, f"{image.name}.json")
