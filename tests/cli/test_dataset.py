@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 from PIL import Image
 
@@ -19,6 +21,14 @@ def test_a_folder_of_labels_is_told_and_drawn(tmp_path, capsys) -> None:
     assert {path.name for path in out.iterdir()} == expected
     assert main(["dataset", "stats", str(tmp_path / "none")]) == 2
     assert "does not exist; give a folder with images/ and labels/" in capsys.readouterr().err
+
+
+def test_without_matplotlib_the_picture_of_near_masks_is_refused_before_the_work(
+    tmp_path, capsys, monkeypatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert main(["dataset", "nearest", str(tmp_path / "none"), "--output", str(tmp_path / "out")]) == 2
+    assert "pip install matplotlib" in capsys.readouterr().err
 
 
 def test_what_is_no_table_of_ratings_is_named(tmp_path, capsys) -> None:

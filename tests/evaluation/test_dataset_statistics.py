@@ -16,6 +16,7 @@ from napari_segany.evaluation.dataset_statistics import (
     MaskStatistics,
     center_map,
     concavity,
+    image_shares,
     matched_by_size,
     statistics_steps,
 )
@@ -112,6 +113,13 @@ def test_data_sets_of_one_name_are_told_apart(layouts, tmp_path):
     whole = [str(place.resolve()) for place in places[4:]]
     assert list(found) == ["a/cells", "b/cells", "a/export", "b/export", *whole]
     assert {tuple(own.masks_per_image) for own in found.values()} == {(2,)}
+
+
+def test_images_without_masks_are_among_those_with_few():
+    counts = np.array([0, 0, 10, 11, 50, 51, 200, 201])
+    nothing = np.zeros(0)
+    own = MaskStatistics(tuple("abcdefgh"), counts, nothing, nothing, nothing, nothing, nothing)
+    assert (image_shares(own) * 8).tolist() == [3, 2, 1, 1, 1]
 
 
 def test_sizes_are_matched_bin_by_bin():

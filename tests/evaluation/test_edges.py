@@ -111,10 +111,18 @@ def test_what_cannot_be_read_is_named_and_left_out(folder: Path) -> None:
     np.savez(folder / "gt" / "b.npz", shape=np.array((1, 4, 4)), boundaries=np.zeros((1, 4, 1), np.uint8))
     result = drain(edges(find_edge_images(folder), sobel_detector, EdgeProtocol(1)))
     assert not result.scores
-    assert "a.npz holds no boundaries" in result.skipped[0]
+    assert "a.npz is damaged, or holds no boundaries as BSDS500 has them" in result.skipped[0]
+    assert "pickle" not in result.skipped[0]
     assert "(4, 4)" in result.skipped[1]
     with pytest.raises(ValueError, match="nothing to compare"):
         find_edge_images(folder / "images")
+
+
+@pytest.mark.parametrize("content", [b"", bytes(600), b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + bytes(500)])
+def test_a_damaged_or_newer_mat_file_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "1.mat").write_bytes(content)
+    with pytest.raises(ValueError, match=r"^1\.mat is damaged, or holds no boundaries as BSDS500 has them$"):
+        read_boundaries(tmp_path / "1.mat")
 
 
 def test_the_published_files_are_read(tmp_path: Path) -> None:

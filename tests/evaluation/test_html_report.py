@@ -53,6 +53,12 @@ def test_results_come_into_one_page_as_they_are(tmp_path, capsys):
     assert "A note of two." in reader.texts["p"]
     assert [base64.b64decode(one.split(",")[1]) for one in reader.sources] == [b"picture"]
     assert main(["report", str(tmp_path / "runs" / "b"), "-o", str(page)]) == 0
+    (first / "command.json").write_text("{")
+    assert main(["report", str(tmp_path / "runs"), "-o", str(page)]) == 1
+    told = capsys.readouterr()
+    assert f"skipped: {first}: command.json is no JSON file" in told.err
+    assert "1 results are in" in told.out
+    assert "Boxes" in page.read_text()
     (tmp_path / "empty").mkdir()
     assert main(["report", str(tmp_path / "empty")]) == 2
     assert "holds no results" in capsys.readouterr().err

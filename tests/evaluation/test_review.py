@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from napari_segany.cli.main import main
-from napari_segany.evaluation.review import Review, compare, mean_rating, read_ratings, review_items
+from napari_segany.evaluation.review import Review, compare, mean_rating, read_ratings, review_items, review_text
 from napari_segany.formats.record import MaskRecord
 from napari_segany.formats.sa1b import write_sa1b
 
@@ -127,6 +129,15 @@ def test_statistics_by_hand():
     assert 0 <= found.difference.low < 1 < found.difference.high <= 2
     assert compare(rows([8], [7])) is None
     assert np.isnan(mean_rating([5]).low)
+
+
+def test_what_cannot_be_told_is_a_dash():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        text = review_text(rows([8, 7, 9], [7, 6, 8]))
+        alone = review_text(rows([8], []))
+    assert "+1.00 (99 % interval by a paired bootstrap +1.00 to +1.00); paired t-test: -." in text
+    assert "| a | 1 | 8.00 | - |" in alone
 
 
 def test_the_command_tells_what_the_ratings_say(tmp_path, capsys):

@@ -87,8 +87,12 @@ def _nearest(args: argparse.Namespace) -> int:
     from napari_segany.engine.predictor import Predictor
     from napari_segany.evaluation import latent
     from napari_segany.evaluation.data import find_samples
-    from napari_segany.evaluation.plots import MatplotlibMissingError
+    from napari_segany.evaluation.plots import MatplotlibMissingError, check_matplotlib
 
+    try:
+        check_matplotlib()
+    except MatplotlibMissingError as error:
+        raise ValueError(str(error)) from None
     if args.queries < 1 or args.neighbours < 1:
         raise ValueError("--queries and --neighbours are whole numbers of at least 1")
     samples = find_samples(args.folder, args.datasets, args.images_per_dataset)
@@ -105,11 +109,8 @@ def _nearest(args: argparse.Namespace) -> int:
     )
     print(text)
     args.output.mkdir(parents=True, exist_ok=True)
-    try:
-        queries = latent.queries_of(masks, args.queries, args.seed)
-        latent.plot_neighbours(masks, queries, args.neighbours, args.output / "nearest.png")
-    except MatplotlibMissingError as error:
-        raise ValueError(str(error)) from None
+    queries = latent.queries_of(masks, args.queries, args.seed)
+    latent.plot_neighbours(masks, queries, args.neighbours, args.output / "nearest.png")
     (args.output / "summary.md").write_text(text + "\n", encoding="utf-8")
     record_command(args, args.output, "Masks that are near in latent space")
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 NAME = "report"
@@ -17,12 +18,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the page."""
+    """Write the page; the status is 1 where a folder's files are damaged."""
     from napari_segany.evaluation.html_report import find_results, to_html
     from napari_segany.formats.atomic import replacing
 
-    results = find_results(args.folder)
+    results, skipped = find_results(args.folder)
+    for reason in skipped:
+        print(f"skipped: {reason}", file=sys.stderr)
+    if not results:
+        raise ValueError(f"no result in {args.folder} can be read; see the reasons above")
     with replacing(args.output) as temporary:
         temporary.write_text(to_html(results, args.title), encoding="utf-8")
     print(f"{len(results)} results are in {args.output}")
-    return 0
+    return int(bool(skipped))

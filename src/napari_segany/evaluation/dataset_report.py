@@ -8,7 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_segany.evaluation.dataset_statistics import MaskStatistics, center_map, matched_by_size
+from napari_segany.evaluation.dataset_statistics import (
+    COUNT_BINS,
+    MaskStatistics,
+    center_map,
+    image_shares,
+    matched_by_size,
+)
 from napari_segany.evaluation.plots import new_figure
 
 _HEADINGS = (
@@ -86,12 +92,11 @@ def plot_statistics(statistics: Mapping[str, MaskStatistics], path: Path) -> Non
     figure = new_figure(11, 3.4)
     per_image, sizes, shape = figure.subplots(1, 3)
     matched = matched_by_size(statistics)
-    edges = (0, 10, 50, 100, 200, np.inf)
     width = 0.8 / max(len(statistics), 1)
     for number, (name, own) in enumerate(statistics.items()):
         color = f"C{number % 10}"
-        shares = np.histogram(own.masks_per_image - 0.5, edges)[0] / max(len(own.images), 1)
-        per_image.bar(np.arange(5) + (number + 0.5) * width - 0.4, 100 * shares, width, color=color, label=name)
+        places = np.arange(len(COUNT_BINS)) + (number + 0.5) * width - 0.4
+        per_image.bar(places, 100 * image_shares(own), width, color=color, label=name)
         if len(own.areas):
             weights = np.full(len(own.areas), 100 / len(own.areas))
             sizes.hist(own.relative_sizes, np.linspace(0, 1, 41), weights=weights, histtype="step", color=color)
@@ -102,7 +107,7 @@ def plot_statistics(statistics: Mapping[str, MaskStatistics], path: Path) -> Non
                 own.concavities[chosen], np.linspace(0, 0.8, 33), weights=weights, histtype="step", color=color
             )
     per_image.set(xlabel="masks per image", ylabel="images, %")
-    per_image.set_xticks(range(5), ["to 10", "11-50", "51-100", "101-200", "more"], fontsize="small")
+    per_image.set_xticks(range(len(COUNT_BINS)), list(COUNT_BINS), fontsize="small")
     per_image.legend(frameon=False, fontsize="small")
     sizes.set(xlabel="relative mask size", ylabel="masks, %", yscale="log")
     title = "sizes matched" if len(statistics) > 1 else None

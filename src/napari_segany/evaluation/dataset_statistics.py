@@ -19,6 +19,9 @@ from napari_segany.formats.rle import RunLengths
 SIZE_EDGES = np.linspace(0, 1, 21)
 """Bins of relative mask size in which data sets are matched."""
 
+COUNT_BINS = {"to 10": 10, "11-50": 50, "51-100": 100, "101-200": 200, "more": np.inf}
+"""Bins of masks per image by the highest number in each; the first has images without masks too."""
+
 Floats = NDArray[np.float64]
 
 
@@ -142,6 +145,12 @@ def matched_by_size(statistics: Mapping[str, MaskStatistics], seed: int = 0) -> 
         )
         for name, own in bins.items()
     }
+
+
+def image_shares(statistics: MaskStatistics) -> Floats:
+    """Return the share of the images in each of `COUNT_BINS`: 1 in all, where there are images."""
+    numbers = np.searchsorted(list(COUNT_BINS.values()), statistics.masks_per_image)
+    return np.bincount(numbers, minlength=len(COUNT_BINS)) / max(len(statistics.images), 1)
 
 
 def center_map(statistics: MaskStatistics, cells: int = 16) -> Floats:

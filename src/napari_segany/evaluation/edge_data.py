@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from napari_segany.evaluation.data import IMAGE_SUFFIXES, Sample
 
 TRUTH_FOLDERS = ("groundTruth", "gt")
 TRUTH_SUFFIXES = (".mat", ".npz")
+_DAMAGE = (ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 def find_edge_images(folder: Path, count: int | None = None) -> list[Sample]:
@@ -73,8 +75,9 @@ def read_boundaries(path: Path) -> NDArray[np.bool_]:
     """
     try:
         boundaries = _from_mat(path) if path.suffix == ".mat" else _from_npz(path)
-    except (ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path.name} holds no boundaries as BSDS500 has them, or is damaged ({error})") from None
+    except _DAMAGE:
+        # What numpy and scipy say of it is about their own options.
+        raise ValueError(f"{path.name} is damaged, or holds no boundaries as BSDS500 has them") from None
     if boundaries.ndim != 3 or not len(boundaries):
         raise ValueError(f"{path.name} holds boundaries of shape {boundaries.shape}; (annotators, H, W) is needed")
     return boundaries
@@ -82,8 +85,12 @@ def read_boundaries(path: Path) -> NDArray[np.bool_]:
 
 def _from_mat(path: Path) -> NDArray[np.bool_]:
     from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
 
-    cells = loadmat(path)["groundTruth"].ravel()
+    try:
+        cells = loadmat(path)["groundTruth"].ravel()
+    except (MatReadError, NotImplementedError):  # the latter for MATLAB's own HDF5
+        raise ValueError("it is no MAT file up to version 7") from None
     return np.stack([np.asarray(cell["Boundaries"][0, 0], bool) for cell in cells])
 
 

@@ -54,22 +54,35 @@ class Result:
     pictures: tuple[Path, ...]
 
 
-def find_results(folder: Path) -> list[Result]:
-    """Return the results in a folder and in its folders, by place.
+def find_results(folder: Path) -> tuple[list[Result], list[str]]:
+    """Find the results in a folder and in its folders.
+
+    Returns
+    -------
+    results : list of Result
+        By place.
+    skipped : list of str
+        One sentence for each folder whose files are damaged.
 
     Raises
     ------
     FileNotFoundError
         Where the folder does not exist.
     ValueError
-        Where there are none, or a `command.json` is damaged.
+        Where there are neither.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not a folder")
-    found = [_result(path.parent, folder) for path in sorted(folder.rglob(COMMAND_FILE))]
-    if not found:
+    found: list[Result] = []
+    skipped: list[str] = []
+    for path in sorted(folder.rglob(COMMAND_FILE)):
+        try:
+            found.append(_result(path.parent, folder))
+        except (ValueError, OSError) as error:
+            skipped.append(f"{path.parent}: {error}")
+    if not found and not skipped:
         raise ValueError(f"{folder} holds no results; run `segany evaluate ... --output` with a folder in it first")
-    return found
+    return found, skipped
 
 
 def to_html(results: Sequence[Result], title: str) -> str:
@@ -105,9 +118,16 @@ def _result(place: Path, folder: Path) -> Result:
         str(values.get("title", place.name)),
         str(values.get("command", "")),
         str(values.get("version", "")),
-        summary.read_text(encoding="utf-8") if summary.is_file() else "",
+        _text_of(summary) if summary.is_file() else "",
         tuple(sorted(place.glob("*.png"))),
     )
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ValueError(f"{path.name} is no text in UTF-8") from None
 
 
 def _section(result: Result, anchor: str) -> str:

@@ -23,6 +23,11 @@ class MatplotlibMissingError(ImportError):
         super().__init__("plots need matplotlib, which is not installed; `pip install matplotlib` brings it")
 
 
+def check_matplotlib() -> None:
+    """Raise MatplotlibMissingError where it is not installed: to be told before hours of work, not after."""
+    new_figure(1, 1)
+
+
 def plot_iou(rows: Sequence[Row], path: Path) -> None:
     """Draw mean IoU with its 95 % interval over the number of points, a line per row, and write it as a picture.
 

@@ -228,7 +228,7 @@ class Comparison:
     difference : Interval
         Mean of first minus second, with its 99 % interval by a paired bootstrap.
     t, p : float
-        Of the paired t-test.
+        Of the paired t-test; NaN where all differences are equal, of which it says nothing.
     """
 
     first: str
@@ -266,9 +266,12 @@ def compare(rows: Sequence[Mapping[str, str]], seed: int = 0) -> Comparison | No
     rng = np.random.default_rng(seed)
     means = np.array([differences[rng.integers(len(common), size=len(common))].mean() for _ in range(BOOTSTRAP)])
     low, high = np.quantile(means, [0.005, 0.995])
-    test: Any = stats.ttest_rel(pairs[:, 0], pairs[:, 1])
     difference = Interval(float(differences.mean()), float(low), float(high))
-    return Comparison(sources[0], sources[1], len(common), difference, float(test.statistic), float(test.pvalue))
+    t = p = float("nan")
+    if np.ptp(differences):
+        test: Any = stats.ttest_rel(pairs[:, 0], pairs[:, 1])
+        t, p = float(test.statistic), float(test.pvalue)
+    return Comparison(sources[0], sources[1], len(common), difference, t, p)
 
 
 def review_text(rows: Sequence[Mapping[str, str]]) -> str:
@@ -277,15 +280,16 @@ def review_text(rows: Sequence[Mapping[str, str]]) -> str:
     for source in sorted({row["source"] for row in rows}):
         own = [int(row["rating"]) for row in rows if row["source"] == source]
         cell = mean_rating(own)
-        lines.append(f"| {source} | {len(own)} | {cell.mean:.2f} | {cell.low:.2f} to {cell.high:.2f} |")
+        interval = "-" if np.isnan(cell.low) else f"{cell.low:.2f} to {cell.high:.2f}"
+        lines.append(f"| {source} | {len(own)} | {cell.mean:.2f} | {interval} |")
     found = compare(rows)
     if found is not None:
         one = found.difference
+        test = "-" if np.isnan(found.t) else f"t = {found.t:.2f}, p = {found.p:.2g}"
         lines += [
             "",
             f"{found.first} minus {found.second}, {found.objects} objects: {one.mean:+.2f} (99 % interval by "
-            f"a paired bootstrap {one.low:+.2f} to {one.high:+.2f}); paired t-test: t = {found.t:.2f}, "
-            f"p = {found.p:.2g}.",
+            f"a paired bootstrap {one.low:+.2f} to {one.high:+.2f}); paired t-test: {test}.",
         ]
     return "\n".join(lines)
 
