@@ -8,7 +8,7 @@ import platform
 import re
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -81,6 +81,78 @@ class _Saving:
         return saved
 
 
+@dataclass(eq=False)
+class _ImageWork:
+    """What is known of the work on one image: where it is saved, what of it is encoded, and what is due.
+
+    Attributes
+    ----------
+    image, identity : Image and dict
+        The image, and what tells it from others.
+    place : SessionPlace
+        Its file.
+    layer : Labels or None
+        Has the objects.
+    planes : dict
+        The objects that are encoded already, by plane.
+    dirty : set or None
+        The planes that have changed since; None for all of them.
+    saving : _Saving or None
+        The state that is being saved.
+    before_removal : SavedSession or None
+        The state before layers of it were removed, until it is known whether the image goes too.
+    last_state : SavedSession or None
+        The state that is saved from now on, because the image is gone.
+    is_due : bool
+        Whether something is to be saved.
+    """
+
+    image: Image
+    identity: dict[str, Any]
+    place: SessionPlace
+    layer: Labels | None = None
+    planes: Planes = field(default_factory=dict)
+    dirty: set[PlaneIndex] | None = None
+    saving: _Saving | None = None
+    before_removal: SavedSession | None = None
+    last_state: SavedSession | None = None
+    is_due: bool = False
+
+    def take_up(self, layer: Labels) -> None:
+        """Have the objects of this layer, none of which is encoded."""
+        self.layer, self.dirty, self.planes = layer, None, {}
+
+    def note(self, pixels: PixelChange) -> None:
+        """Take note which planes are to be encoded again."""
+        if self.dirty is not None and len(pixels.indices):
+            numbers = np.unique(pixels.indices // (pixels.shape[-2] * pixels.shape[-1]))
+            places = np.stack(np.unravel_index(numbers, pixels.shape[:-2] or (1,)), axis=1).tolist()
+            self.dirty |= {tuple(place) if len(pixels.shape) > 2 else () for place in places}
+
+    def removal_over(self) -> None:
+        """Take note that layers were removed, and the image was not."""
+        self.before_removal = None
+
+    def begin_saving(self, state: SavedSession, log: WorkLog) -> _Saving:
+        """Take a state to be saved, with the planes of a saving that did not come to its end."""
+        if self.layer is not None and not state.rows:  # the layer was removed, and its pixels are saved
+            state = replace(state, rows=rows_of(self.layer.features, labels_of(self.layer.features)))
+        unsaved = frozenset() if self.saving is None else self.saving.dirty
+        dirty = None if self.dirty is None or unsaved is None else frozenset(self.dirty | unsaved)
+        self.dirty = set()
+        state = replace(state, image=self.identity)
+        number = self.place.next_number()
+        self.saving = _Saving(self.place, number, state, self.layer, log, dirty, dict(self.planes))
+        return self.saving
+
+    def end_saving(self, saving: _Saving) -> None:
+        """Take note that a state is saved; nothing follows of one that another has overtaken."""
+        if saving is self.saving:
+            self.saving = None
+            if self.dirty is not None:
+                self.planes = saving.planes
+
+
 class Autosave:
     """Keeps a file for the image that is worked on.
 
@@ -103,32 +175,24 @@ class Autosave:
     ) -> None:
         self._folder, self._runner = folder, runner
         self._describe, self._say = describe, say
-        self._image: Image | None = None
-        self._identity: dict[str, Any] = {}
-        self._layer: Labels | None = None
-        self._place: SessionPlace | None = None
+        self._work: _ImageWork | None = None
         self._places: dict[tuple[str, Path], SessionPlace] = {}
-        self._planes: Planes = {}
-        self._dirty: set[PlaneIndex] | None = None
-        self._saving: _Saving | None = None
-        self._before_removal: SavedSession | None = None
-        self._last_state: SavedSession | None = None
         self.log = WorkLog()
-        self._is_due = self._is_saving = self._was_refused = False
+        self._is_saving = self._was_refused = False
 
     # ------------------------------------------------------------------- what it is about
 
     def turn_to(self, image: Image | None) -> None:
         """Finish what is due for the last image, and look whether there is a file of this one."""
         self.save_now()
-        self._image, self._layer, self._last_state = image, None, None
-        self._identity = {} if image is None else image_identity(image)
-        self._planes, self._dirty, self._place = {}, None, None
+        self._work = None
         if image is not None:
+            identity = image_identity(image)
             name = re.sub(r"[^\w.-]+", "_", image.name)[:60]
-            path = self._folder / f"{name}-{self._identity['digest']}.json"
+            path = self._folder / f"{name}-{identity['digest']}.json"
             known = self._places.get((image.unique_id, path))  # with the history that waits for the image
-            self._place = known or self._places.setdefault((image.unique_id, path), SessionPlace(path))
+            place = known or self._places.setdefault((image.unique_id, path), SessionPlace(path))
+            self._work = _ImageWork(image, identity, place)
 
     def forget_image(self, image: Image) -> None:
         """Have what was saved of an image as an earlier session's: its history is gone."""
@@ -137,7 +201,7 @@ class Autosave:
     @property
     def earlier(self) -> Path | None:
         """The file that an earlier session left of this image; None if there is none."""
-        return None if self._place is None else self._place.earlier
+        return None if self._work is None else self._work.place.earlier
 
     def read_earlier(self) -> SavedSession | None:
         """Return what an earlier session left; None, with a sentence for the user, where that cannot be read."""
@@ -150,7 +214,7 @@ class Autosave:
         except (OSError, ValueError) as error:
             self._say(f"The saved session cannot be read: {error}")
             return None
-        if self._image is None or not fits(saved, self._image):
+        if self._work is None or not fits(saved, self._work.image):
             self._say("The saved session is of an image of another size.")
             return None
         return saved
@@ -159,79 +223,65 @@ class Autosave:
 
     def layer_taken_up(self, layer: Labels) -> None:
         """Save the objects of this layer."""
-        self._layer, self._dirty, self._planes = layer, None, {}
+        if self._work is not None:
+            self._work.take_up(layer)
 
     def pixels_changed(self, pixels: PixelChange) -> None:
         """Take note which planes are to be encoded again."""
-        if self._dirty is not None and len(pixels.indices):
-            numbers = np.unique(pixels.indices // (pixels.shape[-2] * pixels.shape[-1]))
-            places = np.stack(np.unravel_index(numbers, pixels.shape[:-2] or (1,)), axis=1).tolist()
-            self._dirty |= {tuple(place) if len(pixels.shape) > 2 else () for place in places}
+        if self._work is not None:
+            self._work.note(pixels)
 
     def layer_goes(self) -> None:
         """Keep the state before a layer is removed: all of an image may be removed at once, the image last."""
-        if self._before_removal is None:
-            self._before_removal = self._describe()
-            self._runner.later(self._removal_over)
-
-    def _removal_over(self) -> None:
-        self._before_removal = None
+        work = self._work
+        if work is not None and work.before_removal is None:
+            work.before_removal = self._describe()
+            self._runner.later(work.removal_over)
 
     def image_gone(self) -> None:
         """Save the image as it was before its layers went: that these are gone, too, is no work of the user's."""
-        self._last_state = self._before_removal
-        self._is_due = self._is_due and self._last_state is not None
+        if self._work is not None:
+            self._work.last_state = self._work.before_removal
+            self._work.is_due = self._work.is_due and self._work.last_state is not None
 
     def changed(self) -> None:
         """Save soon."""
-        if self._image is not None and not self._is_due:
-            self._is_due = True
+        if self._work is not None and not self._work.is_due:
+            self._work.is_due = True
             self._runner.later(self._begin, _DELAY_MS)
 
     def save_now(self) -> None:
         """Save what is due or only half saved, before the image or the widget goes."""
-        if self._is_due or self._saving is not None:
-            self._is_due = False
+        work = self._work
+        if work is not None and (work.is_due or work.saving is not None):
+            work.is_due = False
             # Whatever is wrong is said: what calls this has more to do.
             SynchronousRunner().start(
-                "Saving the session", self._present_steps(), done=lambda saved: None, failed=self._refused
+                "Saving the session", self._present_steps(work), done=lambda saved: None, failed=self._refused
             )
-            self._saving = None
+            work.saving = None
 
-    def _present_steps(self) -> Steps[SavedSession | None]:
-        saving = self._begun()
+    def _present_steps(self, work: _ImageWork) -> Steps[SavedSession | None]:
+        saving = self._begun(work)
         return None if saving is None else (yield from saving.steps())
 
     def _begin(self) -> None:
-        if not self._is_due or self._is_saving:
+        work = self._work
+        if work is None or not work.is_due or self._is_saving:
             return
-        self._is_due = False
-        saving = self._begun()
+        work.is_due = False
+        saving = self._begun(work)
         if saving is not None:
             self._is_saving = True
-            done = partial(self._saved, saving)
+            done = partial(self._saved, work, saving)
             self._runner.start("Saving the session", saving.steps(), done=done, failed=self._failed)
 
-    def _begun(self) -> _Saving | None:
-        """Take the present state to be saved, with the planes of a saving that did not come to its end."""
-        state = self._last_state or self._describe()
-        if self._place is None or state is None:
-            return None
-        if self._layer is not None and not state.rows:  # the layer was removed, and its pixels are saved
-            state = replace(state, rows=rows_of(self._layer.features, labels_of(self._layer.features)))
-        unsaved = frozenset() if self._saving is None else self._saving.dirty
-        dirty = None if self._dirty is None or unsaved is None else frozenset(self._dirty | unsaved)
-        self._dirty = set()
-        state = replace(state, image=self._identity)
-        number = self._place.next_number()
-        self._saving = _Saving(self._place, number, state, self._layer, self.log, dirty, dict(self._planes))
-        return self._saving
+    def _begun(self, work: _ImageWork) -> _Saving | None:
+        state = work.last_state or self._describe()
+        return None if state is None else work.begin_saving(state, self.log)
 
-    def _saved(self, saving: _Saving, saved: SavedSession) -> None:
-        if saving is self._saving:
-            self._saving = None
-            if self._dirty is not None:
-                self._planes = saving.planes
+    def _saved(self, work: _ImageWork, saving: _Saving, saved: SavedSession) -> None:
+        work.end_saving(saving)
         forget_oldest(self._folder)
         self._go_on()
 
@@ -241,8 +291,7 @@ class Autosave:
 
     def _go_on(self) -> None:
         self._is_saving = False
-        if self._is_due:
-            self._begin()
+        self._begin()
 
     def _refused(self, error: Exception) -> None:
         """Say once that work is not saved: nobody wants to read it after each click."""
