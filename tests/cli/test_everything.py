@@ -244,6 +244,17 @@ def test_a_large_picture_gets_what_is_asked_for_and_the_report_says_what_tiles_c
     assert "coco is not written" in (tmp_path / "alone" / "report.csv").read_text()
 
 
+def test_an_image_done_in_another_way_leaves_no_labels_of_the_way_before(inputs, checkpoint, tmp_path):
+    out = tmp_path / "out"
+    line = (inputs, "-o", out, "--model", checkpoint, "--tile-size", 64, *LOOSE)
+    ways = {"always": ["a.zarr"], "never": ["a.tif"]}
+    for way in ("always", "never", "always", "never"):
+        assert everything(*line, "--tiles", way) == 0
+        assert [path.name for path in (out / "labels").iterdir()] == ways[way]
+        is_of_tiles = "tiles" in (out / "tables" / "a.csv").read_text().splitlines()[0].split(",")
+        assert is_of_tiles == (way == "always")
+
+
 def test_a_damaged_zarr_is_one_line(checkpoint, tmp_path, capsys):
     (tmp_path / "cut.zarr").mkdir()
     (tmp_path / "cut.zarr" / "zarr.json").write_text("{")

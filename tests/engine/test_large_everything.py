@@ -13,9 +13,11 @@ from skimage.measure import label, regionprops
 
 from napari_segany.engine.automatic_settings import AutomaticSettings
 from napari_segany.engine.batch.folder import BatchFolder, BatchFolderInUseError
+from napari_segany.engine.batch.settings import BatchSettings
 from napari_segany.engine.candidates import run_lengths_in_box
 from napari_segany.engine.large.job import ImageAtHand, ImageAtPath
 from napari_segany.engine.large.objects import conflicts, suppressed
+from napari_segany.engine.large.results import image_result
 from napari_segany.engine.large.run import ThisProcess, large_steps
 from napari_segany.engine.progress import Progress, drain
 from napari_segany.engine.tiling import TilingSettings
@@ -300,6 +302,9 @@ def test_tiles_that_cannot_be_read_today_do_not_cost_the_labels_of_yesterday(res
     assert again.failed
     assert "the network is gone" in again.failed[0]
     assert again.objects == result.objects
+    assert again.is_earlier
+    told = image_result("big", again, BatchSettings()).error
+    assert "the network is gone; the labels and the table are those of the run before" in told
     np.testing.assert_array_equal(labels_of(again), labels_of(result))
 
 
@@ -348,6 +353,26 @@ def test_a_pyramidal_tiff_gives_the_labels_of_the_array_and_a_tiff_is_written(re
         assert file.is_bigtiff
         assert file.pages[0].is_tiled
         np.testing.assert_array_equal(file.asarray(), labels_of(result))
+
+
+@pytest.mark.parametrize("edited", [False, True])
+def test_a_tiff_of_earlier_labels_goes_with_them_unless_somebody_changed_it(edited, image, tmp_path):
+    tiff = run(image, tmp_path, tiff=True).labels.with_suffix(".tif")
+    run(image, tmp_path)
+    assert tiff.is_file(), "it shows the same labels"
+    if edited:
+        tifffile.imwrite(tiff, np.ones((5, 5), np.uint8))
+    run(np.where(image == image[470, 700], 0, image), tmp_path)
+    assert tiff.is_file() == edited
+
+
+def test_somebodys_own_tiff_is_neither_removed_nor_replaced(image, tmp_path):
+    own = run(image, tmp_path).labels.with_suffix(".tif")
+    own.write_bytes(b"somebody's own")
+    run(np.where(image == image[470, 700], 0, image), tmp_path)
+    with pytest.raises(ValueError, match=r"labels/big.tif is there and was not written by segany"):
+        run(image, tmp_path, tiff=True)
+    assert own.read_bytes() == b"somebody's own"
 
 
 def test_another_image_of_the_same_name_does_not_replace_the_labels(tmp_path):

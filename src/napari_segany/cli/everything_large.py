@@ -185,6 +185,9 @@ def _watched(steps: Steps[LargeResult], name: str) -> LargeResult:
 
 
 def _summary(result: LargeResult) -> str:
+    from napari_segany.engine.large.results import EARLIER
+
     reused = f", {result.reused} of them kept from before" if result.reused else ""
     failed = f"; {len(result.failed)} tiles failed" if result.failed else ""
+    failed += f", and {EARLIER}" if result.is_earlier else ""
     return f"{result.shown}: {result.tiles} tiles{reused}, {result.objects} objects -> {result.labels}{failed}"

@@ -106,6 +106,25 @@ class DigestBook:
             temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
+def content_digest_steps(path: Path) -> Steps[str]:
+    """Return a hash of a file, or of all files in a folder and how they are called; "" where that cannot be read."""
+    is_folder = path.is_dir()
+    hasher = new_hasher("xxh128")
+    try:
+        files = sorted(item for item in path.rglob("*") if item.is_file()) if is_folder else [path]
+        for number, item in enumerate(files):
+            yield Progress(number, len(files), f"Checking {path.name}")
+            if is_folder:
+                hasher.update(f"{item.relative_to(path).as_posix()}\0{item.stat().st_size}\0".encode())
+            with item.open("rb") as file:
+                while chunk := file.read(_CHUNK_BYTES):
+                    hasher.update(chunk)
+    except OSError:
+        return ""
+    digest: str = hasher.hexdigest()
+    return digest
+
+
 def new_hasher(algorithm: str) -> Any:
     """Return an object with `update` and `hexdigest` for "sha256" or "xxh128"."""
     if algorithm == "xxh128":

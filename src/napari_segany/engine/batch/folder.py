@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 
 from napari_segany.engine.batch.detection import BatchObject
 from napari_segany.engine.batch.sources import ONLY_PLANE
+from napari_segany.engine.batch.tile_outputs import TileOutputs
 from napari_segany.engine.digests import new_hasher
 from napari_segany.formats.atomic import replacing
 from napari_segany.formats.json_fields import (
@@ -160,12 +161,12 @@ class BatchFolder:
         before = self.recorded(name)
         self._check_is_not_of_another(name, files, source, content, renamed)
         # A damaged record is still one of ours, and images that go by tiles write files of the same names.
-        is_ours = (before is None and record.exists()) or (self.root / _STATE / "tiles" / name).exists()
+        is_damaged, of_tiles = before is None and record.exists(), TileOutputs(self.root, name)
         before = before or Completion("", "", (), 0)
         new = {path.relative_to(self.root).as_posix(): path for path in files}
         new = {written: path for written, path in new.items() if written not in before.files}
-        foreign = [written for written, path in new.items() if path.exists() and not is_ours]
-        if foreign:
+        foreign = [written for written, path in new.items() if path.exists() and not of_tiles.has_written(path)]
+        if foreign and not is_damaged:
             raise ValueError(f"{foreign[0]} is there and was not written by segany; choose another folder")
         if new:
             _write_json(record, asdict(replace(before, files={**before.files, **dict.fromkeys(new, "")})))

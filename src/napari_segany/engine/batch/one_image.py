@@ -20,6 +20,7 @@ from napari_segany.engine.batch.image_outputs import files_of, write_image_steps
 from napari_segany.engine.batch.model_source import LazyPredictor
 from napari_segany.engine.batch.settings import BatchJob
 from napari_segany.engine.batch.sources import BatchImage, ImageContent
+from napari_segany.engine.batch.tile_outputs import TileOutputs
 from napari_segany.engine.predictor import Predictor
 from napari_segany.engine.progress import Progress, Steps
 from napari_segany.engine.region import allowed_pixels
@@ -112,6 +113,7 @@ def image_steps(image: BatchImage, job: BatchJob, predictor: LazyPredictor) -> S
     count, files = yield from write_image_steps(image, content, job)
     completion = Completion(outputs_key, masks_key, planes, count, source=image.source.place, content=input_digest)
     folder.complete(image.name, completion, files)
+    TileOutputs(job.folder, image.name).give_way(files)
     return _result(image, planes, count, reused=False)
 
 

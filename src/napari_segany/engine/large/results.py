@@ -13,6 +13,9 @@ from napari_segany.engine.batch.summary_files import REPORT_NAME, write_report
 from napari_segany.engine.large.choice import TILES, not_written_text
 from napari_segany.engine.large.run import LargeResult
 
+EARLIER = "the labels and the table are those of the run before, which had all tiles"
+"""What is said where they were not replaced by others without the tiles that failed."""
+
 
 def image_result(name: str, done: LargeResult, settings: BatchSettings) -> ImageResult:
     """Return what became of an image; one with tiles that failed is not complete.
@@ -27,6 +30,7 @@ def image_result(name: str, done: LargeResult, settings: BatchSettings) -> Image
         What was asked for.
     """
     problem = f"{len(done.failed)} of {done.tiles} tiles failed: {done.failed[0]}" if done.failed else ""
+    problem += f"; {EARLIER}" if done.is_earlier else ""
     missing = not_written_text(settings)
     return ImageResult(
         name, done.shown, () if problem else (TILES,), done.objects, problem, done.reused == done.tiles,

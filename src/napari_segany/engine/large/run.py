@@ -7,33 +7,26 @@ done.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from napari_segany.engine.automatic_settings import AutomaticSettings
 from napari_segany.engine.batch.folder import BatchFolder
 from napari_segany.engine.batch.model_source import LazyPredictor, ModelSource
 from napari_segany.engine.image import checked_limits
-from napari_segany.engine.large.job import ImageOnDemand, LargeJob, Place, digest_of, large_job
-from napari_segany.engine.large.measures import COLUMNS, ObjectMeasures
-from napari_segany.engine.large.objects import all_objects
+from napari_segany.engine.large.job import ImageOnDemand, LargeJob, Place, large_job
 from napari_segany.engine.large.one_tile import Everything, SegmentTile, TileResult, tile_steps
-from napari_segany.engine.large.painting import paint_steps, write_tiff_steps
+from napari_segany.engine.large.outputs import LargeOutputs
 from napari_segany.engine.large.raster import MapOutputs
-from napari_segany.engine.large.stitching import stitch_steps
-from napari_segany.engine.large.tile_masks import read_tile
-from napari_segany.engine.large.tile_store import TileStore
 from napari_segany.engine.progress import Progress, Steps, relabelled
 from napari_segany.engine.tiled_embedding import image_limits
 from napari_segany.engine.tiling import TilingSettings
-from napari_segany.formats.atomic import replacing
 from napari_segany.formats.lazy_image import LazyImage
 from napari_segany.formats.painting import PaintingRule
-from napari_segany.formats.table import write_table
 
 DEFAULT_MODEL_SIDE = 1024
 """Longer side of an image as all models of the registry see it."""
@@ -76,6 +69,8 @@ class LargeResult:
         Tiles that were there already.
     failed : tuple of str
         What went wrong with each tile that failed.
+    is_earlier : bool
+        Whether the outputs are those of an earlier run, which had the tiles that failed now.
     """
 
     shown: str
@@ -85,6 +80,7 @@ class LargeResult:
     tiles: int
     reused: int
     failed: tuple[str, ...]
+    is_earlier: bool = False
 
 
 class TileWorkers(Protocol):
@@ -185,44 +181,23 @@ def large_steps(
     if on_map is not None:
         on_map.check()
     folder = Path(folder).expanduser().absolute()
-    state = folder / ".segany" / "tiles" / name
-    _check_outputs(folder, name, on_map, tiff=tiff)
+    outputs = LargeOutputs(folder, name, tiff, on_map)
+    outputs.check()
     # Of the whole folder: a batch clears temporary files in all of it, those of a run at work would go with them.
     with BatchFolder(folder).locked():
         place = getattr(image, "path", None)  # an array has none
-        outputs = _outputs(folder, name, on_map, tiff=tiff)
-        BatchFolder(folder).claim_tiles(name, outputs, "" if place is None else str(Path(place).absolute()))
+        BatchFolder(folder).claim_tiles(name, outputs.files, "" if place is None else str(Path(place).absolute()))
+        outputs.record.claim(outputs.files)
         yield LargeProgress(0, 0, f"{name}: Looking at the image")
         opened = image.open()
         limits = image_limits(opened) if contrast_limits is None else checked_limits(contrast_limits)
         tell = partial(progress_of, 0, {})
         digest = yield from relabelled(model.digest_steps(), tell)
         job = large_job(
-            state, image, opened, model_side=model_side, model_digest=digest, contrast_limits=limits,
+            outputs.record.folder, image, opened, model_side=model_side, model_digest=digest, contrast_limits=limits,
             settings=settings or AutomaticSettings(), tiling=tiling or TilingSettings(), painting=painting,
         )  # fmt: skip
-        steps = _job_steps(job, opened, name, folder, model, workers or ThisProcess(), tiff=tiff, on_map=on_map)
-        return (yield from steps)
-
-
-def _check_outputs(folder: Path, name: str, on_map: MapOutputs | None, *, tiff: bool) -> None:
-    """Refuse at the first run to write over what no batch wrote."""
-    if (folder / ".segany" / "tiles" / name).exists():
-        return
-    recorded = BatchFolder(folder).recorded(name)
-    own = set() if recorded is None else {folder / path for path in recorded.files}
-    for path in _outputs(folder, name, on_map, tiff=tiff):
-        if path.exists() and path not in own:
-            raise ValueError(
-                f"{path.relative_to(folder).as_posix()} is there and was not written by segany; choose another folder"
-            )
-
-
-def _outputs(folder: Path, name: str, on_map: MapOutputs | None, *, tiff: bool) -> list[Path]:
-    """Return where the outputs will be."""
-    labels = folder / "labels" / f"{name}.zarr"
-    files = [labels, folder / "tables" / f"{name}.csv", *([labels.with_suffix(".tif")] if tiff else [])]
-    return [*files, *(on_map.files(labels) if on_map is not None else ())]
+        return (yield from _job_steps(job, opened, outputs, model, workers or ThisProcess()))
 
 
 def progress_of(total: int, results: Mapping[Place, TileResult], stage: Progress | None = None) -> LargeProgress:
@@ -233,88 +208,21 @@ def progress_of(total: int, results: Mapping[Place, TileResult], stage: Progress
 
 
 def _job_steps(
-    job: LargeJob,
-    opened: LazyImage,
-    name: str,
-    folder: Path,
-    model: ModelSource,
-    workers: TileWorkers,
-    *,
-    tiff: bool,
-    on_map: MapOutputs | None,
+    job: LargeJob, opened: LazyImage, outputs: LargeOutputs, model: ModelSource, workers: TileWorkers
 ) -> Steps[LargeResult]:
     places = list(job.places())
     results: dict[Place, TileResult] = {}
     yield from workers.tile_steps(job, places, model, results)
-    failed = tuple(results[place].error for place in places if results[place].error)
-    labels, table = folder / "labels" / f"{name}.zarr", folder / "tables" / f"{name}.csv"
     tell = partial(progress_of, len(places), results)
-    further: list[Any] = [COLUMNS, _size_facts(job), *([] if on_map is None else [on_map.facts])]
-    key = digest_of([results[place].key for place in places], job.painting, *further)
-    # Outputs made of all tiles stay where some cannot be read today and nothing else has changed.
-    before = digest_of([_kept_key(job, results[place]) for place in places], job.painting, *further)
-    files = [table] if on_map is None else [table, *on_map.files(labels)]
-    objects = _known(job, (key, before), labels, files)
-    if objects is None:
-        # Outputs that are half replaced are those of no run.
-        (job.folder / "done").unlink(missing_ok=True)
-        objects = yield from relabelled(_output_steps(job, opened, results, labels, table, on_map), tell)
-        _write_text(job.folder / "done", f"{key} {objects}")
-    if tiff and on_map is None:
-        yield from relabelled(write_tiff_steps(labels, labels.with_suffix(".tif")), tell)
-    reused = sum(results[place].reused for place in places)
-    return LargeResult(job.image.shown, labels, table, objects, len(places), reused, failed)
-
-
-def _output_steps(
-    job: LargeJob,
-    opened: LazyImage,
-    results: Mapping[Place, TileResult],
-    labels: Path,
-    table: Path,
-    on_map: MapOutputs | None,
-) -> Steps[int]:
-    store = TileStore(job)
-    levels = []
-    for level in job.plan.levels:
-        there = [place for place in job.places() if place.level == level and not results[place].error]
-        levels.append((level, (yield from stitch_steps(store, there))))
-    objects = all_objects(job, levels)
-    measures = ObjectMeasures(len(objects), opened, is_damaged=any(result.error for result in results.values()))
-    yield from paint_steps(store, objects, labels, measures)
-    table.parent.mkdir(parents=True, exist_ok=True)
-    write_table(table, measures.table(objects, job.image.pixel_size))
-    if on_map is not None:
-        yield from on_map.steps(store, objects, labels)
-    return len(objects)
-
-
-def _size_facts(job: LargeJob) -> list[Any] | None:
-    """Return the size of a pixel as plain values."""
-    size = job.image.pixel_size
-    return None if size is None else [size.row, size.col, size.unit]
-
-
-def _kept_key(job: LargeJob, result: TileResult) -> str:
-    """Return what the masks of a tile that are on the disk were made of, those of an earlier run if it failed."""
-    if not result.error:
-        return result.key
-    try:
-        return read_tile(job.path(result.place)).key
-    except (OSError, ValueError):
-        return ""
-
-
-def _known(job: LargeJob, keys: Collection[str], labels: Path, files: Sequence[Path]) -> int | None:
-    """Return the number of objects if the outputs were made of these very tiles and are there."""
-    try:
-        words = (job.folder / "done").read_text(encoding="utf-8").split()
-    except OSError:
-        return None
-    is_same = len(words) == 2 and words[0] in keys and words[1].isdigit()
-    return int(words[1]) if is_same and labels.is_dir() and all(path.is_file() for path in files) else None
-
-
-def _write_text(path: Path, text: str) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    known = outputs.known(job, results)
+    if known is None:
+        objects = yield from relabelled(outputs.make_steps(job, opened, results), tell)
+    else:
+        objects = known.objects
+        yield from relabelled(outputs.tiff_steps(), tell)
+    return LargeResult(
+        job.image.shown, outputs.labels, outputs.table, objects, len(places),
+        reused=sum(results[place].reused for place in places),
+        failed=tuple(results[place].error for place in places if results[place].error),
+        is_earlier=known is not None and known.is_earlier,
+    )  # fmt: skip
