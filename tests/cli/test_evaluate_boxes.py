@@ -27,6 +27,10 @@ def test_the_table_is_written_and_a_second_run_reads_the_masks(checkpoint, tmp_p
     assert json.loads((out / "command.json").read_text())["command"].startswith("segany evaluate boxes")
     assert main(arguments) == 0
     assert capsys.readouterr().out == first
+    page = tmp_path / "report.html"
+    assert main(["report", str(out), "-o", str(page)]) == 0
+    assert '<img alt="mask_ap" src="data:image/png;base64,' in page.read_text()
+    capsys.readouterr()
     for damage in ("[", "[]", "[{}]", None):  # masks that went, or that somebody else's program wrote, are made anew
         if damage is None:
             (out / "masks/one/a.json").unlink()

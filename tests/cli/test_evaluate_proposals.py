@@ -19,6 +19,9 @@ def test_the_table_is_printed_and_written(checkpoint, tmp_path, capsys) -> None:
     printed = capsys.readouterr().out
     assert "AR@1000 small" in printed
     assert (out / "summary.md").read_text().strip() == printed.strip()
+    page = tmp_path / "report.html"
+    assert main(["report", str(out), "-o", str(page)]) == 0
+    assert '<img alt="average_recall" src="data:image/png;base64,' in page.read_text()
     assert main([*arguments[:-1], "3"]) == 2
     assert "another run (different: settings)" in capsys.readouterr().err
     assert main(["evaluate", "proposals", "--data", str(tmp_path / "none")]) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 HELP = "instance segmentation from boxes: mask AP of a detector's boxes, or of those of the objects, by size"
 
 MASKS_FOLDER = "masks"
+Row = tuple[list[int], dict[str, float]]
 _FIELDS = {"category_id", "score", "segmentation"}
 
 
@@ -159,28 +161,41 @@ def _report(
     read: Callable[[BoxImage], list[Annotation]],
 ) -> None:
     from napari_segany.evaluation.boxes import judged_note
+    from napari_segany.evaluation.object_plots import plot_mask_ap
+    from napari_segany.evaluation.plots import MatplotlibMissingError
 
     measured = {(score.dataset, score.image) for score in scores}
     done = [image for image in images if (image.dataset, image.name) in measured]
-    table = _table(
-        {name: [one for one in done if one.dataset == name] for name in sorted({i.dataset for i in done})}, read
-    )
-    text = f"{table}\n\n{judged_note(done)}"
+    names = sorted({image.dataset for image in done})
+    rows = {name: _row([one for one in done if one.dataset == name], read) for name in names}
+    text = f"{_table(rows)}\n\n{judged_note(done)}"
     print(text)
-    if args.output is not None:
-        (args.output / "summary.md").write_text(text + "\n", encoding="utf-8")
-        record_command(args, args.output, "Instance segmentation from boxes")
+    if args.output is None:
+        return
+    (args.output / "summary.md").write_text(text + "\n", encoding="utf-8")
+    record_command(args, args.output, "Instance segmentation from boxes")
+    try:
+        plot_mask_ap({name: precision for name, (_, precision) in rows.items()}, args.output / "mask_ap.png")
+    except MatplotlibMissingError as error:
+        print(error, file=sys.stderr)
 
 
-def _table(sets: Mapping[str, Sequence[BoxImage]], read: Callable[[BoxImage], list[Annotation]]) -> str:
+def _row(images: Sequence[BoxImage], read: Callable[[BoxImage], list[Annotation]]) -> Row:
+    """Return how many images, objects and boxes there are, and the mask AP."""
+    from napari_segany.evaluation.mask_ap import mask_ap
+
+    truths = {image.name: image.truth() for image in images}
+    results = {image.name: read(image) for image in images}
+    counts = [len(images), sum(len(one.annotations) for one in truths.values()), sum(map(len, results.values()))]
+    return counts, mask_ap(truths, results)
+
+
+def _table(rows: Mapping[str, Row]) -> str:
     """Return a Markdown table with a line for each data set."""
-    from napari_segany.evaluation.mask_ap import NUMBERS, mask_ap
+    from napari_segany.evaluation.mask_ap import NUMBERS
 
     lines = [["data set", "images", "objects", "boxes", *NUMBERS], ["---", *["---:"] * (3 + len(NUMBERS))]]
-    for name, images in sets.items():
-        truths = {image.name: image.truth() for image in images}
-        results = {image.name: read(image) for image in images}
-        counts = [len(images), sum(len(one.annotations) for one in truths.values()), sum(map(len, results.values()))]
-        cells = [f"{value:.3f}" if value == value else "-" for value in mask_ap(truths, results).values()]
+    for name, (counts, precision) in rows.items():
+        cells = [f"{value:.3f}" if value == value else "-" for value in precision.values()]
         lines.append([name, *map(str, counts), *cells])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -89,26 +90,32 @@ def _images(args: argparse.Namespace) -> tuple[Sequence[ObjectImage], tuple[str,
 
 
 def _report(args: argparse.Namespace, scores: Sequence[ProposalScore], groups: Sequence[str]) -> None:
-    from napari_segany.evaluation.proposals import PUBLISHED_NOTE
-
-    text = f"{_table(scores, groups)}\n\n{PUBLISHED_NOTE}"
-    print(text)
-    if args.output is not None:
-        (args.output / "summary.md").write_text(text + "\n", encoding="utf-8")
-        record_command(args, args.output, "Object proposals")
-
-
-def _table(scores: Sequence[ProposalScore], groups: Sequence[str]) -> str:
-    """Return a Markdown table with a line for each data set and one for all images."""
-    from napari_segany.evaluation.proposals import average_recall
+    from napari_segany.evaluation.object_plots import plot_recall
+    from napari_segany.evaluation.plots import MatplotlibMissingError
+    from napari_segany.evaluation.proposals import PUBLISHED_NOTE, average_recall
 
     names = sorted({score.dataset for score in scores})
     sets = {name: [score for score in scores if score.dataset == name] for name in names}
     if len(names) > 1:
         sets["all images"] = list(scores)
-    columns = list(average_recall(scores, groups))
+    recall = {name: average_recall(own, groups) for name, own in sets.items()}
+    text = f"{_table(sets, recall)}\n\n{PUBLISHED_NOTE}"
+    print(text)
+    if args.output is None:
+        return
+    (args.output / "summary.md").write_text(text + "\n", encoding="utf-8")
+    record_command(args, args.output, "Object proposals")
+    try:
+        plot_recall(recall, args.output / "average_recall.png")
+    except MatplotlibMissingError as error:
+        print(error, file=sys.stderr)
+
+
+def _table(sets: Mapping[str, Sequence[ProposalScore]], recall: Mapping[str, Mapping[str, float]]) -> str:
+    """Return a Markdown table with a line for each set of images."""
+    columns = list(next(iter(recall.values())))
     lines = [["data set", "images", "objects", *columns], ["---", *["---:"] * (2 + len(columns))]]
     for name, own in sets.items():
-        cells = [f"{value:.3f}" if value == value else "-" for value in average_recall(own, groups).values()]
+        cells = [f"{value:.3f}" if value == value else "-" for value in recall[name].values()]
         lines.append([name, str(len(own)), str(sum(score.objects[0] for score in own)), *cells])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
