@@ -51,6 +51,12 @@ def session(folder, now):
     prompting.close()
 
 
+def filled_mask(where, stage="semi-automatic"):
+    mask = np.zeros((40, 50), bool)
+    mask[where] = True
+    return EngineMask(MaskRecord.from_mask(mask), Origin(stage))
+
+
 def test_objects_are_timed_kept_in_their_order_and_taken_out(session, folder, now):
     prompting = session.prompting
     assert session.name == "a"
@@ -73,7 +79,7 @@ def test_objects_are_timed_kept_in_their_order_and_taken_out(session, folder, no
     session.remove(1)
     assert len(session.engine.masks("a")) == 1
     session.remove(7)
-    assert session.message == "There is no mask 7 in the layer 'filled in': pick one there first."
+    assert session.message == "There is no mask 7 in the layer 'filled in': click on one there first."
     session.show("b")
     session.show("a")
     assert len(session.engine.masks("a")) == 1, "what was kept is not kept twice"
@@ -126,9 +132,9 @@ def test_what_somebody_else_made_of_the_same_image_is_shown_and_kept(session, fo
     mask = np.zeros((40, 50), bool)
     mask[1:9, 41:49] = True
     theirs = EngineMask(MaskRecord.from_mask(mask), Origin("assisted"))
-    DataEngine(folder, folder / "segany").add("a", [theirs])
     session.prompting.add_point((20, 20))
     session.prompting.accept()
+    DataEngine(folder, folder / "segany").add("a", [theirs])
     session.finish()
     assert "another program has changed the record of a" in session.message
     assert session._viewer.layers["filled in"].data[5, 45] == 1
@@ -137,6 +143,17 @@ def test_what_somebody_else_made_of_the_same_image_is_shown_and_kept(session, fo
     kept = DataEngine(folder, folder / "segany").masks("a")
     assert kept[0] == theirs
     assert kept[1].record.mask[20, 20]
+
+
+def test_what_somebody_else_made_meanwhile_stays_when_masks_are_kept_by_themselves(session, folder):
+    theirs = filled_mask(np.s_[1:9, 41:49], "assisted")
+    DataEngine(folder, folder / "segany").add("a", [theirs])
+    session.prompting.add_point((20, 20))
+    session.prompting.accept()
+    other, own = DataEngine(folder, folder / "segany").masks("a")
+    assert other == theirs
+    assert own.record.mask[20, 20]
+    assert session._viewer.layers["filled in"].data[5, 45]
 
 
 def test_the_same_folder_opened_again_has_what_was_accepted(session, folder):
@@ -249,3 +266,83 @@ def test_what_the_person_makes_takes_the_place_of_what_was_filled_in(session):
     session.finish()
     kept = [(one.origin.stage, one.record.bbox[:2]) for one in session.engine.masks("a")]
     assert kept == [("semi-automatic", (5, 20)), ("assisted", (20, 20))]
+
+
+def test_every_change_of_the_objects_is_on_disk_before_the_image_is_done(session, folder, now):
+    def on_disk():
+        return [one.record.bbox for one in DataEngine(folder, folder / "segany").masks("a")]
+
+    prompting = session.prompting
+    prompting.add_point((20, 20))
+    now.seconds = 3
+    prompting.accept()
+    (accepted,) = DataEngine(folder, folder / "segany").masks("a")
+    assert accepted.record.mask[20, 20]
+    assert accepted.origin == Origin("assisted", 3, 1, "light", "abc")
+    prompting.undo()
+    assert on_disk() == []
+    prompting.redo()
+    assert on_disk() == [accepted.record.bbox]
+    paint(session, (5, 40), 2, 1, now)
+    assert len(on_disk()) == 2
+    prompting.editor.delete([1])
+    assert len(on_disk()) == 1
+    prompting.objects.layer.data = np.zeros((40, 50), np.uint16)
+    assert on_disk() == []
+
+
+def test_masks_that_are_encoded_too_late_are_not_written(folder):
+    """The image that they are of is kept as it is left, and the next one gets none of them."""
+
+    class HeldRunner(SynchronousRunner):
+        held = ()
+
+        def start(self, title, steps, *, done, failed, report=None):
+            if title == "Keeping the masks":
+                self.held = (*self.held, lambda: SynchronousRunner().start(title, steps, done=done, failed=failed))
+            else:
+                super().start(title, steps, done=done, failed=failed, report=report)
+
+    viewer, predictor, held = ViewerModel(), SquarePredictor(), HeldRunner()
+    prompting = PromptSession(viewer, SynchronousRunner(), lambda model, device: predictor)
+    session = EngineSession(viewer, held, prompting, lambda model, device: predictor)
+    session.open(folder)
+    prompting.add_point((20, 20))
+    prompting.accept()
+    prompting.add_point((3, 3))
+    prompting.accept()
+    assert len(held.held) == 1, "one encoding at a time"
+    session.show("b")
+    held.held[0]()
+    assert [len(DataEngine(folder, folder / "segany").masks(name)) for name in "ab"] == [2, 0]
+    session.close()
+    prompting.close()
+
+
+def test_a_filled_mask_that_is_corrected_gives_way_and_is_back_when_that_is_undone(session, folder):
+    wrong, right = filled_mask(np.s_[20:40, 20:28]), filled_mask(np.s_[2:9, 40:49])
+    session.engine.add("a", [right, wrong])
+    session.show("a")
+    prompting, layer = session.prompting, session._viewer.layers["filled in"]
+    prompting.use_object(layer, int(layer.data[25, 25]))
+    prompting.add_point((20, 20))
+    prompting.accept()
+    other, corrected = DataEngine(folder, folder / "segany").masks("a")
+    assert (other, corrected.origin.stage) == (right, "assisted")
+    assert not layer.data[39, 27]
+    session.remove(int(layer.data[5, 45]))
+    assert [one.origin.stage for one in session.engine.masks("a")] == ["assisted"], "the right number is removed"
+    prompting.undo()
+    assert session.engine.masks("a") == (wrong,)
+    assert session._viewer.layers["filled in"].data[39, 27]
+
+
+def test_the_layer_of_filled_masks_cannot_be_painted_in(session):
+    session.engine.add("a", [filled_mask(np.s_[2:9, 40:49])])
+    session.show("a")
+    layer = session._viewer.layers["filled in"]
+    session._viewer.dims.ndisplay = 3
+    session._viewer.dims.ndisplay = 2
+    layer.mode = "paint"
+    assert layer.mode == "pan_zoom"
+    assert not layer.editable

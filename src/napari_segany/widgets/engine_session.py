@@ -12,26 +12,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image, Labels
+from napari.layers import Image
 
 from napari_segany.engine.data_engine.clock import ObjectClock, StrokeClock
 from napari_segany.engine.data_engine.folder import DataEngine
 from napari_segany.engine.data_engine.lessons import read_lessons
-from napari_segany.engine.data_engine.masks import EngineMask, new_masks
 from napari_segany.engine.progress import Progress, Steps
 from napari_segany.formats.record import MaskRecord
 from napari_segany.widgets.embedder import LoadPredictor
 from napari_segany.widgets.engine_efforts import Efforts
+from napari_segany.widgets.engine_filled import FILLED, FilledLayer
+from napari_segany.widgets.engine_keeping import Keeping
 from napari_segany.widgets.layers import remove
 from napari_segany.widgets.objects import OWNER_KEY
 from napari_segany.widgets.one_work import OneWorkSession
 from napari_segany.widgets.progress_runner import Runner
 from napari_segany.widgets.prompt_layers import OWNER_KEY as PROMPTS_OF
 from napari_segany.widgets.session import PromptSession
-
-FILLED = "filled in"
 
 
 class EngineSession(OneWorkSession):
@@ -77,12 +75,11 @@ class EngineSession(OneWorkSession):
         self.engine: DataEngine | None = None
         self.name: str | None = None
         self.training_steps = 150
-        self._efforts = Efforts(prompting, ObjectClock(now), StrokeClock(now), weights)
+        self._filled = FilledLayer(viewer)
+        self._efforts = Efforts(prompting, ObjectClock(now), StrokeClock(now), weights, self._filled.mask_of)
+        self._keeping = Keeping(runner, self._efforts, self._kept_by_itself, self._not_kept)
         self._viewer, self._prompting, self._load = viewer, prompting, load_predictor
         self._image: Image | None = None
-        self._filled: Labels | None = None
-        self._kept: tuple[EngineMask, ...] = ()  # of the record, what is in the layer `objects` too
-        self._kept_in: Labels | None = None
         self._is_beside = False  # whether what runs leaves the images alone
         prompting.accepted.connect(lambda label: self.changed.emit())
         viewer.layers.events.removing.connect(self._layer_goes)
@@ -103,6 +100,7 @@ class EngineSession(OneWorkSession):
             self._say(str(error))
             return
         self.engine, self.name = engine, None
+        self._keeping.turn_to(None)
         self._show_first(engine.left_after(None) or engine.names)
         if taught and (engine.work / taught).is_file():
             self._prompting.choose_model(str(engine.work / taught))
@@ -124,8 +122,9 @@ class EngineSession(OneWorkSession):
         self._viewer.layers.insert(0, image)
         self._prompting.choose_image(image)
         self._put_away()
-        self.name, self._image, self._kept = name, image, ()
+        self.name, self._image = name, image
         self._efforts.turn_to(self._prompting.objects)
+        self._keeping.turn_to(self.engine, name)
         self._viewer.reset_view()
         self._prompting.choose_tool("points")
         self._show_filled()
@@ -135,24 +134,16 @@ class EngineSession(OneWorkSession):
     def keep(self) -> bool:
         """Write the accepted objects of the shown image into its record, as they are now; tell whether it worked.
 
-        A mask that was filled in for an object that the person has made too gives way to it.
+        They are written by themselves, too, a second after they have changed. A mask that was filled in for an object
+        that the person has made too gives way to it.
         """
         if self.engine is None or self.name is None:
             return True
-        if (layer := self._efforts.layer) is not self._kept_in:  # what a layer that was removed held stays on record
-            self._kept_in, self._kept = layer, ()
-        masks = tuple(self._efforts.masks())
-        if not masks and not self._kept:
-            return True
-        theirs = [mask.record for mask in masks]
-        others = [mask for _, mask in self._others() if new_masks([mask.record], theirs)]
         try:
-            self.engine.put(self.name, (*others, *masks))
+            self._keeping.keep()
         except (ValueError, OSError) as error:
-            self._show_filled()  # the record may have been changed by somebody else
-            self._say(f"The masks of {self.name} were not kept: {error}")
+            self._not_kept(error)
             return False
-        self._kept = masks
         return True
 
     def finish(self) -> None:
@@ -173,14 +164,16 @@ class EngineSession(OneWorkSession):
 
     def remove(self, label: int | None = None) -> None:
         """Take a mask out of the layer `filled in`: that of a label, by default of the layer's selected one."""
-        if self.engine is None or self.name is None or self._filled is None or self._is_in_the_way():
+        layer = self._filled.layer
+        if self.engine is None or self.name is None or layer is None or self._is_in_the_way():
             return
-        number = int(self._filled.selected_label if label is None else label)
-        if number not in (one for one, _ in self._others()):
-            self._say(f"There is no mask {number} in the layer {FILLED!r}: pick one there first.")
+        number = int(layer.selected_label if label is None else label)
+        mask, there = self._filled.mask(number), self.engine.masks(self.name)
+        if mask not in there:
+            self._say(f"There is no mask {number} in the layer {FILLED!r}: click on one there first.")
             return
         try:
-            self.engine.remove(self.name, number)
+            self.engine.remove(self.name, there.index(mask) + 1)
         except (ValueError, OSError) as error:
             self._show_filled()
             self._say(str(error))
@@ -251,8 +244,8 @@ class EngineSession(OneWorkSession):
         self._viewer.layers.events.removing.disconnect(self._layer_goes)
         self.keep()
         self._efforts.turn_to(None)
-        if not keep_layers:
-            remove(self._viewer, self._filled)
+        self._keeping.turn_to(None)
+        self._filled.leave() if keep_layers else self._filled.clear()
         self._runner.close()
 
     # ------------------------------------------------------------------- inside
@@ -334,35 +327,23 @@ class EngineSession(OneWorkSession):
             problem = problem or self.message
         return False
 
-    def _others(self) -> list[tuple[int, EngineMask]]:
-        """Return the masks of the record that are not in the layer `objects`, with their numbers from 1."""
-        if self.engine is None or self.name is None:
-            return []
-        kept = {id(mask) for mask in self._kept}
-        return [(n, mask) for n, mask in enumerate(self.engine.masks(self.name), 1) if id(mask) not in kept]
-
     def _show_filled(self) -> None:
-        """Show the masks of the record that are not in the layer `objects`; a mask's label is its number."""
-        remove(self._viewer, self._filled)
-        self._filled = None
-        if self.engine is None or self.name is None or self._image not in self._viewer.layers:
-            return
-        masks = self._others()
-        if not masks:
-            return
-        data = np.zeros(masks[0][1].record.rle.size, np.int32)
-        for number, mask in sorted(masks, key=lambda pair: -pair[1].record.area):
-            data[mask.record.mask] = number
-        self._filled = Labels(data, name=FILLED, opacity=0.4)
-        active = self._viewer.layers.selection.active
-        self._viewer.layers.insert(self._viewer.layers.index(self._image) + 1, self._filled)
-        self._viewer.layers.selection.active = active
+        """Show the masks of the record that are not in the layer `objects`."""
+        if self._image is not None:
+            self._filled.show(self._image, self._keeping.others())
+
+    def _kept_by_itself(self) -> None:
+        self._show_filled()
+        self.changed.emit()
+
+    def _not_kept(self, error: Exception) -> None:
+        self._show_filled()  # the record may have been changed by somebody else
+        self._say(f"The masks of {self.name} were not kept: {error}")
 
     def _put_away(self) -> None:
         """Remove the image that was left, with its objects and prompts: they are in the record."""
         layer, self._image = self._image, None
-        remove(self._viewer, self._filled)
-        self._filled = None
+        self._filled.clear()
         if layer is None:
             return
         keys = (OWNER_KEY, PROMPTS_OF)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from napari_segany.formats.painting import PaintingRule
 from napari_segany.formats.record import MaskRecord
 from napari_segany.widgets.candidate_layers import PREVIEW_KEY
+from napari_segany.widgets.clicks import clicked
 from napari_segany.widgets.everything_table import FoundObject, features_table
 from napari_segany.widgets.geo_metadata import inherited_place
 from napari_segany.widgets.geometry import Floats, Plane
@@ -27,7 +28,6 @@ from napari_segany.widgets.outline_colours import outline_colormap
 EVERYTHING_NAME = "everything"
 SELECTION_NAME = "selected objects"
 
-_DRAG_PIXELS = 4  # of the screen, from which on a press is no click
 _MARGIN = 2  # pixels around the selected objects, so that their outline is not cut
 
 
@@ -172,17 +172,10 @@ class EverythingLayer:
             self._on_label(int(self.layer.selected_label))
 
     def _pressed(self, layer: Labels, event: Any) -> Iterator[None]:
-        """Tell a click from a drag, which moves the view."""
-        if event.button != 1 or len(event.dims_displayed) != 2:
-            return
-        start, moved = np.asarray(event.pos, dtype=float), 0.0
-        position, shift = tuple(event.position), "Shift" in event.modifiers
-        yield
-        while event.type == "mouse_move":
-            moved = max(moved, float(np.abs(np.asarray(event.pos) - start).max()))
-            yield
-        if moved <= _DRAG_PIXELS:
+        def select(position: tuple[float, ...], shift: bool) -> None:
             self._on_click(world_to_data(self._viewer, self._image, position), shift)
+
+        yield from clicked(event, select)
 
     def _outlined(self, plane: Plane, box: tuple[int, int, int, int], data: NDArray[np.uint8]) -> None:
         corner = plane.to_data([box[:2]])[0]

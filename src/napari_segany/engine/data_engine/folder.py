@@ -6,9 +6,10 @@ The records are one JSON file for each image, written whole after every change: 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,10 @@ class StageCounts:
     masks: int
     seconds: float
     clicks: float
+
+
+class RecordChangedError(ValueError):
+    """Another program has changed a record; it was read again, so that what was refused can be done once more."""
 
 
 class DataEngine:
@@ -75,6 +80,7 @@ class DataEngine:
         self._masks: dict[str, tuple[EngineMask, ...]] = dict.fromkeys(self._paths, ())
         self._finished: set[str] = set()
         self._states: dict[str, FileStamp | None] = {}
+        self._lock = RLock()  # the model's masks are added in another thread than the person's
         for name in self._paths:
             self._load(name)
 
@@ -108,7 +114,15 @@ class DataEngine:
 
     def add(self, name: str, masks: Sequence[EngineMask]) -> None:
         """Add masks to an image and write them down; errors are those of `put`."""
-        self.put(name, (*self.masks(name), *masks))
+        self.change(name, lambda there: (*there, *masks))
+
+    def change(
+        self, name: str, masks_from: Callable[[tuple[EngineMask, ...]], Sequence[EngineMask]]
+    ) -> tuple[EngineMask, ...]:
+        """Put what is made from the masks that are there, as one step; return it. Errors are those of `put`."""
+        with self._lock:
+            self.put(name, tuple(masks_from(self.masks(name))))
+            return self.masks(name)
 
     def put(self, name: str, masks: Sequence[EngineMask]) -> None:
         """Have these masks for an image, in place of those that are there, and write them down.
@@ -116,8 +130,8 @@ class DataEngine:
         Raises
         ------
         ValueError
-            For an empty mask, or masks of different sizes; and where another program has changed the record, which is
-            then read again, so that it can be done once more.
+            For an empty mask, or masks of different sizes; a `RecordChangedError` where another program has changed
+            the record, which is then read again.
         OSError
             Where the record cannot be written; nothing changes then.
         """
@@ -128,20 +142,23 @@ class DataEngine:
             )
         if any(one.record.area == 0 for one in masks):
             raise ValueError(f"a mask of {name} has no pixel")
-        self._write(name, tuple(masks), name in self._finished)
+        with self._lock:
+            self._write(name, tuple(masks), name in self._finished)
 
     def remove(self, name: str, number: int) -> EngineMask:
         """Take a mask out by its number from 1, and return it; errors are those of `put`."""
-        masks = list(self.masks(name))
-        if not 1 <= number <= len(masks):
-            raise ValueError(f"{name} has {len(masks)} masks; there is no mask {number}")
-        gone = masks.pop(number - 1)
-        self._write(name, tuple(masks), name in self._finished)
+        with self._lock:
+            masks = list(self.masks(name))
+            if not 1 <= number <= len(masks):
+                raise ValueError(f"{name} has {len(masks)} masks; there is no mask {number}")
+            gone = masks.pop(number - 1)
+            self._write(name, tuple(masks), name in self._finished)
         return gone
 
     def finish(self, name: str, *, done: bool = True) -> None:
         """Call an image done, or not; errors are those of `put`."""
-        self._write(name, self.masks(name), done)
+        with self._lock:
+            self._write(name, self.masks(name), done)
 
     def counts(self) -> dict[str, StageCounts]:
         """Return what each stage gave."""
@@ -176,7 +193,7 @@ class DataEngine:
         path = self._record(name)
         if file_stamp(path) != self._states[name]:
             self._load(name)
-            raise ValueError(
+            raise RecordChangedError(
                 f"another program has changed the record of {name}; it was read again, so do the same once more"
             )
         values: dict[str, Any] = {"image": self.path(name).name, "finished": finished}

@@ -109,7 +109,15 @@ def by_prominence(records: Sequence[MaskRecord], image: NDArray[Any]) -> list[in
 
 def new_masks(found: Sequence[MaskRecord], there: Sequence[MaskRecord]) -> list[MaskRecord]:
     """Return the masks that are not there already: those that overlap each one there by an IoU below `MASK_LIMIT`."""
-    return [one for one in found if all(mask_iou(one, other) < MASK_LIMIT for other in there)]
+    boxes = np.array([other.bbox for other in there]).reshape(-1, 4)
+    return [one for one in found if all(mask_iou(one, there[at]) < MASK_LIMIT for at in _meeting(one, boxes))]
+
+
+def _meeting(record: MaskRecord, boxes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return which of (N, 4) boxes share pixels with that of a mask."""
+    top, left, bottom, right = record.bbox
+    apart = (boxes[:, 0] >= bottom) | (boxes[:, 1] >= right) | (boxes[:, 2] <= top) | (boxes[:, 3] <= left)
+    return np.flatnonzero(~apart)
 
 
 def mask_iou(first: MaskRecord, second: MaskRecord) -> float:
