@@ -8,10 +8,12 @@ from napari.components import ViewerModel
 from PIL import Image
 from tests.widgets.conftest import SquarePredictor
 
+from napari_segany.engine.data_engine import stages
 from napari_segany.engine.data_engine.clock import HINT
 from napari_segany.engine.data_engine.folder import DataEngine
 from napari_segany.engine.data_engine.lessons import Lessons, write_lessons
 from napari_segany.engine.data_engine.masks import EngineMask, Origin
+from napari_segany.engine.progress import Progress
 from napari_segany.evaluation.engine_times import person_seconds
 from napari_segany.formats.record import MaskRecord
 from napari_segany.widgets.engine_session import EngineSession
@@ -335,6 +337,25 @@ def test_a_filled_mask_that_is_corrected_gives_way_and_is_back_when_that_is_undo
     prompting.undo()
     assert session.engine.masks("a") == (wrong,)
     assert session._viewer.layers["filled in"].data[39, 27]
+
+
+def test_the_shown_image_shown_again_keeps_its_name(session):
+    session.show("a")
+    assert [layer.name for layer in session._viewer.layers if layer.name.startswith("a")] == ["a"]
+
+
+def test_one_mask_is_told_as_one(session, monkeypatch):
+    def model_masks(engine, name, predictor, stage, there):
+        yield Progress(0, 1, "Asking the points")
+        return len(found)
+
+    monkeypatch.setattr(stages, "model_masks", model_masks)
+    found = [1]
+    session.fill_in()
+    assert session.message.startswith("1 mask is filled in.")
+    found = []
+    session.fill_in()
+    assert session.message.startswith("0 masks are filled in.")
 
 
 def test_the_layer_of_filled_masks_cannot_be_painted_in(session):

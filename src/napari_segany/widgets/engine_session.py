@@ -118,6 +118,8 @@ class EngineSession(OneWorkSession):
         if not self.keep():
             return False
         # The new image comes before the old one goes: the prompts always have one to lie on.
+        if self._image is not None and self._image.name == name:
+            self._image.name = f"{name} (before)"  # or napari would call the new one "a [1]"
         image = Image(pixels, name=name)
         self._viewer.layers.insert(0, image)
         self._prompting.choose_image(image)
@@ -287,13 +289,14 @@ class EngineSession(OneWorkSession):
 
     def _filled_in(self, added: int) -> None:
         self._show_filled()
-        self._end(f"{added} masks are filled in. Remove wrong ones, add what is missing.")
+        self._end(f"{_told(added, 'mask is', 'masks are')} filled in. Remove wrong ones, add what is missing.")
 
     def _annotated(self, result: tuple[int, tuple[str, ...]]) -> None:
         added, skipped = result
         self._show_filled()
-        first = f" {len(skipped)} images were skipped, the first: {skipped[0]}" if skipped else ""
-        self._end(f"{added} masks were made.{first}")
+        which = _told(len(skipped), "image was", "images were")
+        first = f" {which} skipped, the first: {skipped[0]}" if skipped else ""
+        self._end(f"{_told(added, 'mask was', 'masks were')} made.{first}")
 
     def _retrained(self, result: Any) -> None:
         numbers = (
@@ -350,3 +353,7 @@ class EngineSession(OneWorkSession):
         theirs = [one for one in self._viewer.layers if layer.unique_id in (one.metadata.get(key) for key in keys)]
         for one in (*theirs, layer):
             remove(self._viewer, one)
+
+
+def _told(count: int, of_one: str, of_more: str) -> str:
+    return f"{count} {of_one if count == 1 else of_more}"
