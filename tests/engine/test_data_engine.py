@@ -207,6 +207,19 @@ def test_a_smaller_data_set_in_the_same_folder_has_nothing_of_the_larger_one(eng
     assert [path.name for path in out.glob("yolo/*/*")] == ["sa_1.jpg", "sa_1.txt"]
 
 
+def test_a_data_set_is_not_written_over_somebody_elses_files(engine, tmp_path):
+    theirs = {engine.images / "README.md": "mine", tmp_path / "shard" / "sa_000000" / "sa_9.json": "{}"}
+    for path, text in theirs.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    for folder in (engine.images, engine.images / ".." / "images", engine.work, tmp_path / "shard"):
+        before = sorted(tmp_path.rglob("*"))
+        with pytest.raises(ValueError, match="choose a new or empty folder"):
+            drain(export_steps(engine, ["a"], folder, CardFacts("Cells")))
+        assert sorted(tmp_path.rglob("*")) == before
+    assert {path: path.read_text() for path in theirs} == theirs
+
+
 def test_images_of_more_than_eight_bits_are_mapped():
     image = np.linspace(0, 4095, 2400).reshape(SHAPE).astype(np.uint16)
     assert as_bytes(image).dtype == np.uint8

@@ -23,6 +23,8 @@ from napari_segany.formats.sa1b import write_sa1b
 from napari_segany.formats.yolo import YoloObject, write_yolo_labels
 
 SA1B_FOLDER = "sa_000000"
+_MARK = ".segany_data_set"
+"""An empty file by which a folder is known as a data set of ours, so that it may be written anew."""
 _PER_IMAGE_MEAN = "masks per image (mean)"
 _NUMBERED = re.compile(r"sa_([0-9]+)\.(?:jpg|json|txt)")
 
@@ -59,7 +61,7 @@ def export_steps(engine: DataEngine, names: Sequence[str], output: Path, facts: 
     names : sequence of str
         Which images.
     output : pathlib.Path
-        The folder; what an earlier data set wrote there is replaced, images that are no longer in it are removed.
+        The folder: a new or empty one, or that of an earlier data set, which is replaced with all its images.
     facts : CardFacts
         For the card.
 
@@ -76,10 +78,11 @@ def export_steps(engine: DataEngine, names: Sequence[str], output: Path, facts: 
     Raises
     ------
     ValueError, OSError
-        For an image that cannot be read, or a folder that cannot be written.
+        For an image that cannot be read, a folder with somebody else's files, or one that cannot be written.
     """
     if not names:
         raise ValueError("there is nothing to export: no image is done")
+    _claim(output, engine)
     sa1b, yolo = output / SA1B_FOLDER, output / "yolo"
     for folder in (sa1b, yolo / "images", yolo / "labels"):
         folder.mkdir(parents=True, exist_ok=True)
@@ -106,6 +109,21 @@ def export_steps(engine: DataEngine, names: Sequence[str], output: Path, facts: 
     card.write_text(data_set_card(engine, names, facts), encoding="utf-8")
     yield Progress(len(names), len(names), "The data set is written")
     return card
+
+
+def _claim(output: Path, engine: DataEngine) -> None:
+    """Make the folder one of ours; refuse one that holds anything of somebody else."""
+    if output.resolve() in (engine.images.resolve(), engine.work.resolve()):
+        raise ValueError(f"{output} holds the images or their records; choose a new or empty folder for the data set")
+    mark = output / _MARK
+    if output.is_dir() and not mark.exists():
+        files = sorted(path.name for path in output.iterdir() if not path.name.startswith("."))
+        if files:
+            raise ValueError(
+                f"{output} holds {files[0]}, which no data set of the data engine wrote; choose a new or empty folder"
+            )
+    output.mkdir(parents=True, exist_ok=True)
+    mark.touch()
 
 
 def _remove_beyond(folder: Path, count: int) -> None:
