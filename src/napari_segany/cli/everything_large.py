@@ -73,13 +73,7 @@ def split_large(
         whole.append(image)
         if shape is not None and is_large(shape):
             reduced.append(source.shown)
-    if reduced:
-        which = reduced[0] if len(reduced) == 1 else f"{len(reduced)} large images, the first {reduced[0]},"
-        print(
-            f"segany everything: {which} done as a whole, for tiles cannot give all that is asked for; small objects "
-            "need --tiles always and labels, csv or vectors alone",
-            file=sys.stderr,
-        )
+    _tell_reduced(reduced)
     taken = {image.name for image in images}
     for path in zarrs:
         name = path.name.removesuffix(".zarr").removesuffix(".ome")
@@ -105,27 +99,16 @@ def run_large(
     """
     from napari_segany.engine.batch.common_files import check_is_not_foreign
     from napari_segany.engine.batch.folder import BatchFolderInUseError
-    from napari_segany.engine.batch.model_source import NamedModel
     from napari_segany.engine.batch.one_image import ImageResult
     from napari_segany.engine.batch.summary_files import summary_names
-    from napari_segany.engine.large.inputs import file_on_demand, limits_in_tiles
-    from napari_segany.engine.large.results import image_result, write_report_alone
-    from napari_segany.engine.large.run import large_steps
+    from napari_segany.engine.large.results import write_report_alone
 
-    tiling = TilingSettings(args.tile_size, args.tile_overlap, args.object_size)
     # Told before the work, not after it.
     check_is_not_foreign(args.output.expanduser().absolute(), summary_names(settings.outputs))
     results: list[ImageResult] = []
     for name, source in large:
         try:
-            image, on_map = file_on_demand(name, source, args.output, settings)
-            limits = limits_in_tiles(image, settings)
-            steps = large_steps(
-                image, name, args.output, NamedModel(args.model, args.device), settings.automatic,
-                tiling=tiling, contrast_limits=limits, painting=args.painting, tiff=args.tile_tiff,
-                workers=_tile_workers(workers), on_map=on_map,
-            )  # fmt: skip
-            result = _watched(steps, name)
+            results.append(_done(args, name, source, settings, workers))
         except BatchFolderInUseError:
             raise
         except USER_ERRORS as error:
@@ -134,26 +117,58 @@ def run_large(
                 write_report_alone(args.output, results)
                 raise
             print(f"failed: {source.shown}: {one_line(error)}", file=sys.stderr)
-            continue
-        for failure in result.failed:
-            print(f"failed: {source.shown}: {failure}", file=sys.stderr)
-        results.append(image_result(name, result, settings))
-        print(_summary(result))
     if is_all:
         write_report_alone(args.output, results)
     _tell_not_written(results, settings)
     return int(any(result.error or result.note for result in results)), results
 
 
+def _done(
+    args: argparse.Namespace, name: str, source: FileSource, settings: BatchSettings, workers: Workers | None
+) -> ImageResult:
+    """Do one image, print what became of it and of the tiles that failed, and return it."""
+    from napari_segany.engine.batch.model_source import NamedModel
+    from napari_segany.engine.large.inputs import file_on_demand, limits_in_tiles
+    from napari_segany.engine.large.results import image_result
+    from napari_segany.engine.large.run import large_steps
+
+    image, on_map = file_on_demand(name, source, args.output, settings)
+    steps = large_steps(
+        image, name, args.output, NamedModel(args.model, args.device), settings.automatic,
+        tiling=TilingSettings(args.tile_size, args.tile_overlap, args.object_size),
+        contrast_limits=limits_in_tiles(image, settings), painting=args.painting, tiff=args.tile_tiff,
+        workers=_tile_workers(workers), on_map=on_map,
+    )  # fmt: skip
+    result = _watched(steps, name)
+    for failure in result.failed:
+        print(f"failed: {source.shown}: {failure}", file=sys.stderr)
+    print(_summary(result))
+    return image_result(name, result, settings)
+
+
 def _tell_not_written(results: Sequence[ImageResult], settings: BatchSettings) -> None:
     partly = [result.shown for result in results if result.note]
     if partly:
-        which = partly[0] if len(partly) == 1 else f"{len(partly)} images, the first {partly[0]}"
         print(
-            f"segany everything: {not_written_text(settings)} of {which}, done tile by tile "
+            f"segany everything: {not_written_text(settings)} of {_which(partly, 'images')}, done tile by tile "
             "(--tiles never does files as a whole)",
             file=sys.stderr,
         )
+
+
+def _tell_reduced(reduced: Sequence[str]) -> None:
+    if reduced:
+        comma = "," if len(reduced) > 1 else ""
+        print(
+            f"segany everything: {_which(reduced, 'large images')}{comma} done as a whole, for tiles cannot give all "
+            "that is asked for; small objects need --tiles always and labels, csv or vectors alone",
+            file=sys.stderr,
+        )
+
+
+def _which(shown: Sequence[str], what: str) -> str:
+    """Return the only image, or how many there are and the first."""
+    return shown[0] if len(shown) == 1 else f"{len(shown)} {what}, the first {shown[0]}"
 
 
 def _tile_workers(workers: Workers | None) -> Any:
