@@ -222,6 +222,25 @@ def test_an_ome_zarr_is_done_in_tiles_and_gone_on_with(checkpoint, tmp_path, cap
     assert f"{tiles} of them kept from before" in again
 
 
+def test_a_pattern_takes_zarrs_as_well_as_files(inputs, checkpoint, tmp_path):
+    for place in ("plates/a/well.zarr", "plates/b/well.zarr"):
+        group = zarr.open_group(tmp_path / place, mode="w")
+        group.create_array("0", data=np.random.default_rng(0).integers(0, 256, (64, 70)).astype(np.uint8))
+    out = tmp_path / "plates" / "out"
+
+    def names() -> set[str]:
+        return {row["name"] for row in csv.DictReader((out / "report.csv").open())}
+
+    line = ("-o", out, "--model", checkpoint, *LOOSE)
+    assert everything(tmp_path / "plates/*/*.zarr", *line) == 0
+    assert names() == {"a_well", "b_well"}
+    assert everything(tmp_path / "plates/**/*.zarr", *line) == 0
+    assert names() == {"a_well", "b_well"}, "and not the labels in its outputs"
+    (tmp_path / "plates/a/picture.png").write_bytes((inputs / "a.png").read_bytes())
+    assert everything(tmp_path / "plates/a/*", *line) == 0
+    assert names() == {"well", "picture"}
+
+
 def test_a_large_picture_gets_what_is_asked_for_and_the_report_says_what_tiles_cannot(
     inputs, checkpoint, tmp_path, capsys, monkeypatch
 ):

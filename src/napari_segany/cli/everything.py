@@ -44,8 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
         "inputs", metavar="INPUT", nargs="+",
-        help="image files (TIFF, OME-TIFF, PNG, JPEG, ...; stacks go slice by slice), folders of images, or patterns "
-        "such as 'plate*/*.tif'",
+        help="image files (TIFF, OME-TIFF, PNG, JPEG, ...; stacks go slice by slice), folders of images, zarrs, or "
+        "patterns such as 'plate*/*.tif'",
     )  # fmt: skip
     parser.add_argument("-o", "--output", metavar="OUTDIR", type=Path, required=True, help="the folder to write into")
     parser.add_argument("--recursive", action="store_true", help="take the images of folders within folders too")
@@ -124,10 +124,11 @@ def run(args: argparse.Namespace) -> int:
     _check_workers(args)
     if args.output.is_file():
         raise ValueError(f"{args.output} is a file; --output is the folder to write into")
-    inputs, zarrs = split_zarr(args.inputs)
+    outputs_within = BatchFolder(args.output).subfolders
+    inputs, zarrs = split_zarr(args.inputs, outputs_within)
     images: Sequence[BatchImage] = ()
     if inputs or not zarrs:
-        skip = BatchFolder(args.output).subfolders
+        skip = (*outputs_within, *zarrs)
         images = find_images(inputs, recursive=args.recursive, skip=skip, bands=args.bands)
     if zarrs and args.boxes is not None:
         raise ValueError(f"--boxes is not for zarr images such as {zarrs[0].name}; give TIFF, PNG or JPEG files")

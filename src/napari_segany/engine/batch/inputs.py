@@ -60,7 +60,7 @@ def find_images(
     if not shown_of:
         raise ValueError("no image is given; give files, folders or patterns such as 'plate*/*.tif'")
     paths = list(shown_of)
-    file_names = _relative_names(paths)
+    file_names = relative_names(paths)
     names = distinct_names([PurePath(name) for name in file_names])
     return tuple(
         BatchImage(_source(path, shown_of[path], bands), name, file_name)
@@ -118,6 +118,15 @@ def distinct_names(paths: Sequence[PurePath]) -> list[str]:
             return _numbered(names)
 
 
+def relative_names(paths: Sequence[Path]) -> list[str]:
+    """Return absolute paths from the deepest folder that holds them all, with forward slashes."""
+    try:
+        root = os.path.commonpath([path.parent for path in paths])
+    except ValueError:  # on different drives
+        return [path.as_posix() for path in paths]
+    return [path.relative_to(root).as_posix() for path in paths]
+
+
 def _name_choices(path: PurePath) -> list[str]:
     """Return names from the shortest to the longest."""
     stem = path.stem[: -len(".ome")] if path.stem.lower().endswith(".ome") else path.stem
@@ -142,15 +151,6 @@ def _numbered(names: Sequence[str]) -> list[str]:
         taken.add(free.casefold())
         result.append(free)
     return result
-
-
-def _relative_names(paths: Sequence[Path]) -> list[str]:
-    """Return the paths from the deepest folder that holds them all, with forward slashes."""
-    try:
-        root = os.path.commonpath([path.parent for path in paths])
-    except ValueError:  # on different drives
-        return [path.as_posix() for path in paths]
-    return [path.relative_to(root).as_posix() for path in paths]
 
 
 def _expanded(given: str, recursive: bool) -> list[Path]:
