@@ -20,6 +20,7 @@ from napari_segany.engine.progress import Progress, drain  # noqa: E402
 from napari_segany.engine.tiling import TilingSettings, Window  # noqa: E402
 from napari_segany.formats.geo_view import view_steps  # noqa: E402
 from napari_segany.formats.record import MaskRecord  # noqa: E402
+from napari_segany.formats.table import read_table  # noqa: E402
 
 SHAPE, SIDE = (300, 400), 128
 PLACE = rasterio.Affine(0.5, 0.0, 500_000.0, 0.0, 0.5, 5_400_000.0)  # south-up
@@ -89,3 +90,7 @@ def test_tiles_of_a_raster_become_features_where_they_are(tmp_path):
         outline = shapely.from_wkb(geometry)[values[0].tolist().index(number)]
         assert outline.centroid.distance(shapely.Point(PLACE @ (col, row))) < 1e-6
     assert labels.max() == 3
+    table = read_table(result.table)
+    assert table["area"].tolist() == np.bincount(labels.ravel())[1:].tolist()
+    assert table["intensity_mean"].tolist() == [200.0] * 3, "and nothing of nodata"
+    np.testing.assert_allclose(table["area_m2"], 0.25 * table["area"])
