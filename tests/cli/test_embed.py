@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zarr
 
 from napari_segany.cli import embed as module
 from napari_segany.cli.main import main
@@ -106,3 +107,13 @@ def test_segment_wants_a_folder_that_is_there(inputs, checkpoint, tmp_path, caps
     )
     assert segany(*line, "--model", checkpoint) == 2
     assert "segany embed" in capsys.readouterr().err
+
+
+def test_a_pattern_takes_zarrs_and_nothing_within_its_outputs(checkpoint, tmp_path, capsys):
+    for name in ("a", "b"):
+        group = zarr.open_group(tmp_path / f"{name}.zarr", mode="w")
+        group.create_array("0", data=np.random.default_rng(0).integers(0, 256, (64, 70)).astype(np.uint8))
+    line = ("embed", tmp_path / "*.zarr", "-o", tmp_path / "out.zarr", "--model", checkpoint)
+    for _ in range(2):
+        assert segany(*line) == 0
+        assert capsys.readouterr().out.startswith("2 embeddings")

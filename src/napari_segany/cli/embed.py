@@ -56,8 +56,8 @@ def run(args: argparse.Namespace) -> int:
     from napari_segany.engine.batch.inputs import find_images
     from napari_segany.engine.batch.sources import BatchImage, FileSource
 
-    files, zarrs = split_zarr(args.inputs)
-    images = find_images(files, recursive=args.recursive, skip=(folder,)) if files else ()
+    files, zarrs = split_zarr(args.inputs, (folder,))
+    images = find_images(files, recursive=args.recursive, skip=(folder, *zarrs)) if files else ()
     images += tuple(BatchImage(FileSource(path.absolute(), str(path)), path.name, path.name) for path in zarrs)
 
     from napari_segany.engine.cache_precompute import embed_steps
