@@ -77,3 +77,50 @@ def test_two_models_are_rated_with_keys(folders, tmp_path, make_napari_viewer, q
     assert "mask" not in viewer.layers
     viewer.window.remove_dock_widget(widget)
     assert viewer.keymap == {}
+
+
+def test_one_folder_is_rated_with_the_mouse(folders, tmp_path, make_napari_viewer, qtbot):
+    """Three masks: the folder and the table from dialogs, the view from its box, ratings by click, and Back."""
+    mask = np.zeros((60, 80), bool)
+    mask[30:50, 40:60] = True
+    records = [MaskRecord.from_mask(np.roll(mask, shift)) for shift in (0, 5, 10)]
+    write_sa1b(tmp_path / "one" / "sa_1.json", records, file_name="sa_1.jpg", size=(60, 80))
+    viewer = make_napari_viewer(show=True)
+    widget = ReviewWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Review masks")
+    viewer.window.resize(1200, 900)
+
+    def click(button):
+        qtbot.waitUntil(lambda: button.isEnabled() and not button.visibleRegion().isEmpty())
+        qtbot.mouseClick(button, Qt.LeftButton)
+
+    def rated():
+        return {row["mask"]: row["rating"] for row in read_ratings(tmp_path / "ratings.csv")}
+
+    assert not any(button.isEnabled() for button in (*widget.ratings, widget.back_button))
+    click(widget.one)
+    widget.dialog.fileSelected.emit(str(folders["one"]))
+    assert not widget.dialog.isModal()
+    widget.dialog.fileSelected.emit(str(tmp_path / "ratings.csv"))
+    widget.dialog.close()
+    assert widget.note.text().startswith("Mask 1 of 3")
+
+    widget.views.showPopup()
+    view = widget.views.view()
+    place = view.visualRect(view.model().index(VIEWS.index("contour"), 0)).center()
+    qtbot.mouseClick(view.viewport(), Qt.LeftButton, pos=place)
+    qtbot.waitUntil(lambda: viewer.layers["mask"].contour == 2)
+
+    click(widget.ratings[6])
+    assert list(rated().values()) == ["7"]
+    assert viewer.layers["mask"].contour == 2, "the view stays"
+    click(widget.back_button)
+    assert widget.note.text().startswith("Mask 1 of 3")
+    click(widget.ratings[9])
+    assert list(rated().values()) == ["10"]
+    click(widget.ratings[0])
+    click(widget.ratings[1])
+    assert sorted(rated().values()) == ["1", "10", "2"]
+    assert widget.note.text().startswith("All masks are rated.")
+    assert not widget.ratings[0].isEnabled()
+    assert "4.33" in widget.result.text()

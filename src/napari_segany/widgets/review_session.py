@@ -119,7 +119,7 @@ class ReviewSession:
         # No layer is active: its own keys would come before those of the ratings.
         self._viewer.layers.selection.clear()
         self._arrange()
-        place = f"Mask {review.rated + 1} of {len(review.order)}"
+        place = f"Mask {review.position + 1} of {len(review.order)}"
         self._say(f"{problem}{place}: 1 to 9, or 0 for 10. V changes the view.")
 
     def _histogram(self) -> str:
