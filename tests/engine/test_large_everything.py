@@ -22,7 +22,7 @@ from napari_segany.engine.large.run import ThisProcess, large_steps
 from napari_segany.engine.progress import Progress, drain
 from napari_segany.engine.tiling import TilingSettings
 from napari_segany.formats.lazy_image import lazy_image
-from napari_segany.formats.pixel_size import PixelSize
+from napari_segany.formats.pixel_size import PixelSize, read_pixel_size
 from napari_segany.formats.record import MaskRecord
 from napari_segany.formats.table import property_table, read_table
 
@@ -353,6 +353,20 @@ def test_a_pyramidal_tiff_gives_the_labels_of_the_array_and_a_tiff_is_written(re
         assert file.is_bigtiff
         assert file.pages[0].is_tiled
         np.testing.assert_array_equal(file.asarray(), labels_of(result))
+
+
+@pytest.mark.parametrize("tiff_from_the_first", [False, True])
+def test_the_labels_have_the_pixel_size_of_the_image(tiff_from_the_first, image, tmp_path):
+    size = PixelSize(0.5, 0.25, "um")
+    small = ImageAtHand(lazy_image(image[:300, :200]), "big", size)
+    run(small, tmp_path, tiff=tiff_from_the_first)
+    found = run(small, tmp_path, tiff=True)
+    assert read_pixel_size(found.labels) == size
+    read = read_pixel_size(found.labels.with_suffix(".tif"))
+    assert read.unit == "um"
+    np.testing.assert_allclose([read.row, read.col], [0.5, 0.25], rtol=1e-6)
+    levels = zarr.open_group(found.labels, mode="r").attrs["ome"]["multiscales"][0]
+    assert [axis["unit"] for axis in levels["axes"]] == ["micrometer", "micrometer"]
 
 
 @pytest.mark.parametrize("edited", [False, True])

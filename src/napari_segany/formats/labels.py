@@ -13,7 +13,7 @@ from PIL import Image
 
 from napari_segany.formats.atomic import replacing
 from napari_segany.formats.image_file import read_array
-from napari_segany.formats.pixel_size import PixelSize
+from napari_segany.formats.pixel_size import PixelSize, tiff_resolution
 from napari_segany.formats.record import MaskRecord
 from napari_segany.formats.rle import RunLengths
 
@@ -111,11 +111,10 @@ def write_label_tiff(path: str | os.PathLike[str], labels: ArrayLike, *, pixel_s
     if array.dtype.kind not in "bui":
         raise ValueError(f"labels are integers or bool; these are {array.dtype}")
     array = array.astype(np.uint8) if array.dtype == np.bool_ else array
-    resolution = (
-        {} if pixel_size is None else {"resolution": pixel_size.tiff_resolution(), "resolutionunit": "CENTIMETER"}
-    )
     with replacing(path) as temporary:
-        tifffile.imwrite(temporary, array, compression="zlib", photometric="minisblack", **resolution)
+        tifffile.imwrite(
+            temporary, array, compression="zlib", photometric="minisblack", **tiff_resolution(pixel_size)
+        )
 
 
 def read_label_tiff(path: str | os.PathLike[str]) -> NDArray[Any]:

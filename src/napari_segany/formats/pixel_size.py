@@ -14,6 +14,15 @@ from typing import Any
 import tifffile
 
 _METRES = {"nm": 1e-9, "um": 1e-6, "mm": 1e-3, "cm": 1e-2, "inch": 0.0254, "m": 1.0, "km": 1e3}
+_WHOLE_NAMES = {
+    "nm": "nanometer",
+    "um": "micrometer",
+    "mm": "millimeter",
+    "cm": "centimeter",
+    "inch": "inch",
+    "m": "meter",
+    "km": "kilometer",
+}
 _OTHER_NAMES = {
     "µm": "um",  # the micro sign
     "μm": "um",  # the Greek letter
@@ -27,6 +36,7 @@ _OTHER_NAMES = {
     "centimeter": "cm",
     "meter": "m",
     "metre": "m",
+    "kilometer": "km",
     "in": "inch",
 }
 _DAMAGED = (ArithmeticError, AttributeError, LookupError, SyntaxError, TypeError, ValueError, struct.error)
@@ -62,10 +72,22 @@ class PixelSize:
             raise ValueError(f"the unit {self.unit!r} is unknown; choose one of {', '.join(_METRES)}")
         object.__setattr__(self, "unit", unit)
 
+    @property
+    def whole_unit(self) -> str:
+        """The unit in full, as OME-Zarr names it: "micrometer" for "um"."""
+        return _WHOLE_NAMES[self.unit]
+
     def tiff_resolution(self) -> tuple[float, float]:
         """Return pixels per centimetre along (x, y), as TIFF's tags hold them."""
         to_centimetres = _METRES[self.unit] / _METRES["cm"]
         return 1 / (self.col * to_centimetres), 1 / (self.row * to_centimetres)
+
+
+def tiff_resolution(pixel_size: PixelSize | None) -> dict[str, Any]:
+    """Return what `tifffile.imwrite` takes to store a pixel size; nothing for None."""
+    if pixel_size is None:
+        return {}
+    return {"resolution": pixel_size.tiff_resolution(), "resolutionunit": "CENTIMETER"}
 
 
 def known_unit(name: str) -> str | None:

@@ -24,6 +24,8 @@ from napari_segany.formats.geo_features import vector_files
 from napari_segany.formats.lazy_image import LazyImage
 from napari_segany.formats.table import write_table
 
+_FORM = 2  # of the files; those of an earlier form are made anew from the tiles
+
 
 @dataclass(frozen=True)
 class KnownOutputs:
@@ -121,13 +123,15 @@ class LargeOutputs:
             levels.append((level, (yield from stitch_steps(store, there))))
         objects = all_objects(job, levels)
         measures = ObjectMeasures(len(objects), opened, is_damaged=any(result.error for result in results.values()))
-        yield from paint_steps(store, objects, self.labels, measures)
+        # A raster's labels lie on its grid, whose pixels are degrees or metres by its own coordinate system.
+        size = None if self.on_map is not None else job.image.pixel_size
+        yield from paint_steps(store, objects, self.labels, measures, size)
         self.table.parent.mkdir(parents=True, exist_ok=True)
         write_table(self.table, measures.table(objects, job.image.pixel_size))
         if self.on_map is not None:
             yield from self.on_map.steps(store, objects, self.labels)
         if self._has_own_tiff:
-            yield from write_tiff_steps(self.labels, self.labels.with_suffix(".tif"))
+            yield from write_tiff_steps(self.labels, self.labels.with_suffix(".tif"), size)
         recorded = BatchFolder(self.folder).recorded(self.name)
         yield from self.record.written_steps(self._written(), {} if recorded is None else recorded.files)
         with replacing(job.folder / "done") as temporary:
@@ -135,11 +139,11 @@ class LargeOutputs:
             temporary.write_text(f"{key} {len(objects)}", encoding="utf-8")
         return len(objects)
 
-    def tiff_steps(self) -> Steps[None]:
+    def tiff_steps(self, job: LargeJob) -> Steps[None]:
         """Write the labels as a TIFF, if that is wanted, from those of the zarr."""
         if self._has_own_tiff:
             path = self.labels.with_suffix(".tif")
-            yield from write_tiff_steps(self.labels, path)
+            yield from write_tiff_steps(self.labels, path, job.image.pixel_size)
             yield from self.record.written_steps([path])
 
     @property
@@ -153,7 +157,7 @@ class LargeOutputs:
 
     def _key(self, job: LargeJob, tiles: Mapping[Place, str]) -> str:
         size = job.image.pixel_size
-        facts = [COLUMNS, None if size is None else [size.row, size.col, size.unit]]
+        facts = [_FORM, COLUMNS, None if size is None else [size.row, size.col, size.unit]]
         further: list[Any] = [*facts, *([] if self.on_map is None else [self.on_map.facts])]
         return digest_of([tiles[place] for place in job.places()], job.painting, *further)
 

@@ -24,6 +24,7 @@ from napari_segany.engine.progress import Progress, Steps
 from napari_segany.engine.tiling import Window
 from napari_segany.formats.atomic import replacing
 from napari_segany.formats.lazy_image import enlarged
+from napari_segany.formats.pixel_size import PixelSize, tiff_resolution
 
 Box = tuple[int, int, int, int]
 
@@ -33,7 +34,9 @@ CHUNK = 1024
 _SMALLEST = 1024  # longer side of the coarsest level
 
 
-def paint_steps(store: TileStore, objects: LargeObjects, path: Path, measures: ObjectMeasures) -> Steps[None]:
+def paint_steps(
+    store: TileStore, objects: LargeObjects, path: Path, measures: ObjectMeasures, pixel_size: PixelSize | None = None
+) -> Steps[None]:
     """Write labels as an OME-Zarr of uint32, and measure the objects by the way.
 
     Parameters
@@ -46,6 +49,8 @@ def paint_steps(store: TileStore, objects: LargeObjects, path: Path, measures: O
         The folder of the zarr.
     measures : ObjectMeasures
         Gets what each object measures.
+    pixel_size : PixelSize, optional
+        Goes into the zarr as the scale of its levels.
 
     Yields
     ------
@@ -66,7 +71,7 @@ def paint_steps(store: TileStore, objects: LargeObjects, path: Path, measures: O
         group = zarr.open_group(temporary, mode="w", zarr_format=3)
         shapes = _level_shapes(store.job.plan.image_shape)
         arrays = [_new_array(group, str(level), shape) for level, shape in enumerate(shapes)]
-        group.attrs["ome"] = _ome(path.stem, len(shapes))
+        group.attrs["ome"] = _ome(path.stem, len(shapes), pixel_size)
         yield from _chunk_steps(store, objects, arrays[0], measures)
         for finer, coarser in pairwise(arrays):
             yield from _coarser_steps(finer, coarser)
@@ -75,8 +80,15 @@ def paint_steps(store: TileStore, objects: LargeObjects, path: Path, measures: O
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def write_tiff_steps(source: Path, path: Path) -> Steps[None]:
+def write_tiff_steps(source: Path, path: Path, pixel_size: PixelSize | None = None) -> Steps[None]:
     """Write the labels of an OME-Zarr as a tiled, compressed TIFF, one row of chunks in memory.
+
+    Parameters
+    ----------
+    source, path : pathlib.Path
+        The zarr and the file.
+    pixel_size : PixelSize, optional
+        Goes into the file as its resolution per centimetre.
 
     Raises
     ------
@@ -98,7 +110,7 @@ def write_tiff_steps(source: Path, path: Path) -> Steps[None]:
     with replacing(path) as temporary:
         tifffile.imwrite(
             temporary, tiles(), shape=shape, dtype=np.uint32, tile=(CHUNK, CHUNK), compression="zlib", bigtiff=True,
-            metadata={"axes": "YX"}, maxworkers=1,
+            metadata={"axes": "YX"}, maxworkers=1, **tiff_resolution(pixel_size),
         )  # fmt: skip
 
 
@@ -193,11 +205,16 @@ def _level_shapes(shape: tuple[int, int]) -> list[tuple[int, int]]:
     return shapes
 
 
-def _ome(name: str, levels: int) -> dict[str, Any]:
+def _ome(name: str, levels: int, pixel_size: PixelSize | None) -> dict[str, Any]:
     """Return the attributes of OME-Zarr 0.5; each level has every second pixel of the one before."""
-    axes = [{"name": axis, "type": "space"} for axis in "yx"]
+    unit = {} if pixel_size is None else {"unit": pixel_size.whole_unit}
+    sides = (1.0, 1.0) if pixel_size is None else (pixel_size.row, pixel_size.col)
+    axes = [{"name": axis, "type": "space", **unit} for axis in "yx"]
     datasets = [
-        {"path": str(level), "coordinateTransformations": [{"type": "scale", "scale": [2.0**level] * 2}]}
+        {
+            "path": str(level),
+            "coordinateTransformations": [{"type": "scale", "scale": [2.0**level * side for side in sides]}],
+        }
         for level in range(levels)
     ]
     image_label = {"version": "0.5"}

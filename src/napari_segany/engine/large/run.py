@@ -219,7 +219,7 @@ def _job_steps(
         objects = yield from relabelled(outputs.make_steps(job, opened, results), tell)
     else:
         objects = known.objects
-        yield from relabelled(outputs.tiff_steps(), tell)
+        yield from relabelled(outputs.tiff_steps(job), tell)
     return LargeResult(
         job.image.shown, outputs.labels, outputs.table, objects, len(places),
         reused=sum(results[place].reused for place in places),
