@@ -105,6 +105,7 @@ def test_progress_counts_points_crops_and_masks_and_closing_stops_the_model(trai
         if isinstance(progress, AutomaticProgress) and progress.done >= 20:
             break
     assert (progress.done, progress.total, progress.crop, progress.crops) == (20, 64, 1, 1)
+    assert progress.may_be_skipped, "a later step tells all of it"
     steps.close()
     assert len(calls) == 5
     assert list(steps) == []

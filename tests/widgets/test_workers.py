@@ -10,6 +10,7 @@ import pytest
 from qtpy.QtCore import QThread
 
 from napari_segany.engine.progress import Progress
+from napari_segany.widgets import workers
 from napari_segany.widgets.workers import BackgroundRunner
 
 
@@ -81,6 +82,22 @@ def test_of_many_quick_steps_few_are_drawn_and_nothing_that_brings_something_is_
     assert [one.what for one in heard.progress if isinstance(one, Found)] == ["object 50", "object 150", "object 250"]
     assert len(heard.progress) < 30
     assert [one.done for one in heard.progress] == sorted(one.done for one in heard.progress)
+
+
+def test_the_longer_drawing_takes_the_fewer_steps_are_drawn(runner, qtbot, monkeypatch):
+    """A tenth of the time at most goes into drawing; here, where drawing counts as very long, one step is drawn."""
+    monkeypatch.setattr(workers, "_PAUSE_TO_DRAWING", 1e9)
+    monkeypatch.setattr(workers, "_LONGEST_PAUSE_S", 60)
+
+    def steps():
+        end = time.monotonic() + 5 * workers._PAUSE_S
+        while time.monotonic() < end:
+            yield Progress(0, 300)
+
+    heard = Heard()
+    runner.start("Finding", steps(), **heard.callbacks())
+    qtbot.waitUntil(lambda: heard.results == [None])
+    assert len(heard.progress) == 1
 
 
 def test_without_report_there_is_no_progress(runner, qtbot):

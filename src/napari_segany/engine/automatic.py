@@ -52,6 +52,11 @@ class AutomaticProgress(Progress):
     crops: int = 0
     masks: int = 0
 
+    @property
+    def may_be_skipped(self) -> bool:
+        """Always: a later step tells all of it. Docks that draw every step take longer than the model."""
+        return True
+
 
 class AutomaticMaskGenerator:
     """Segments everything in an image.

@@ -19,7 +19,11 @@ from qtpy.QtCore import QObject, QThreadPool, QTimer, Signal
 from napari_segany.engine.progress import Progress, Steps
 
 _PAUSE_S = 0.1
-"""Between two steps that are drawn."""
+"""Between two steps that are drawn, where drawing is quick."""
+_LONGEST_PAUSE_S = 1.0
+_PAUSE_TO_DRAWING = 10
+"""How much longer than drawing a step the pause after it is: without a graphics card the window takes long to draw,
+and holds up the work meanwhile."""
 
 
 class _Bridge(QObject):
@@ -101,7 +105,7 @@ class BackgroundTask:
         self._bridge = bridge
         self._lock = Lock()
         self._waiting: deque[Progress] = deque()
-        self._shown_s = float("-inf")
+        self._shown_s, self._pause_s = float("-inf"), _PAUSE_S
         self._job = _Job(title, steps, self._hand_over)
         self._worker = create_worker(
             self._job,
@@ -138,7 +142,7 @@ class BackgroundTask:
     def show_waiting(self) -> None:
         """Pass on in their order the steps that wait, in the thread that owns the widgets."""
         while True:
-            pause = _PAUSE_S - (time.monotonic() - self._shown_s)
+            pause = self._pause_s - (time.monotonic() - self._shown_s)
             with self._lock:
                 if not self._waiting or self._over:
                     return
@@ -155,6 +159,8 @@ class BackgroundTask:
         self._shown_s = time.monotonic()
         self._report(progress)
         self._draw(progress)
+        took = time.monotonic() - self._shown_s
+        self._pause_s = min(max(_PAUSE_S, _PAUSE_TO_DRAWING * took), _LONGEST_PAUSE_S)
 
     def _draw(self, progress: Progress) -> None:
         """Move napari's bar; last, for it handles waiting events, the end of this task perhaps among them.
