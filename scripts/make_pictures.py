@@ -251,6 +251,7 @@ def batch(path: Path) -> None:
             _, widget = viewer.window.add_plugin_dock_widget("napari-segany", "Segment a folder")
             session = widget.session
             session.choose_preset("light")
+            session.change(points_per_side=16)
             session.choose_output(folder)
             session.run()
             _wait_while_working(session)

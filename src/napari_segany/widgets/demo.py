@@ -12,8 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from napari import Viewer, run
-from qtpy.QtCore import QEventLoop
-from qtpy.QtWidgets import QApplication
+from qtpy.QtCore import QEventLoop, QTimer
 
 from napari_segany.formats.atomic import replacing
 from napari_segany.formats.labels import write_label_tiff
@@ -78,7 +77,7 @@ def wait_for_masks(session: PromptSession, timeout_s: float = _TIMEOUT_S) -> Non
     """
     end = time.monotonic() + timeout_s
     while not session.candidates:
-        QApplication.processEvents(QEventLoop.ProcessEventsFlag.AllEvents, 50)
+        settle(0.05)
         if session.embedding_state.phase == "failed":
             raise DemoError(f"the image embedding could not be computed: {session.status}")
         if time.monotonic() > end:
@@ -86,10 +85,10 @@ def wait_for_masks(session: PromptSession, timeout_s: float = _TIMEOUT_S) -> Non
 
 
 def settle(seconds: float = 0.5) -> None:
-    """Let the event loop draw what has changed."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        QApplication.processEvents(QEventLoop.ProcessEventsFlag.AllEvents, 20)
+    """Let the event loop draw what has changed, and leave the processor to others meanwhile."""
+    loop = QEventLoop()
+    QTimer.singleShot(round(1000 * seconds), loop.quit)
+    loop.exec()
 
 
 def show_demo(model: str = "light") -> None:
