@@ -12,6 +12,7 @@ Sides = NDArray[np.float64]
 
 _BEST_AT_A_TIME = 64
 _PAIRS_AT_A_TIME = 1 << 17
+_SLACK = 0.5  # pixels, of which boxes have whole numbers: far above the rounding of products
 
 
 def suppress(
@@ -93,13 +94,18 @@ def _overlapping(some: Sides, others: Sides | None, threshold: float) -> Iterato
 def _pairs(
     first: Sides, second: Sides, threshold: float, *, same: bool = False, after: bool = False
 ) -> Iterator[NDArray[np.int64]]:
-    """Yield pairs of which the second box begins in the rows of the first; with `after`, below its beginning."""
+    """Yield pairs of which the second box begins in the rows of the first; with `after`, below its beginning.
+
+    An IoU above the threshold needs more than that share of the first box's height in common, so that the second one
+    begins before the rest of it.
+    """
     by_top = np.argsort(second[:, 0], kind="stable")
     rows = by_top if same else np.arange(len(first))
     tops = second[by_top, 0]
     (top, left, bottom, right), others = (np.ascontiguousarray(box.T) for box in (first[rows], second[by_top]))
     begin = np.arange(1, len(rows) + 1) if same else np.searchsorted(tops, top, side="right" if after else "left")
-    count = np.maximum(np.searchsorted(tops, bottom, side="left") - begin, 0)
+    latest = np.minimum(bottom, bottom - threshold * (bottom - top) + _SLACK)
+    count = np.maximum(np.searchsorted(tops, latest, side="left") - begin, 0)
     ends = np.cumsum(count)
     areas = (bottom - top) * (right - left), (others[2] - others[0]) * (others[3] - others[1])
     start = 0
