@@ -34,6 +34,7 @@ PYRAMID = SamConfig(
     decoder_mlp_dim=64,
     iou_head_hidden_dim=32,
     max_enlargement=2.0,
+    mask_refinement=True,
 )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from napari_segany.model import SamConfig, build_sam, load_sam
+from napari_segany.model import SamConfig, build_sam, load_sam, save_sam
 from napari_segany.model.config import PRESETS
 from napari_segany.training.checkpointing import Checkpoint, read_checkpoint, restore, save_checkpoint
 from napari_segany.training.config import TrainingConfig
@@ -37,6 +37,22 @@ def test_the_weights_are_those_of_the_file(tiny_weights: Path, tiny_training: Tr
         assert all(torch.equal(tensor, expected[key]) for key, tensor in sam.state_dict().items())
         learns = {name.partition(".")[0] for name, p in sam.named_parameters() if p.requires_grad}
         assert learns == {"mask_decoder", "prompt_encoder"} | ({"image_encoder"} if trainable == "all" else set())
+
+
+@torch.no_grad()
+def test_weights_without_a_second_look_get_one_that_changes_nothing_yet(
+    pyramid_shape: SamConfig, tiny_training: TrainingConfig, tmp_path: Path
+) -> None:
+    before = build_sam(replace(pyramid_shape, mask_refinement=False))
+    save_sam(before, tmp_path / "before.safetensors", dtype=None)
+    sam = start_network(tiny_training, tmp_path / "before.safetensors").eval()
+    assert sam.config.mask_refinement
+    assert preset_name(replace(PRESETS["light"], mask_refinement=False)) == "light"
+    image = torch.randn(1, 3, 64, 64)
+    prompts = {"points": torch.tensor([[[20.0, 30.0]]]), "labels": torch.tensor([[1]])}
+    expected, _ = before.decode_all(before.encode(image), **prompts)
+    masks, _ = sam.decode_all(sam.encode(image), **prompts)
+    assert torch.equal(masks, expected)
 
 
 def test_an_average_shares_what_does_not_learn(tiny_weights: Path, tiny_training: TrainingConfig) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ from napari_segany.model.shapes_only import shapes_only
 from napari_segany.model.state_file import CheckpointError, StoredState, read_state, write_state
 
 CONFIG_KEY = "segany.config"
+REFINEMENT = "mask_decoder.refinement."
 # Normalisations, biases and the positional frequencies keep their precision: they cost next to nothing.
 _SMALL = 1024
 
@@ -75,6 +77,7 @@ def load_sam(path: str | os.PathLike[str], config: SamConfig | None = None) -> S
     try:
         if config is None:
             config = _stored_config(stored) or recognise(stored.tensors)
+        config = _with_what_is_there(config, stored.tensors)
         with shapes_only():  # initial values would be thrown away
             sam = Sam(config)
     except (ValueError, TypeError, ArithmeticError, RuntimeError) as error:
@@ -142,6 +145,13 @@ def _stored_config(stored: StoredState) -> SamConfig | None:
     if not isinstance(values, dict):
         raise ValueError(f"its configuration is {text[:40]}; expected the settings of a SamConfig by name")
     return SamConfig.from_dict(values)
+
+
+def _with_what_is_there(config: SamConfig, tensors: Mapping[str, Tensor]) -> SamConfig:
+    """Leave out the second look at masks where a file is of a time before it."""
+    if config.mask_refinement and not any(key.startswith(REFINEMENT) for key in tensors):
+        return replace(config, mask_refinement=False)
+    return config
 
 
 def _fit_positions(tensors: Mapping[str, Tensor], config: SamConfig) -> dict[str, Tensor]:

@@ -140,6 +140,8 @@ class SamConfig:
     text_embed_dim : int or None
         Width of the embeddings of words or pictures (of a CLIP) that serve as prompts; None, as in the published
         models, for none.
+    mask_refinement : bool
+        The decoder of a pyramid looks at its first masks and draws them anew.
     """
 
     image_size: int = 1024
@@ -156,6 +158,7 @@ class SamConfig:
     # Not in its text, of which keys of cached embeddings are made: those of models without them stay as they are.
     enlarged_side: int | None = field(default=None, repr=False)
     text_embed_dim: int | None = field(default=None, repr=False)
+    mask_refinement: bool = field(default=False, repr=False)
 
     def enlargement_limit(self, image_shape: Sequence[int]) -> float | None:
         """Return by how much an image of (H, W) pixels is enlarged at most; None for as much as fills the input."""
@@ -167,8 +170,9 @@ class SamConfig:
         """Return plain values for JSON; `encoder_type` tells the encoders apart."""
         encoder_type = next(name for name, kind in ENCODERS.items() if isinstance(self.encoder, kind))
         values = {**asdict(self), "encoder_type": encoder_type}
-        if self.text_embed_dim is None:  # earlier versions go on reading models without words
-            del values["text_embed_dim"]
+        for name in ("text_embed_dim", "mask_refinement"):
+            if not values[name]:  # earlier versions go on reading models without it
+                del values[name]
         return values
 
     @classmethod
@@ -205,7 +209,12 @@ VIT_H = SamConfig(
 )
 VIT_T = SamConfig(encoder=TinyViTConfig())
 LIGHT = SamConfig(
-    encoder=PyramidConfig(), decoder_mlp_dim=512, iou_head_hidden_dim=128, max_enlargement=2.0, enlarged_side=512
+    encoder=PyramidConfig(),
+    decoder_mlp_dim=512,
+    iou_head_hidden_dim=128,
+    max_enlargement=2.0,
+    enlarged_side=512,
+    mask_refinement=True,
 )
 
 PRESETS: Mapping[str, SamConfig] = {

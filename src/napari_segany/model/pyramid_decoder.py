@@ -20,6 +20,7 @@ from napari_segany.model.config import PyramidConfig, SamConfig
 from napari_segany.model.features import ImageFeatures
 from napari_segany.model.layers import MLPBlock
 from napari_segany.model.mask_decoder import MLP
+from napari_segany.model.mask_refinement import MaskRefinement
 from napari_segany.model.prompt_encoder import PADDING_LABEL
 from napari_segany.model.prompt_maps import BOX_MAPS, CLICK_MAPS, MASK_MAPS, box_maps, click_maps, mask_maps
 from napari_segany.model.two_way_transformer import Attention
@@ -62,6 +63,7 @@ class PyramidDecoder(nn.Module):
         self.look = PixelsToTokens(middle, dim)
         self.refine1 = nn.Conv2d(middle, middle, 3, padding=1)
         self.refine2 = nn.Conv2d(middle, middle, 3, padding=1)
+        self.refinement = MaskRefinement(middle, self.num_mask_tokens) if config.mask_refinement else None
         self.fine_image_conv = nn.Conv2d(fine, fine, 1)
         self.fine_mask_conv = nn.Conv2d(MASK_MAPS, fine, 1, bias=False)
         self.fine_conv = nn.Conv2d(middle, fine, 1, bias=False)
@@ -123,11 +125,15 @@ class PyramidDecoder(nn.Module):
         own = torch.cat([self.iou_token.weight, self.mask_tokens.weight]).expand(prompts, -1, -1)
         positions = torch.cat([torch.zeros_like(own), placed], dim=1)
         hidden = self._read(torch.cat([own, tokens], dim=1), positions, features.embedding, image_pe)
-        middle_map, fine_map = self._draw(features, hidden, points, labels, boxes, masks)
         of_masks = hidden[:, 1 : 1 + self.num_mask_tokens]
         filters = torch.stack([mlp(of_masks[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], dim=1)
         coarse_filter, fine_filter, bias = filters.split(self.split, dim=2)
+        middle_map = self._draw(features, hidden, points, labels, boxes, masks)
         coarse = _filtered(coarse_filter, middle_map) + bias[..., None]
+        if self.refinement is not None:
+            middle_map = self.refinement(middle_map, coarse)
+            coarse = _filtered(coarse_filter, middle_map) + bias[..., None]
+        fine_map = self._draw_fine(features, middle_map, masks)
         logits = F.interpolate(coarse, fine_map.shape[-2:], mode="bilinear", align_corners=False)
         logits = logits + _filtered(fine_filter, fine_map)
         return logits, self._predict_iou(logits, middle_map, hidden)
@@ -193,9 +199,9 @@ class PyramidDecoder(nn.Module):
         labels: Tensor | None,
         boxes: Tensor | None,
         masks: Tensor | None,
-    ) -> tuple[Tensor, Tensor]:
-        """Return maps at stride 8 and at stride 4, of every prompt, whose weighted sums are the masks."""
-        fine, middle = features.high_resolution
+    ) -> Tensor:
+        """Return maps at stride 8, of every prompt, whose weighted sums are the masks."""
+        middle = features.high_resolution[1]
         grid = (middle.shape[-2], middle.shape[-1])
         drawn = self.image_conv(middle) + self.look(middle, hidden)  # (B, C, 2h, 2w)
         clicks, boxed = click_maps(points, labels, grid, MIDDLE), box_maps(boxes, grid, MIDDLE)
@@ -207,13 +213,18 @@ class PyramidDecoder(nn.Module):
             if maps is not None:
                 drawn = drawn + conv(maps)
         drawn = F.relu(drawn)
-        drawn = drawn + self.refine2(F.relu(self.refine1(drawn)))
+        refined: Tensor = drawn + self.refine2(F.relu(self.refine1(drawn)))
+        return refined
+
+    def _draw_fine(self, features: ImageFeatures, drawn: Tensor, masks: Tensor | None) -> Tensor:
+        """Return maps at stride 4, of every prompt, which add to the masks what is too fine for stride 8."""
+        fine = features.high_resolution[0]
         finer = F.interpolate(self.fine_conv(drawn), fine.shape[-2:], mode="bilinear", align_corners=False)
         finer = finer + self.fine_image_conv(fine)
         shown = mask_maps(masks, (fine.shape[-2], fine.shape[-1]))
         if shown is not None:
             finer = finer + self.fine_mask_conv(shown)
-        return drawn, F.relu(finer)
+        return F.relu(finer)
 
     def _predict_iou(self, logits: Tensor, middle_map: Tensor, hidden: Tensor) -> Tensor:
         """Return (B, 4): what the tokens, the features in the mask and its certainty say about its IoU."""

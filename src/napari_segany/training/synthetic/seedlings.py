@@ -16,11 +16,13 @@ def seedlings(size: int, rng: np.random.Generator) -> Scene:
     grey = rng.random() < 0.4
     image = coloured_texture(size, rng, grey=grey) * np.float32(rng.uniform(0.5, 1))
     image = image + (texture(size, rng) * rng.uniform(0.01, 0.08))[..., None].astype(np.float32)
+    if rng.random() < 0.6:
+        image = image * _clods(size, rng)[..., None]
     colour = _leaf_colour(image, grey, rng)
     shade = np.clip(1 + 0.15 * smooth_noise(size, size / 8, rng), 0.5, 1.5)
     plants = np.zeros((size, size), np.int32)
-    largest = size * rng.uniform(0.06, 0.22)
-    for label in range(1, int(rng.integers(3, 26)) + 1):
+    largest = size * float(np.exp(rng.uniform(np.log(0.06), np.log(0.4))))
+    for label in range(1, int(rng.integers(3, 8 + 1.2 * size / largest)) + 1):
         radius = largest * float(np.exp(rng.uniform(np.log(0.2), 0)))
         centre = rng.uniform(0, size, 2)
         own = colour + rng.normal(0, 0.05) + (0 if grey else rng.normal(0, 0.04, 3))
@@ -32,12 +34,21 @@ def seedlings(size: int, rng: np.random.Generator) -> Scene:
     return Scene(np.clip(image * 255, 0, 255).astype(np.float32), (plants,))
 
 
+def _clods(size: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return factors (size, size) on the light of the ground: lumps and stones, with dark gaps between them."""
+    lumps = np.ones((size, size), np.float32)
+    for cell in (size / rng.uniform(8, 20), size / rng.uniform(25, 80)):
+        heights = smooth_noise(size, cell, rng)
+        lumps = lumps + rng.uniform(0.05, 0.3) * np.tanh(3 * (np.abs(heights) - 0.5))
+    return np.clip(lumps, 0.2, 2).astype(np.float32)
+
+
 def _leaf_colour(ground: NDArray[np.floating], grey: bool, rng: np.random.Generator) -> NDArray[np.float64]:
     """Return the colour (3,) of leaves: some green, red or yellow, or a grey; not that of the ground."""
     soil = ground.mean(axis=(0, 1))
     for _ in range(20):
         colour = np.full(3, rng.uniform(0.2, 0.9)) if grey else rng.uniform((0.1, 0.3, 0.05), (0.7, 0.8, 0.5))
-        if np.abs(colour - soil).max() > 0.15:
+        if np.abs(colour - soil).max() > 0.08:
             break
     return colour
 
@@ -104,7 +115,7 @@ def _draw_leaf(
     window, mask = drawn
     depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
     relief = 1 + rng.uniform(-0.25, 0.15) * np.clip(1 - depth / max(float(depth.max()), 1.0), 0, 1)
-    brightness = relief * shade[window] * rng.uniform(0.8, 1.15)
+    brightness = relief * shade[window] * rng.uniform(0.65, 1.25)
     image[window][mask] = (colour * brightness[..., None])[mask]
     plants[window][mask] = label
 
