@@ -21,6 +21,7 @@ from napari_segany.formats.session_file import read_session
 from napari_segany.formats.session_log import SavedEach
 from napari_segany.widgets.catalogue import predictor_loader
 from napari_segany.widgets.progress_runner import SynchronousRunner
+from napari_segany.widgets.raster_data import RasterData
 from napari_segany.widgets.session import PromptSession
 
 
@@ -337,6 +338,55 @@ def test_a_session_of_a_raster_replays_identically_without_its_bands(raster_sess
     again = raster_session()
     again.files.open(path)
     np.testing.assert_array_equal(again.objects.layer.data, session.objects.layer.data)
+
+
+def test_a_session_of_a_raster_opens_its_bands_where_they_are_not_shown(raster_session, tmp_path):
+    session, path = raster_session(), tmp_path / "s.session.json"
+    session.add_point((20, 12))
+    session.accept()
+    session.files.save(path)
+    elsewhere = raster_session(with_image=False)
+    elsewhere.files.open(path)
+    assert "Restored" in elsewhere.status, elsewhere.status
+    view = RasterData.of(elsewhere.image).view
+    assert view.choice.bands == (2,)
+    assert view.stretch == RasterData.of(session.image).view.stretch
+    np.testing.assert_array_equal(elsewhere.objects.layer.data, session.objects.layer.data)
+    np.testing.assert_array_equal(elsewhere.objects.layer.affine, session.objects.layer.affine)
+    assert str(tmp_path / "two.tif") in str(elsewhere.image.metadata)
+
+
+def test_an_earlier_session_of_a_raster_asks_for_its_bands(raster_session, tmp_path):
+    session, path = raster_session(), tmp_path / "s.session.json"
+    session.add_point((20, 12))
+    session.accept()
+    session.files.save(path)
+    values = json.loads(path.read_text(encoding="utf-8"))
+    values["image"]["raster"] = values["image"]["raster"]["path"]  # what was saved before the bands were
+    path.write_text(json.dumps(values), encoding="utf-8")
     elsewhere = raster_session(with_image=False)
     elsewhere.files.open(path)
     assert "two.tif: open that with these bands in napari" in elsewhere.status
+    values["image"]["raster"] = {"path": str(tmp_path / "two.tif"), "bands": [1, 2]}
+    path.write_text(json.dumps(values), encoding="utf-8")
+    elsewhere.files.open(path)
+    assert "does not tell which bands" in elsewhere.status
+
+
+def test_the_script_of_a_raster_runs_and_keeps_its_place(raster_session, tmp_path):
+    import rasterio
+
+    session = raster_session()
+    session.add_point((20, 12))
+    session.accept()
+    labels = np.array(session.objects.layer.data)
+    for name in ("accepted", "under work"):
+        script, out = tmp_path / f"{name}.py", tmp_path / f"{name}.tif"
+        script.write_text(session.files.script(), encoding="utf-8")
+        done = subprocess.run([sys.executable, script, out], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        with rasterio.open(out) as file, rasterio.open(tmp_path / "two.tif") as raster:
+            np.testing.assert_array_equal(file.read(1), labels)
+            assert (file.crs, file.transform) == (raster.crs, raster.transform)
+        session.add_point((40, 30))
+    assert "The mask under work is left out" in script.read_text(encoding="utf-8")

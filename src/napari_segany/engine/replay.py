@@ -22,6 +22,7 @@ from napari_segany.engine.object_overlap import OVERLAP_RULES, OverlapRule, put_
 from napari_segany.engine.one_each import one_each_steps, put_each
 from napari_segany.engine.progress import Progress, Steps, drain, relabelled
 from napari_segany.engine.prompts import Prompt
+from napari_segany.formats.geo_session import SavedBands
 from napari_segany.formats.image_file import read_array
 from napari_segany.formats.session_file import SavedSession
 from napari_segany.formats.session_log import (
@@ -39,7 +40,7 @@ if TYPE_CHECKING:  # both bring torch
     from napari_segany.engine.predictor import Predictor
 
 RASTER_KEY = "raster"
-"""Key of a saved session's image: the file of the raster with a place on Earth that it shows bands of."""
+"""Key of a saved session's image: the raster with a place on Earth that it shows bands of, as `SavedBands`."""
 
 LoadPredictor = Callable[[SavedAnswer | SavedEach], "Predictor"]
 """Makes the predictor that answered; called once for each model."""
@@ -84,7 +85,7 @@ def session_image(saved: SavedSession, path: Path | None = None) -> NDArray[np.g
     ValueError
         For a session without the image's file, a file that is damaged, or another image.
     """
-    known, name, raster = (saved.image.get(key) for key in ("path", "name", RASTER_KEY))
+    known, name, raster = saved.image.get("path"), saved.image.get("name"), _raster_file(saved)
     if path is None and raster:
         raise ValueError(
             f"the image {name!r} shows bands of the raster {raster}: open that with these bands in napari, choose "
@@ -102,15 +103,43 @@ def session_image(saved: SavedSession, path: Path | None = None) -> NDArray[np.g
     return image
 
 
+def saved_bands(saved: SavedSession) -> SavedBands | None:
+    """Return what a session shows of a raster; None for other images, and where an earlier version has saved it.
+
+    Raises
+    ------
+    ValueError
+        For damaged values.
+    """
+    raster = saved.image.get(RASTER_KEY)
+    return SavedBands.from_dict(raster) if isinstance(raster, Mapping) else None
+
+
+def _raster_file(saved: SavedSession) -> str:
+    """Return the file of the raster that a session shows bands of; an empty string for other images."""
+    raster = saved.image.get(RASTER_KEY)
+    return str(raster.get("path", "") if isinstance(raster, Mapping) else raster or "")
+
+
+def asks_a_model(saved: SavedSession) -> bool:
+    """Tell whether a model is asked for any of the accepted objects; others are kept as pixels.
+
+    That is so of rasters on Earth, and of images that were worked on in windows.
+    """
+    return saved.log is None or any(not isinstance(step, SavedPixels) for step in saved.log.steps)
+
+
 def replay_image(saved: SavedSession, path: Path | None = None) -> NDArray[np.generic]:
     """Return what `replay_steps` is to be given: the image, or one of its shape alone where nothing is asked of it.
 
-    That is so of rasters on Earth, whose bands and intensities a person chose: their objects are kept as pixels.
     Parameters and errors are those of `session_image`.
     """
-    asks = saved.log is None or any(not isinstance(step, SavedPixels) for step in saved.log.steps)
     raster, shape = saved.image.get(RASTER_KEY), saved.image.get("shape")
-    if asks or not (raster or (path is None and not saved.image.get("path"))) or not isinstance(shape, list):
+    if (
+        asks_a_model(saved)
+        or not (raster or (path is None and not saved.image.get("path")))
+        or not isinstance(shape, list)
+    ):
         return session_image(saved, path)
     if path is not None:
         raise ValueError(f"the objects of the raster {raster} are kept as pixels: leave out the image (--image)")

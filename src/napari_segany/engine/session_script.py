@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_segany.engine.replay import asks_a_model, saved_bands
 from napari_segany.formats.session_file import SavedSession
 from napari_segany.formats.session_log import (
     PlaneMasks,
@@ -47,9 +48,21 @@ def session_script(saved: SavedSession) -> str:
         else:
             lines += writer.object(step)
     lines += writer.under_work(saved)
-    lines += ["if len(sys.argv) > 1:", "    segany.write_label_tiff(sys.argv[1], labels)"]
+    lines += ["if len(sys.argv) > 1:", *_writing(saved)]
     lines += ['print(f"{len(np.unique(labels[labels > 0]))} objects")', ""]
     return "\n".join(lines)
+
+
+def _writing(saved: SavedSession) -> Iterator[str]:
+    """Return what writes the labels, of a raster with its place on Earth."""
+    bands = saved_bands(saved)
+    if bands is None:
+        yield "    segany.write_label_tiff(sys.argv[1], labels)"
+        return
+    yield "    from napari_segany.formats.geo_labels import write_label_geotiff"
+    yield "    from napari_segany.formats.geo_raster import read_raster"
+    yield ""
+    yield f"    write_label_geotiff(sys.argv[1], labels, read_raster({bands.path!r}).grid)"
 
 
 def _head(saved: SavedSession) -> Iterator[str]:
@@ -63,6 +76,9 @@ def _head(saved: SavedSession) -> Iterator[str]:
     yield ""
     yield "import napari_segany as segany"
     yield ""
+    if not asks_a_model(saved) and not _questions(saved):
+        yield f"# Nothing is asked about the image {_plain(name)!r}: the objects are kept as pixels."
+        return
     path = saved.image.get("path")
     if not path:
         yield "# The image was not opened from a file: save it, and give the file here."
@@ -71,6 +87,13 @@ def _head(saved: SavedSession) -> Iterator[str]:
         where = _index(slicer_of(tuple(plane["axes"]), tuple(int(at) for at in plane["index"])))
         yield f"if segany.image_digest(image{where}) != {plane['digest']!r}:"
         yield '    sys.exit("The image is not the one that was worked on: its pixels are others.")'
+
+
+def _questions(saved: SavedSession) -> tuple[SavedQuestion, ...]:
+    """Return what was asked for the mask under work; nothing where there is none."""
+    if saved.choices.get("candidate") is None:
+        return ()
+    return tuple(SavedQuestion.from_dict(one) for one in saved.choices.get("questions") or ())
 
 
 def _plain(name: str) -> str:
@@ -110,9 +133,10 @@ class _Writer:
 
     def under_work(self, saved: SavedSession) -> Iterator[str]:
         """Return the lines that make the mask that was shown and not yet accepted."""
-        choices, plane = saved.choices, saved.choices.get("plane")
-        questions = tuple(SavedQuestion.from_dict(one) for one in choices.get("questions") or ())
-        if not questions or plane is None or choices.get("candidate") is None:
+        choices, plane, questions = saved.choices, saved.choices.get("plane"), _questions(saved)
+        if not questions and choices.get("candidate") is not None:
+            yield "# The mask under work is left out: it was found in a window of a large image, or of a raster."
+        if not questions or plane is None:
             return
         step = SavedAnswer(
             axes=(int(plane["axes"][0]), int(plane["axes"][1])),

@@ -56,7 +56,7 @@ class SavedSession:
     ----------
     image : Mapping
         What tells the image from others: "name", "shape", "dtype", "digest"; of a whole session also "path" (None for
-        an image that was not opened from a file), "raster" (the file of one that shows bands of a raster), "ndim"
+        an image that was not opened from a file), "raster" (`SavedBands` of one that shows bands of a raster), "ndim"
         (without colours), and "planes", the digests of those that were worked on.
     model : str
         The model that answered last.

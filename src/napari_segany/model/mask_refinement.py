@@ -16,9 +16,10 @@ DILATIONS = (1, 2, 4)
 class MaskRefinement(nn.Module):
     """Reads first masks together with the map that they were drawn from, and changes that map.
 
-    Whether a cell belongs to an object depends on cells far away: those of a long protrusion on the body that it comes
-    from. As in cascades that give their masks to the next stage (Chen et al. 2019, doi:10.1109/CVPR.2019.00511), the
-    first answer is an input of the second. At half the resolution, so that a wide look is cheap.
+    Whether a cell belongs to an object depends on cells far away: those of a long protrusion on the body that it
+    comes from. As in cascades that give their masks to the next stage (Chen et al. 2019,
+    doi:10.1109/CVPR.2019.00511), the first answer is an input of the second. At half the resolution, so that a wide
+    look is cheap.
 
     Parameters
     ----------

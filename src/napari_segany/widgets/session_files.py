@@ -17,15 +17,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Image
+from napari.layers import Image, Layer
 from numpy.typing import NDArray
 
 from napari_segany.engine.cache_key import image_digest_steps
 from napari_segany.engine.image import checked_image
 from napari_segany.engine.progress import Progress, Steps, drain
-from napari_segany.engine.replay import RASTER_KEY, check_image, session_image
+from napari_segany.engine.replay import RASTER_KEY, check_image, saved_bands, session_image
 from napari_segany.engine.session_script import session_script
+from napari_segany.formats.geo_pyramid import RasterLevel
+from napari_segany.formats.geo_session import SavedBands
 from napari_segany.formats.session_file import SavedSession, read_session, write_session
+from napari_segany.widgets.geo_reader import LayerTuple, raster_layer
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.layers import full_resolution, read_plane, show_plane
 from napari_segany.widgets.progress_runner import Runner
@@ -174,7 +177,7 @@ class SessionFiles:
         chosen = self._session.image
         shown = None if chosen is None else full_resolution(chosen)
 
-        def opened(found: tuple[SavedSession, NDArray[np.generic] | None]) -> None:
+        def opened(found: tuple[SavedSession, LayerTuple | None]) -> None:
             try:
                 self._take_up(*found, chosen)
             except ValueError as error:
@@ -190,14 +193,11 @@ class SessionFiles:
             failed=lambda error: self._told(f"{source.name} cannot be opened: {_reason(error)}", failed),
         )
 
-    def _take_up(self, saved: SavedSession, pixels: NDArray[np.generic] | None, chosen: Image | None) -> None:
-        """Go on with a session, in an image of these pixels; without them in the one that was chosen for it."""
+    def _take_up(self, saved: SavedSession, of_image: LayerTuple | None, chosen: Image | None) -> None:
+        """Go on with a session, in a layer of its image; without one in the image that was chosen for it."""
         session = self._session
-        if pixels is not None:
-            name, ndim = str(saved.image.get("name", "image")), int(saved.image.get("ndim", pixels.ndim))
-            where = {FILE_KEY: str(saved.image.get("path"))}
-            layer = Image(pixels, name=name, rgb=ndim < pixels.ndim, metadata=where)
-            session.viewer.add_layer(layer)
+        if of_image is not None:
+            layer = session.viewer.add_layer(Layer.create(*of_image))
             session.choose_image(layer)
         elif session.image is not chosen:
             raise ValueError("another image was chosen meanwhile; open it again")
@@ -232,7 +232,7 @@ def _described_steps(
     identity = {**image_identity(image), "path": where, "ndim": image.ndim, "planes": digests}
     raster = RasterData.of(image)
     if raster is not None:
-        identity[RASTER_KEY] = str(raster.view.raster.path)
+        identity[RASTER_KEY] = SavedBands.of(raster.view).to_dict()
     return (yield from whole_state_steps(replace(state, image=identity), objects, log))
 
 
@@ -246,8 +246,8 @@ def _script_steps(steps: Steps[SavedSession]) -> Steps[str]:
     return session_script((yield from steps))
 
 
-def _opening_steps(path: Path, shown: Any) -> Steps[tuple[SavedSession, NDArray[np.generic] | None]]:
-    """Return a session, and its image where the shown one is another."""
+def _opening_steps(path: Path, shown: Any) -> Steps[tuple[SavedSession, LayerTuple | None]]:
+    """Return a session, and what a layer of its image is made of where the shown one is another."""
     yield Progress(0, 0, "Opening the session")
     saved = read_session(path)
     if shown is not None and list(shown.shape) == list(saved.image.get("shape", ())):
@@ -258,7 +258,15 @@ def _opening_steps(path: Path, shown: Any) -> Steps[tuple[SavedSession, NDArray[
                 raise
         else:
             return saved, None
-    return saved, session_image(saved)
+    bands = saved_bands(saved)
+    if bands is not None:
+        view = bands.view()
+        check_image(saved, RasterLevel(view), Path(bands.path).name)
+        return saved, raster_layer(bands.path, view.choice, stretch=view.stretch)
+    pixels = session_image(saved)
+    name, ndim = str(saved.image.get("name", "image")), int(saved.image.get("ndim", pixels.ndim))
+    where = {FILE_KEY: str(saved.image.get("path"))}
+    return saved, (pixels, {"name": name, "rgb": ndim < pixels.ndim, "metadata": where}, "image")
 
 
 def _named(path: Path) -> Path:
