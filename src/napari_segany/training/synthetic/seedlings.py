@@ -17,12 +17,12 @@ def seedlings(size: int, rng: np.random.Generator) -> Scene:
     image = coloured_texture(size, rng, grey=grey) * np.float32(rng.uniform(0.5, 1))
     image = image + (texture(size, rng) * rng.uniform(0.01, 0.08))[..., None].astype(np.float32)
     if rng.random() < 0.6:
-        image = image * _clods(size, rng)[..., None]
+        image *= _clods(size, rng)[..., None]
     colour = _leaf_colour(image, grey, rng)
     shade = np.clip(1 + 0.15 * smooth_noise(size, size / 8, rng), 0.5, 1.5)
     plants = np.zeros((size, size), np.int32)
     largest = size * float(np.exp(rng.uniform(np.log(0.06), np.log(0.4))))
-    for label in range(1, int(rng.integers(3, 8 + 1.2 * size / largest)) + 1):
+    for label in range(1, int(rng.integers(3, int(8 + 1.2 * size / largest))) + 1):
         radius = largest * float(np.exp(rng.uniform(np.log(0.2), 0)))
         centre = rng.uniform(0, size, 2)
         own = colour + rng.normal(0, 0.05) + (0 if grey else rng.normal(0, 0.04, 3))
@@ -39,8 +39,8 @@ def _clods(size: int, rng: np.random.Generator) -> NDArray[np.float32]:
     lumps = np.ones((size, size), np.float32)
     for cell in (size / rng.uniform(8, 20), size / rng.uniform(25, 80)):
         heights = smooth_noise(size, cell, rng)
-        lumps = lumps + rng.uniform(0.05, 0.3) * np.tanh(3 * (np.abs(heights) - 0.5))
-    return np.clip(lumps, 0.2, 2).astype(np.float32)
+        lumps += np.float32(rng.uniform(0.05, 0.3)) * np.tanh(3 * (np.abs(heights) - 0.5))
+    return np.clip(lumps, 0.2, 2)
 
 
 def _leaf_colour(ground: NDArray[np.floating], grey: bool, rng: np.random.Generator) -> NDArray[np.float64]:
