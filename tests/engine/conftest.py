@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from tests.engine.large_scene import greys_of, true_labels
 from tests.engine.propagation_scene import squares
 
 from napari_segany.engine.predictor import Predictor
@@ -47,3 +48,15 @@ def predictor() -> Predictor:
 def still() -> NDArray[np.integer]:
     """Object 1 on all of ten slices, object 2 on slices 2 to 7."""
     return squares(10, (1, 8, 8, 12, range(10)), (2, 40, 40, 12, range(2, 8)))
+
+
+@pytest.fixture(scope="session")
+def truth() -> NDArray[np.integer]:
+    """The labels of the scene of `large_scene.py`."""
+    return true_labels()
+
+
+@pytest.fixture(scope="session")
+def image(truth: NDArray[np.integer]) -> NDArray[np.uint8]:
+    """Its grey levels."""
+    return greys_of(truth)

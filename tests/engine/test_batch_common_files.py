@@ -5,21 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tifffile
+from tests.engine.no_model import NoModel
 
 from napari_segany.engine.batch import one_image
 from napari_segany.engine.batch.inputs import find_images
 from napari_segany.engine.batch.run import batch_steps
 from napari_segany.engine.batch.settings import BatchSettings
 from napari_segany.engine.progress import drain
-
-
-class NoModel:
-    def digest_steps(self):
-        yield from ()
-        return "no model"
-
-    def load(self):
-        return self
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from tests.engine.no_model import NoModel
 
 from napari_segany.engine.batch import one_image
 from napari_segany.engine.batch.detection import BatchObject
@@ -19,17 +20,6 @@ from napari_segany.engine.progress import drain
 from napari_segany.formats.record import MaskRecord
 
 EVERYTHING = BatchSettings(tuple(OUTPUTS))
-
-
-class NoModel:
-    """Stands where a model is; the masks of these tests are of the darker pixels."""
-
-    def digest_steps(self):
-        yield from ()
-        return "no model"
-
-    def load(self):
-        return self
 
 
 @pytest.fixture(autouse=True)

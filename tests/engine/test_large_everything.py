@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
-from tests.engine.large_scene import MODEL, SETTINGS, SHAPE, SIDE, Components, greys_of, labels_of, run, true_labels
+from tests.engine.large_scene import MODEL, SETTINGS, SHAPE, SIDE, Components, labels_of, run
 
 from napari_segany.engine.batch.folder import BatchFolder, BatchFolderInUseError
 from napari_segany.engine.batch.settings import BatchSettings
@@ -18,16 +18,6 @@ from napari_segany.engine.large.run import ThisProcess, large_steps
 from napari_segany.engine.progress import drain
 from napari_segany.engine.tiling import TilingSettings
 from napari_segany.formats.lazy_image import lazy_image
-
-
-@pytest.fixture(scope="module")
-def truth() -> np.ndarray:
-    return true_labels()
-
-
-@pytest.fixture(scope="module")
-def image(truth) -> np.ndarray:
-    return greys_of(truth)
 
 
 def matched(found: np.ndarray, truth: np.ndarray, least: float) -> float:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
-from tests.engine.large_scene import SHAPE, Components, greys_of, labels_of, run, true_labels
+from tests.engine.large_scene import SHAPE, Components, labels_of, run
 
 from napari_segany.engine.large.job import ImageAtHand, ImageAtPath
 from napari_segany.engine.progress import Progress
@@ -12,16 +12,6 @@ from napari_segany.formats.lazy_image import lazy_image
 from napari_segany.formats.pixel_size import PixelSize, read_pixel_size
 from napari_segany.formats.record import MaskRecord
 from napari_segany.formats.table import property_table, read_table
-
-
-@pytest.fixture(scope="module")
-def truth() -> np.ndarray:
-    return true_labels()
-
-
-@pytest.fixture(scope="module")
-def image(truth) -> np.ndarray:
-    return greys_of(truth)
 
 
 def test_the_table_is_that_of_an_image_done_as_a_whole(truth, discs, tmp_path):

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_segany.cli.measuring import asked_of, check_measured, measure_images
-from napari_segany.cli.recorded import record_command
+from napari_segany.cli.measuring import asked_of, check_measured, keep_results, measure_images
 
 if TYPE_CHECKING:
     from napari_segany.engine.progress import Steps
@@ -162,7 +160,6 @@ def _report(
 ) -> None:
     from napari_segany.evaluation.boxes import judged_note
     from napari_segany.evaluation.object_plots import plot_mask_ap
-    from napari_segany.evaluation.plots import MatplotlibMissingError
 
     measured = {(score.dataset, score.image) for score in scores}
     done = [image for image in images if (image.dataset, image.name) in measured]
@@ -170,14 +167,10 @@ def _report(
     rows = {name: _row([one for one in done if one.dataset == name], read) for name in names}
     text = f"{_table(rows)}\n\n{judged_note(done)}"
     print(text)
-    if args.output is None:
-        return
-    (args.output / "summary.md").write_text(text + "\n", encoding="utf-8")
-    record_command(args, args.output, "Instance segmentation from boxes")
-    try:
-        plot_mask_ap({name: precision for name, (_, precision) in rows.items()}, args.output / "mask_ap.png")
-    except MatplotlibMissingError as error:
-        print(error, file=sys.stderr)
+    precision = {name: values for name, (_, values) in rows.items()}
+    keep_results(
+        args, text, "Instance segmentation from boxes", lambda folder: plot_mask_ap(precision, folder / "mask_ap.png")
+    )
 
 
 def _row(images: Sequence[BoxImage], read: Callable[[BoxImage], list[Annotation]]) -> Row:

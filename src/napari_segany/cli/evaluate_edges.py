@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_segany.cli.measuring import asked_of, check_measured, measure_images
-from napari_segany.cli.recorded import record_command
+from napari_segany.cli.measuring import asked_of, check_measured, keep_results, measure_images
 
 if TYPE_CHECKING:
     from napari_segany.evaluation.edge_scores import EdgeScore
@@ -91,7 +89,6 @@ def _detector(name: str, args: argparse.Namespace) -> tuple[str, dict[str, objec
 
 def _report(args: argparse.Namespace, scores: Mapping[str, Sequence[EdgeScore]]) -> None:
     from napari_segany.evaluation import edge_report as report
-    from napari_segany.evaluation.plots import MatplotlibMissingError
     from napari_segany.evaluation.report import to_csv, to_markdown, to_text
 
     rows = report.edge_rows(scores, args.seed)
@@ -101,13 +98,10 @@ def _report(args: argparse.Namespace, scores: Mapping[str, Sequence[EdgeScore]])
     table = to_markdown(rows, report.HEADINGS, "detector")
     note = f"Published: Kirillov et al. 2023 (arXiv:2304.02643), table 3. {report.EDGE_NOTE}"
     text = f"{table}\n{report.published_markdown()}\n\n{note}\n"
-    (args.output / "summary.md").write_text(text, encoding="utf-8")
     (args.output / "summary.csv").write_text(to_csv(rows, report.HEADINGS, "detector"), encoding="utf-8")
-    record_command(args, args.output, "Edge detection")
-    try:
-        report.plot_edges(scores, args.output / "precision_recall.png")
-    except MatplotlibMissingError as error:
-        print(error, file=sys.stderr)
+    keep_results(
+        args, text, "Edge detection", lambda folder: report.plot_edges(scores, folder / "precision_recall.png")
+    )
     print(f"\nsummary.md, summary.csv and a folder for each detector are in {args.output}")
 
 

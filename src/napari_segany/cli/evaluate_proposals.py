@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_segany.cli.measuring import asked_of, check_measured, measure_images
-from napari_segany.cli.recorded import record_command
+from napari_segany.cli.measuring import asked_of, check_measured, keep_results, measure_images
 
 if TYPE_CHECKING:
     from napari_segany.evaluation.objects import ObjectImage
@@ -91,7 +89,6 @@ def _images(args: argparse.Namespace) -> tuple[Sequence[ObjectImage], tuple[str,
 
 def _report(args: argparse.Namespace, scores: Sequence[ProposalScore], groups: Sequence[str]) -> None:
     from napari_segany.evaluation.object_plots import plot_recall
-    from napari_segany.evaluation.plots import MatplotlibMissingError
     from napari_segany.evaluation.proposals import PUBLISHED_NOTE, average_recall
 
     names = sorted({score.dataset for score in scores})
@@ -101,14 +98,7 @@ def _report(args: argparse.Namespace, scores: Sequence[ProposalScore], groups: S
     recall = {name: average_recall(own, groups) for name, own in sets.items()}
     text = f"{_table(sets, recall)}\n\n{PUBLISHED_NOTE}"
     print(text)
-    if args.output is None:
-        return
-    (args.output / "summary.md").write_text(text + "\n", encoding="utf-8")
-    record_command(args, args.output, "Object proposals")
-    try:
-        plot_recall(recall, args.output / "average_recall.png")
-    except MatplotlibMissingError as error:
-        print(error, file=sys.stderr)
+    keep_results(args, text, "Object proposals", lambda folder: plot_recall(recall, folder / "average_recall.png"))
 
 
 def _table(sets: Mapping[str, Sequence[ProposalScore]], recall: Mapping[str, Mapping[str, float]]) -> str:

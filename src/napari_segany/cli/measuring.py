@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from napari_segany.cli.recorded import record_command
 from napari_segany.cli.watched import watched
 
 if TYPE_CHECKING:
@@ -73,6 +75,39 @@ def check_measured(scores: Sequence[object], images: int, data: Path) -> None:
     """Raise a ValueError where no image could be measured; the reasons were told."""
     if not scores:
         raise ValueError(f"none of the {images} images of {data} can be measured; see the reasons above")
+
+
+def keep_results(args: argparse.Namespace, text: str, title: str, plot: Callable[[Path], None]) -> None:
+    """Write a table and its plot into the folder that was asked for, if any, with the command that made them.
+
+    Without matplotlib it is said what the plot would need: the table is worth having without it.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        With `output`, the folder or None.
+    text : str
+        What goes into summary.md.
+    title : str
+        What was measured.
+    plot : callable
+        Writes the plot into a folder.
+
+    Raises
+    ------
+    OSError
+        Where the folder cannot be written.
+    """
+    from napari_segany.evaluation.plots import MatplotlibMissingError
+
+    if args.output is None:
+        return
+    (args.output / "summary.md").write_text(text.rstrip() + "\n", encoding="utf-8")
+    record_command(args, args.output, title)
+    try:
+        plot(args.output)
+    except MatplotlibMissingError as error:
+        print(error, file=sys.stderr)
 
 
 def asked_of(predictor: Predictor, settings: AutomaticSettings | None = None) -> dict[str, object]:
