@@ -22,18 +22,25 @@ class RememberingLoader:
         self._hash = ""
 
     def __call__(self, model: str, device: str) -> Any:
-        """Return the predictor; errors are those of the loader."""
+        """Return the predictor; errors are those of the loader.
+
+        Called in the background, as it takes long: so the weights are hashed here, which takes a second for a large
+        model, and not when they are asked for in the middle of the work.
+        """
         if self._last is None or self._last[0] != (model, device):
-            self._last, self._hash = ((model, device), self._load(model, device)), ""
+            predictor = self._load(model, device)
+            self._last, self._hash = ((model, device), predictor), _hash_of(predictor)
         return self._last[1]
 
     def weights(self) -> str:
         """Return the hash of the last predictor's weights; "" before one is loaded, or without weights."""
-        sam = None if self._last is None else getattr(self._last[1], "sam", None)
-        if sam is None:
-            return ""
-        if not self._hash:
-            from napari_segany.engine.loaded_model import weights_hash
-
-            self._hash = weights_hash(sam)
         return self._hash
+
+
+def _hash_of(predictor: Any) -> str:
+    sam = getattr(predictor, "sam", None)
+    if sam is None:
+        return ""
+    from napari_segany.engine.loaded_model import weights_hash
+
+    return weights_hash(sam)
