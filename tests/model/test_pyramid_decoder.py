@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from napari_segany.model import ImageFeatures, Sam
-from napari_segany.model.pyramid_decoder import PixelsToTokens, mask_statistics
+from napari_segany.model.image_decoder import ImageDecoder
+from napari_segany.model.pyramid_decoder import mask_statistics
+from napari_segany.model.pyramid_layers import PixelsToTokens
 
 
 def features_of(sam: Sam, images: int = 1) -> ImageFeatures:
@@ -49,6 +51,22 @@ def test_every_kind_of_prompt_is_heard(pyramid: Sam, kind: str):
 
 
 @torch.no_grad()
+def test_what_prompts_share_is_computed_once_and_changes_no_answer(pyramid: Sam, monkeypatch: pytest.MonkeyPatch):
+    features = features_of(pyramid)
+    decoder = ImageDecoder(pyramid, features)
+    expected = [pyramid.decode(features, **PROMPTS, multimask=multimask) for multimask in (True, False)]
+
+    def not_again(*arguments: object) -> None:
+        raise AssertionError("computed for one prompt what all share")
+
+    monkeypatch.setattr(pyramid.mask_decoder, "share", not_again)
+    for multimask, (masks, iou) in zip((True, False), expected, strict=True):
+        found, scores = decoder.decode(**PROMPTS, multimask=multimask)
+        assert torch.equal(found, masks)
+        assert torch.equal(scores, iou)
+
+
+@torch.no_grad()
 def test_a_token_begins_with_the_image_under_its_point(pyramid: Sam):
     shared = features_of(pyramid)
     elsewhere = shared.high_resolution[1].clone()
@@ -76,7 +94,7 @@ def test_pixels_take_up_what_the_token_says_that_they_resemble():
     tokens = 60 * torch.eye(4)[None, :2]  # two tokens, along the first and the second channel
     x = torch.zeros(1, 4, 1, 3)
     x[0, 0, 0, 0] = x[0, 1, 0, 1] = 1  # like the first, like the second, like neither
-    said = look(x, tokens)[0, :, 0]
+    said = look(look.ask(x), tokens)[0, :, 0]
     torch.testing.assert_close(said[:, 0], tokens[0, 0])
     torch.testing.assert_close(said[:, 1], tokens[0, 1])
     torch.testing.assert_close(said[:, 2], tokens[0].mean(dim=0))

@@ -36,6 +36,8 @@ class ImageDecoder:
     def __init__(self, sam: Sam, features: ImageFeatures) -> None:
         self.sam, self.features = sam, features
         self._shared = _shared_image(sam, features)
+        with torch.inference_mode():
+            self._shared_features = sam.share(features) if isinstance(sam, Sam) else None
 
     @torch.inference_mode()
     def decode(
@@ -59,8 +61,9 @@ class ImageDecoder:
         """
         if self._shared is None or masks is not None:
             return self.sam.decode(
-                self.features, points=points, labels=labels, boxes=boxes, masks=masks, text=text, multimask=multimask
-            )
+                self.features, points=points, labels=labels, boxes=boxes, masks=masks, text=text, multimask=multimask,
+                shared=self._shared_features,
+            )  # fmt: skip
         logits, scores, chosen = [], [], mask_choice(multimask=multimask)
         for prompt in self._tokens(points, labels, boxes, text):
             reading = read_prompt(self._shared, prompt)
@@ -103,7 +106,9 @@ class ImageDecoder:
             (B, C) bool.
         """
         if self._shared is None:
-            logits, iou = self.sam.decode(self.features, points=points, labels=labels, multimask=multimask)
+            logits, iou = self.sam.decode(
+                self.features, points=points, labels=labels, multimask=multimask, shared=self._shared_features
+            )
             good = iou > least_iou
             return logits[good], iou, good
         region = _needed_cells(self._shared.grid, input_shape)

@@ -12,24 +12,45 @@ a small model can learn it from few images:
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from napari_segany.model.config import PyramidConfig, SamConfig
 from napari_segany.model.features import ImageFeatures
-from napari_segany.model.layers import MLPBlock
 from napari_segany.model.mask_decoder import MLP
 from napari_segany.model.mask_refinement import MaskRefinement
 from napari_segany.model.prompt_encoder import PADDING_LABEL
 from napari_segany.model.prompt_maps import BOX_MAPS, CLICK_MAPS, MASK_MAPS, box_maps, click_maps, mask_maps
-from napari_segany.model.two_way_transformer import Attention
+from napari_segany.model.pyramid_layers import PixelsToTokens, TokenLayer
 
 FINE, MIDDLE = 4, 8
 """Strides of the two scales on which masks are drawn, in pixels."""
 
 STATISTICS = 4
 """Numbers that the IoU head gets about a mask besides its features and its token."""
+
+
+@dataclass(frozen=True, eq=False)
+class SharedFeatures:
+    """What a `PyramidDecoder` computes from an image alone, for all prompts on it.
+
+    Attributes
+    ----------
+    read : tuple of (Tensor, Tensor)
+        Keys and values of the embedding, for each layer of tokens.
+    asked : Tensor
+        (1 or B, heads, c, 2h, 2w), what the cells at stride 8 ask the tokens.
+    middle, fine : Tensor
+        (1 or B, C, 2h, 2w) and (1 or B, C', 4h, 4w): what the image adds to the maps at strides 8 and 4.
+    """
+
+    read: tuple[tuple[Tensor, Tensor], ...]
+    asked: Tensor
+    middle: Tensor
+    fine: Tensor
 
 
 class PyramidDecoder(nn.Module):
@@ -77,7 +98,7 @@ class PyramidDecoder(nn.Module):
     def forward(
         self,
         features: ImageFeatures,
-        image_pe: Tensor,
+        shared: SharedFeatures,
         prompt_tokens: Tensor,
         points: Tensor | None = None,
         labels: Tensor | None = None,
@@ -90,8 +111,8 @@ class PyramidDecoder(nn.Module):
         ----------
         features : ImageFeatures
             Of one image, shared by all prompts, or of B images, one per prompt.
-        image_pe : Tensor
-            (1, 256, h, w), positions of the embedding's cells.
+        shared : SharedFeatures
+            What `share` made of them.
         prompt_tokens : Tensor
             (B, tokens, 256), of a `SparsePromptEncoder`.
         points, labels, boxes, masks : Tensor, optional
@@ -124,19 +145,42 @@ class PyramidDecoder(nn.Module):
         tokens = self._with_content(placed, features, points, labels, boxes)
         own = torch.cat([self.iou_token.weight, self.mask_tokens.weight]).expand(prompts, -1, -1)
         positions = torch.cat([torch.zeros_like(own), placed], dim=1)
-        hidden = self._read(torch.cat([own, tokens], dim=1), positions, features.embedding, image_pe)
+        hidden = self._read(torch.cat([own, tokens], dim=1), positions, shared)
         of_masks = hidden[:, 1 : 1 + self.num_mask_tokens]
         filters = torch.stack([mlp(of_masks[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], dim=1)
         coarse_filter, fine_filter, bias = filters.split(self.split, dim=2)
-        middle_map = self._draw(features, hidden, points, labels, boxes, masks)
+        middle_map = self._draw(shared, hidden, points, labels, boxes, masks)
         coarse = _filtered(coarse_filter, middle_map) + bias[..., None]
         if self.refinement is not None:
             middle_map = self.refinement(middle_map, coarse)
             coarse = _filtered(coarse_filter, middle_map) + bias[..., None]
-        fine_map = self._draw_fine(features, middle_map, masks)
+        fine_map = self._draw_fine(shared, middle_map, masks)
         logits = F.interpolate(coarse, fine_map.shape[-2:], mode="bilinear", align_corners=False)
         logits = logits + _filtered(fine_filter, fine_map)
         return logits, self._predict_iou(logits, middle_map, hidden)
+
+    def share(self, features: ImageFeatures, image_pe: Tensor) -> SharedFeatures:
+        """Compute what all prompts on an image, or on each of B images, have in common.
+
+        Parameters
+        ----------
+        features : ImageFeatures
+            Of one image, or of B.
+        image_pe : Tensor
+            (1, 256, h, w), positions of the embedding's cells.
+        """
+        fine, middle = features.high_resolution
+        image = features.embedding.flatten(2).transpose(1, 2)  # (1 or B, h * w, 256)
+        positions = image_pe.flatten(2).transpose(1, 2)
+        return SharedFeatures(
+            tuple(layer.read(image, positions) for layer in self._layers()),
+            self.look.ask(middle),
+            self.image_conv(middle),
+            self.fine_image_conv(fine),
+        )
+
+    def _layers(self) -> list[TokenLayer]:
+        return [layer for layer in self.layers if isinstance(layer, TokenLayer)]
 
     def _with_content(
         self,
@@ -182,18 +226,16 @@ class PyramidDecoder(nn.Module):
         """Return the token (B, 1, 256) that says there is a mask prompt, or (B, 0, 256)."""
         return self.mask_prompt_token.weight.expand(prompts, 1, -1)[:, : 0 if masks is None else 1]
 
-    def _read(self, tokens: Tensor, positions: Tensor, embedding: Tensor, image_pe: Tensor) -> Tensor:
+    def _read(self, tokens: Tensor, positions: Tensor, shared: SharedFeatures) -> Tensor:
         """Return the tokens (B, T, 256) after they looked at each other and at the image."""
-        image = embedding.flatten(2).transpose(1, 2)  # (1 or B, h * w, 256)
-        image_positions = image_pe.flatten(2).transpose(1, 2)
-        for layer in self.layers:
-            tokens = layer(tokens, positions, image, image_positions)
+        for layer, (keys, values) in zip(self._layers(), shared.read, strict=True):
+            tokens = layer(tokens, positions, keys, values)
         read: Tensor = self.norm(tokens)
         return read
 
     def _draw(
         self,
-        features: ImageFeatures,
+        shared: SharedFeatures,
         hidden: Tensor,
         points: Tensor | None,
         labels: Tensor | None,
@@ -201,9 +243,8 @@ class PyramidDecoder(nn.Module):
         masks: Tensor | None,
     ) -> Tensor:
         """Return maps at stride 8, of every prompt, whose weighted sums are the masks."""
-        middle = features.high_resolution[1]
-        grid = (middle.shape[-2], middle.shape[-1])
-        drawn = self.image_conv(middle) + self.look(middle, hidden)  # (B, C, 2h, 2w)
+        grid = (shared.middle.shape[-2], shared.middle.shape[-1])
+        drawn = shared.middle + self.look(shared.asked, hidden)  # (B, C, 2h, 2w)
         clicks, boxed = click_maps(points, labels, grid, MIDDLE), box_maps(boxes, grid, MIDDLE)
         for conv, maps in (
             (self.click_conv, clicks),
@@ -216,12 +257,12 @@ class PyramidDecoder(nn.Module):
         refined: Tensor = drawn + self.refine2(F.relu(self.refine1(drawn)))
         return refined
 
-    def _draw_fine(self, features: ImageFeatures, drawn: Tensor, masks: Tensor | None) -> Tensor:
+    def _draw_fine(self, shared: SharedFeatures, drawn: Tensor, masks: Tensor | None) -> Tensor:
         """Return maps at stride 4, of every prompt, which add to the masks what is too fine for stride 8."""
-        fine = features.high_resolution[0]
-        finer = F.interpolate(self.fine_conv(drawn), fine.shape[-2:], mode="bilinear", align_corners=False)
-        finer = finer + self.fine_image_conv(fine)
-        shown = mask_maps(masks, (fine.shape[-2], fine.shape[-1]))
+        grid = (shared.fine.shape[-2], shared.fine.shape[-1])
+        finer = F.interpolate(self.fine_conv(drawn), grid, mode="bilinear", align_corners=False)
+        finer = finer + shared.fine
+        shown = mask_maps(masks, grid)
         if shown is not None:
             finer = finer + self.fine_mask_conv(shown)
         return F.relu(finer)
@@ -243,64 +284,6 @@ class PyramidDecoder(nn.Module):
         for embedding in (self.iou_token, self.mask_tokens, self.mask_prompt_token):
             embedding.weight.mul_(0.1)
         nn.init.zeros_(self.refine2.weight)
-
-
-class TokenLayer(nn.Module):
-    """Self-attention of tokens, a look at the image, and an MLP, each on normalised tokens."""
-
-    def __init__(self, embed_dim: int, num_heads: int, mlp_dim: int) -> None:
-        super().__init__()
-        self.norm1 = nn.LayerNorm(embed_dim)
-        self.self_attn = Attention(embed_dim, num_heads, downsample_rate=2)
-        self.norm2 = nn.LayerNorm(embed_dim)
-        self.cross_attn_token_to_image = Attention(embed_dim, num_heads, downsample_rate=2)
-        self.norm3 = nn.LayerNorm(embed_dim)
-        self.mlp = MLPBlock(embed_dim, mlp_dim, nn.ReLU)
-        # Tokens begin by looking where they are: see `model/initialisation.py`.
-        cross = self.cross_attn_token_to_image
-        nn.init.orthogonal_(cross.q_proj.weight, gain=1.4)
-        with torch.no_grad():
-            cross.k_proj.weight.copy_(cross.q_proj.weight)
-
-    def forward(self, tokens: Tensor, positions: Tensor, image: Tensor, image_positions: Tensor) -> Tensor:
-        """Return the tokens (B, T, 256) of the same shape; the image's are (1 or B, h * w, 256)."""
-        normed = self.norm1(tokens)
-        placed = normed + positions
-        tokens = tokens + self.self_attn(q=placed, k=placed, v=normed)
-        queries = self.norm2(tokens) + positions
-        # One image for all prompts: their tokens are one long row of queries, and its keys are computed once.
-        rows = queries.flatten(0, 1)[None] if len(image) == 1 else queries
-        looked = self.cross_attn_token_to_image(q=rows, k=image + image_positions, v=image)
-        tokens = tokens + looked.reshape(tokens.shape)
-        out: Tensor = tokens + self.mlp(self.norm3(tokens))
-        return out
-
-
-class PixelsToTokens(nn.Module):
-    """Every cell of a map asks which token it resembles, and takes up what that token has to say."""
-
-    def __init__(self, channels: int, token_dim: int, num_heads: int = 4) -> None:
-        super().__init__()
-        self.num_heads = num_heads
-        self.q_conv = nn.Conv2d(channels, channels, 1)
-        self.k_proj = nn.Linear(token_dim, channels)
-        self.v_proj = nn.Linear(token_dim, channels)
-
-    def forward(self, x: Tensor, tokens: Tensor) -> Tensor:
-        """Return (B, C, h, w) of a map (1 or B, C, h, w) and tokens (B, T, 256)."""
-        heads = self.num_heads
-        queries = self.q_conv(x).flatten(2).unflatten(1, (heads, -1))  # (1 or B, heads, c, h * w)
-        keys = self.k_proj(tokens).unflatten(2, (heads, -1)).transpose(1, 2)  # (B, heads, T, c)
-        values = self.v_proj(tokens).unflatten(2, (heads, -1)).transpose(1, 2)
-        keys = keys * queries.shape[2] ** -0.5
-        if len(queries) == 1:  # one product for all prompts, without a copy of the image for each
-            rows = keys.transpose(0, 1).flatten(1, 2)  # (heads, B * T, c)
-            alike = (rows @ queries[0]).unflatten(1, tokens.shape[:2]).transpose(0, 1)
-        else:
-            alike = keys @ queries
-        alike = alike.softmax(dim=2)  # (B, heads, T, h * w)
-        said = torch.matmul(values.transpose(2, 3), alike)  # (B, heads, c, h * w)
-        return said.flatten(1, 2).unflatten(2, x.shape[-2:])
 
 
 def mask_statistics(logits: Tensor) -> Tensor:

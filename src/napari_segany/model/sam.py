@@ -18,7 +18,7 @@ from napari_segany.model.layers import finish
 from napari_segany.model.mask_decoder import MaskDecoder, choose_masks
 from napari_segany.model.mixed_precision import in_precision
 from napari_segany.model.prompt_encoder import STRIDE, PromptEncoder, SparsePromptEncoder
-from napari_segany.model.pyramid_decoder import PyramidDecoder
+from napari_segany.model.pyramid_decoder import PyramidDecoder, SharedFeatures
 from napari_segany.model.pyramid_encoder import STRIDE as PYRAMID_STRIDE
 from napari_segany.model.pyramid_encoder import PyramidEncoder
 from napari_segany.model.tiny_vit import TinyViT
@@ -153,6 +153,7 @@ class Sam(nn.Module):
         text: Tensor | None = None,
         multimask: bool,
         origin: tuple[int, int] = (0, 0),
+        shared: SharedFeatures | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Answer B prompts.
 
@@ -175,6 +176,8 @@ class Sam(nn.Module):
         origin : tuple of int
             (x, y) of the features' window within the canvas of `config.image_size`, in pixels, multiples of 16,
             where the features are those of a crop. Prompts are relative to the window.
+        shared : SharedFeatures, optional
+            What `share` returned for these features.
 
         Returns
         -------
@@ -189,7 +192,7 @@ class Sam(nn.Module):
             For no prompt, points without labels, prompts of different number, or words for a model that takes none.
         """
         logits, iou = self.decode_all(
-            features, points=points, labels=labels, boxes=boxes, masks=masks, text=text, origin=origin
+            features, points=points, labels=labels, boxes=boxes, masks=masks, text=text, origin=origin, shared=shared
         )
         return choose_masks(logits, iou, multimask=multimask)
 
@@ -203,6 +206,7 @@ class Sam(nn.Module):
         masks: Tensor | None = None,
         text: Tensor | None = None,
         origin: tuple[int, int] = (0, 0),
+        shared: SharedFeatures | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Answer as `decode` does, with all mask tokens at once, for training.
 
@@ -216,15 +220,23 @@ class Sam(nn.Module):
         check_prompts(points, labels, boxes, masks, text)
         grid = (features.embedding.shape[2], features.embedding.shape[3])
         given = None if points is None or labels is None else (points, labels)
-        image_pe = self.prompt_encoder.get_dense_pe(grid, origin)
         if isinstance(self.mask_decoder, PyramidDecoder):
+            shared = shared or self.share(features, origin)
             tokens = self.prompt_encoder.tokens(given, boxes, masks, text=text, grid=grid, origin=origin)
             answer: tuple[Tensor, Tensor] = self.mask_decoder(
-                features, image_pe, tokens, points=points, labels=labels, boxes=boxes, masks=masks
+                features, shared, tokens, points=points, labels=labels, boxes=boxes, masks=masks
             )
             return answer
+        image_pe = self.prompt_encoder.get_dense_pe(grid, origin)
         sparse, dense = self.prompt_encoder(given, boxes, masks, text=text, grid=grid, origin=origin)
         return self.mask_decoder.predict_masks(features.embedding, image_pe, sparse, dense)
+
+    def share(self, features: ImageFeatures, origin: tuple[int, int] = (0, 0)) -> SharedFeatures | None:
+        """Compute what all prompts on an image have in common, where the decoder can use it: that of `light`."""
+        if not isinstance(self.mask_decoder, PyramidDecoder):
+            return None
+        grid = (features.embedding.shape[2], features.embedding.shape[3])
+        return self.mask_decoder.share(features, self.prompt_encoder.get_dense_pe(grid, origin))
 
     def upscale(self, logits: Tensor, input_shape: tuple[int, int], image_shape: tuple[int, int]) -> Tensor:
         """Bring low-resolution logits to the size of the image.
@@ -246,6 +258,8 @@ class Sam(nn.Module):
         padded = (logits.shape[2] * LOGITS_STRIDE, logits.shape[3] * LOGITS_STRIDE)
         full = F.interpolate(logits, padded, mode="bilinear", align_corners=False)
         image = full[..., : input_shape[0], : input_shape[1]]
+        if image.shape[2:] == tuple(image_shape):  # nothing to interpolate, which took a tenth of a click
+            return image
         return F.interpolate(image, image_shape, mode="bilinear", align_corners=False)
 
 

@@ -111,9 +111,17 @@ class Attention(nn.Module):
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Return (B, queries, C) of q (B, queries, C), k and v (B, keys, C)."""
-        heads = [
-            projected.unflatten(2, (self.num_heads, -1)).transpose(1, 2)  # (B, heads, tokens, inner / heads)
-            for projected in (self.q_proj(q), self.k_proj(k), self.v_proj(v))
-        ]
-        out: Tensor = self.out_proj(F.scaled_dot_product_attention(*heads).transpose(1, 2).flatten(2))
+        return self.attend(q, *self.read(k, v))
+
+    def read(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Return keys and values (B, heads, keys, inner / heads) of k and v (B, keys, C)."""
+        return self._heads(self.k_proj(k)), self._heads(self.v_proj(v))
+
+    def attend(self, q: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """Return (B, queries, C) of q (B, queries, C), and of keys and values as `read` gives them."""
+        looked = F.scaled_dot_product_attention(self._heads(self.q_proj(q)), keys, values)
+        out: Tensor = self.out_proj(looked.transpose(1, 2).flatten(2))
         return out
+
+    def _heads(self, projected: Tensor) -> Tensor:
+        return projected.unflatten(2, (self.num_heads, -1)).transpose(1, 2)
