@@ -68,13 +68,13 @@ class PreviewLayer:
             (row, col), (height, width) = outline.corner, outline.window.shape
             self._drawn = slice(row, row + height), slice(col, col + width)
             layer.data[self._place(self._drawn)] = self._thin(outline.window)
-        layer.refresh(extent=False, thumbnail=False, highlight=False)
+        self._redraw(layer)
 
     def hide(self) -> None:
         """Show nothing."""
         if self._drawn is not None and self._layer is not None:
             self._erase()
-            self._layer.refresh(extent=False, thumbnail=False, highlight=False)
+            self._redraw(self._layer)
 
     def forget(self, layer: object) -> bool:
         """Take note that a layer is gone from the viewer; return whether it was this one."""
@@ -108,6 +108,15 @@ class PreviewLayer:
             if name != "axis_labels" and not _same(getattr(self._layer, name), value):
                 setattr(self._layer, name, value)
         return self._layer
+
+    def _redraw(self, layer: Labels) -> None:
+        """Draw the layer on the canvas, and nothing else anew.
+
+        The layer list paints the row of a layer at each of its events, and with it the whole window, which takes as
+        long as the canvas where there is no graphics card. Nothing that the row shows has changed.
+        """
+        with self._viewer.layers.events.blocker():
+            layer.refresh(extent=False, thumbnail=False, highlight=False)
 
     def _erase(self) -> None:
         if self._drawn is not None and self._layer is not None:
