@@ -220,6 +220,10 @@ def test_an_ome_zarr_is_done_in_tiles_and_gone_on_with(checkpoint, tmp_path, cap
     tiles = int(re.search(r"(\d+) tiles", again).group(1))
     assert tiles > 4
     assert f"{tiles} of them kept from before" in again
+    assert everything(*line, "--object-size", "auto") == 0
+    assert "(too few to measure their size)" in capsys.readouterr().out  # the model has random weights
+    assert everything(*line, "--object-size", "huge") == 2
+    assert "'huge' is neither a number of pixels nor auto" in capsys.readouterr().err
 
 
 def test_a_pattern_takes_zarrs_as_well_as_files(inputs, checkpoint, tmp_path):

@@ -44,10 +44,26 @@ def add_tile_options(parser: argparse.ArgumentParser) -> None:
         help="overlap of tiles, a fraction of their side: larger than the usual object is best (default: 0.25)",
     )  # fmt: skip
     group.add_argument(
-        "--object-size", metavar="PIXELS", type=float,
-        help="usual diameter of the objects: finer levels than they need are left out (default: all levels)",
+        "--object-size", metavar="PIXELS", type=_object_size,
+        help="usual diameter of the objects: finer levels than they need are left out, and small objects get smaller "
+        "tiles; auto measures it in a few tiles first (default: all levels)",
     )  # fmt: skip
     group.add_argument("--tile-tiff", action="store_true", help="write labels/NAME.tif too, a tiled BigTIFF")
+
+
+def _object_size(text: str) -> float | str:
+    """Return a number of pixels, or "auto"."""
+    if text == "auto":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number of pixels nor auto") from None
+
+
+def _tiling(args: argparse.Namespace) -> TilingSettings:
+    is_measured = args.object_size == "auto"
+    return TilingSettings(args.tile_size, args.tile_overlap, None if is_measured else args.object_size, is_measured)
 
 
 def split_zarr(inputs: Sequence[str], skip: Sequence[Path]) -> tuple[list[str], list[Path]]:
@@ -177,7 +193,7 @@ def _done(
     image, on_map = file_on_demand(name, source, args.output, settings)
     steps = large_steps(
         image, name, args.output, NamedModel(args.model, args.device), settings.automatic,
-        tiling=TilingSettings(args.tile_size, args.tile_overlap, args.object_size),
+        tiling=_tiling(args),
         contrast_limits=limits_in_tiles(image, settings), painting=args.painting, tiff=args.tile_tiff,
         workers=_tile_workers(workers), on_map=on_map,
     )  # fmt: skip
@@ -247,4 +263,12 @@ def _summary(result: LargeResult) -> str:
     reused = f", {result.reused} of them kept from before" if result.reused else ""
     failed = f"; {len(result.failed)} tiles failed" if result.failed else ""
     failed += f", and {EARLIER}" if result.is_earlier else ""
-    return f"{result.shown}: {result.tiles} tiles{reused}, {result.objects} objects -> {result.labels}{failed}"
+    objects = f"{result.objects} objects{_size(result)}"
+    return f"{result.shown}: {result.tiles} tiles{reused}, {objects} -> {result.labels}{failed}"
+
+
+def _size(result: LargeResult) -> str:
+    if result.object_size is None:
+        return ""
+    told = f"usual diameter {result.object_size:g} pixels" if result.object_size else "too few to measure their size"
+    return f" ({told})"

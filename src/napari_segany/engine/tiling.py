@@ -35,6 +35,8 @@ class TilingSettings:
     object_size : float or None
         Usual diameter of the objects, in pixels of the image: finer levels than they need are left out, and small
         ones get smaller windows. None looks at all levels.
+    is_measured : bool
+        The diameter is measured in a few windows before the others are chosen.
 
     Raises
     ------
@@ -45,6 +47,7 @@ class TilingSettings:
     side: int | None = None
     overlap: float = 0.25
     object_size: float | None = None
+    is_measured: bool = False
 
     def __post_init__(self) -> None:
         """Check every value."""
@@ -54,6 +57,8 @@ class TilingSettings:
             raise ValueError(f"the overlap of tiles is {self.overlap:g}; give a fraction of their side, 0.1 to 0.5")
         if self.object_size is not None and not (math.isfinite(self.object_size) and self.object_size > 0):
             raise ValueError(f"the size of objects is {self.object_size:g}; give a positive number of pixels")
+        if self.is_measured and self.object_size is not None:
+            raise ValueError("the size of objects is either given or measured, not both")
 
 
 @dataclass(frozen=True, order=True)

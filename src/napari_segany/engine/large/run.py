@@ -8,7 +8,7 @@ done.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -19,6 +19,7 @@ from napari_segany.engine.batch.folder import BatchFolder
 from napari_segany.engine.batch.model_source import LazyPredictor, ModelSource
 from napari_segany.engine.image import checked_limits
 from napari_segany.engine.large.job import ImageOnDemand, LargeJob, Place, large_job
+from napari_segany.engine.large.object_scale import measured_diameter_steps, with_objects
 from napari_segany.engine.large.one_tile import Everything, SegmentTile, TileResult, tile_steps
 from napari_segany.engine.large.outputs import LargeOutputs
 from napari_segany.engine.large.raster import MapOutputs
@@ -71,6 +72,8 @@ class LargeResult:
         What went wrong with each tile that failed.
     is_earlier : bool
         Whether the outputs are those of an earlier run, which had the tiles that failed now.
+    object_size : float or None
+        The usual diameter of the objects in pixels, where it was to be measured; 0 where there were too few of them.
     """
 
     shown: str
@@ -81,6 +84,7 @@ class LargeResult:
     reused: int
     failed: tuple[str, ...]
     is_earlier: bool = False
+    object_size: float | None = None
 
 
 class TileWorkers(Protocol):
@@ -129,6 +133,7 @@ def large_steps(
     tiff: bool = False,
     workers: TileWorkers | None = None,
     on_map: MapOutputs | None = None,
+    sampler: SegmentTile | None = None,
 ) -> Steps[LargeResult]:
     """Segment everything in one large image; closing the generator stops within the tile at work.
 
@@ -158,6 +163,8 @@ def large_steps(
         Who does it; this process by default.
     on_map : MapOutputs, optional
         What else is written of a raster with a place on Earth; its label GeoTIFF is labels/NAME.tif.
+    sampler : SegmentTile, optional
+        What finds the objects that are measured where `tiling` asks for that; the model, in this process, by default.
 
     Yields
     ------
@@ -197,7 +204,13 @@ def large_steps(
             outputs.record.folder, image, opened, model_side=model_side, model_digest=digest, contrast_limits=limits,
             settings=settings or AutomaticSettings(), tiling=tiling or TilingSettings(), painting=painting,
         )  # fmt: skip
-        return (yield from _job_steps(job, opened, outputs, model, workers or ThisProcess()))
+        measured: float | None = None
+        if tiling is not None and tiling.is_measured:
+            segment = sampler or Everything(LazyPredictor(model))
+            measured = yield from relabelled(measured_diameter_steps(job, opened, segment), tell)
+            job = with_objects(job, measured, tiling)
+        result = yield from _job_steps(job, opened, outputs, model, workers or ThisProcess())
+        return replace(result, object_size=measured)
 
 
 def progress_of(total: int, results: Mapping[Place, TileResult], stage: Progress | None = None) -> LargeProgress:
