@@ -10,7 +10,7 @@ WIDTH = 64
 """Channels of the wide look."""
 
 DILATIONS = (1, 2, 4)
-"""Of its convolutions: together they see 15 cells of stride 16 to every side."""
+"""Of its convolutions: together they see seven cells of stride 16 to every side."""
 
 
 class MaskRefinement(nn.Module):
