@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -60,10 +62,9 @@ class ImageDecoder:
             (B, C) predicted IoU.
         """
         if self._shared is None or masks is not None:
-            return self.sam.decode(
-                self.features, points=points, labels=labels, boxes=boxes, masks=masks, text=text, multimask=multimask,
-                shared=self._shared_features,
-            )  # fmt: skip
+            return self._answer(
+                points=points, labels=labels, boxes=boxes, masks=masks, text=text, multimask=multimask
+            )
         logits, scores, chosen = [], [], mask_choice(multimask=multimask)
         for prompt in self._tokens(points, labels, boxes, text):
             reading = read_prompt(self._shared, prompt)
@@ -106,9 +107,7 @@ class ImageDecoder:
             (B, C) bool.
         """
         if self._shared is None:
-            logits, iou = self.sam.decode(
-                self.features, points=points, labels=labels, multimask=multimask, shared=self._shared_features
-            )
+            logits, iou = self._answer(points=points, labels=labels, multimask=multimask)
             good = iou > least_iou
             return logits[good], iou, good
         region = _needed_cells(self._shared.grid, input_shape)
@@ -126,6 +125,12 @@ class ImageDecoder:
                 drawn.append(whole)
         iou = torch.stack(scores)
         return torch.cat(drawn), iou, iou > least_iou
+
+    def _answer(self, **prompts: Any) -> tuple[Tensor, Tensor]:
+        """Answer by the definition, with what was computed once for the image where the decoder has such a thing."""
+        if self._shared_features is not None:
+            prompts["shared"] = self._shared_features
+        return self.sam.decode(self.features, **prompts)
 
     def _tokens(
         self, points: Tensor | None, labels: Tensor | None, boxes: Tensor | None, text: Tensor | None = None
