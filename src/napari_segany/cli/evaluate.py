@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING, cast
 from napari_segany.cli.automatic_options import add_automatic_options
 from napari_segany.cli.evaluate_everything import run_everything
 from napari_segany.cli.evaluate_similar import add_similar_options, refuse_options_of_similar, run_similar
-from napari_segany.cli.recorded import record_command
+from napari_segany.cli.measuring import keep_results, told_tables
 from napari_segany.cli.watched import watched
 
 if TYPE_CHECKING:
     from napari_segany.evaluation.groups import Grouping
-    from napari_segany.evaluation.metrics import Calibration
     from napari_segany.evaluation.plan import Plan, SinglePointProtocol
-    from napari_segany.evaluation.report import Row
     from napari_segany.evaluation.scores import ObjectScore
 
 NAME = "evaluate"
@@ -192,39 +190,20 @@ def _report(args: argparse.Namespace, scores: Sequence[ObjectScore], group: Grou
     """Print the tables and, with --output, write them with the plots."""
     from napari_segany.evaluation import report
 
-    shown = report.columns(scores)
     rows = report.dataset_rows(scores, args.seed)
-    texts = {"summary.csv": report.to_csv(rows, shown), "summary.md": report.to_markdown(rows, shown)}
-    print(report.to_text(rows, shown), report.TEXT_NOTE, sep="\n\n")
     result = report.predicted_calibration(scores)
-    if result is not None:
-        print(report.calibration_sentence(result))
-        texts["summary.md"] += f"\n\n{report.calibration_sentence(result)}"
-    if group is not None:
-        members = report.group_rows(scores, group, args.seed)
-        print("", report.to_text(members, shown, args.groups), sep="\n")
-        texts["groups.csv"] = report.to_csv(members, shown, "group")
-        texts["summary.md"] += f"\n\n{report.to_markdown(members, shown, args.groups)}"
-    if args.output is None:
-        return
-    for name, text in texts.items():
-        (args.output / name).write_text(text.rstrip() + "\n", encoding="utf-8")
-    _plot(args.output, rows, result)
-    record_command(args, args.output, "Points and boxes")
-    print(f"\nobjects.csv, {', '.join(texts)} are in {args.output}")
+    remark = "" if result is None else report.calibration_sentence(result)
+    groups = None if group is None else (args.groups, report.group_rows(scores, group, args.seed))
+    texts = told_tables(rows, report.columns(scores), report.TEXT_NOTE, groups, remark)
 
+    def plot(folder: Path) -> None:
+        from napari_segany.evaluation.plots import plot_calibration, plot_iou
 
-def _plot(folder: Path, rows: Sequence[Row], result: Calibration | None) -> None:
-    """Write the plots, or say what they would need: the tables are worth having without them."""
-    from napari_segany.evaluation.plots import MatplotlibMissingError, plot_calibration, plot_iou
+        if result is not None:
+            plot_iou(rows, folder / "iou.png")
+            plot_calibration(result, folder / "calibration.png")
 
-    if result is None:
-        return
-    try:
-        plot_iou(rows, folder / "iou.png")
-        plot_calibration(result, folder / "calibration.png")
-    except MatplotlibMissingError as error:
-        print(error, file=sys.stderr)
+    keep_results(args, "Points and boxes", texts, "objects.csv", plot)
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -169,8 +169,9 @@ def _report(
     print(text)
     precision = {name: values for name, (_, values) in rows.items()}
     keep_results(
-        args, text, "Instance segmentation from boxes", lambda folder: plot_mask_ap(precision, folder / "mask_ap.png")
-    )
+        args, "Instance segmentation from boxes", {"summary.md": text}, "images.csv",
+        lambda folder: plot_mask_ap(precision, folder / "mask_ap.png"),
+    )  # fmt: skip
 
 
 def _row(images: Sequence[BoxImage], read: Callable[[BoxImage], list[Annotation]]) -> Row:

@@ -98,11 +98,11 @@ def _report(args: argparse.Namespace, scores: Mapping[str, Sequence[EdgeScore]])
     table = to_markdown(rows, report.HEADINGS, "detector")
     note = f"Published: Kirillov et al. 2023 (arXiv:2304.02643), table 3. {report.EDGE_NOTE}"
     text = f"{table}\n{report.published_markdown()}\n\n{note}\n"
-    (args.output / "summary.csv").write_text(to_csv(rows, report.HEADINGS, "detector"), encoding="utf-8")
+    texts = {"summary.md": text, "summary.csv": to_csv(rows, report.HEADINGS, "detector")}
     keep_results(
-        args, text, "Edge detection", lambda folder: report.plot_edges(scores, folder / "precision_recall.png")
-    )
-    print(f"\nsummary.md, summary.csv and a folder for each detector are in {args.output}")
+        args, "Edge detection", texts, "a folder for each detector",
+        lambda folder: report.plot_edges(scores, folder / "precision_recall.png"),
+    )  # fmt: skip
 
 
 def _detectors(text: str) -> tuple[str, ...]:

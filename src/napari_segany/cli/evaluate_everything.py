@@ -8,8 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_segany.cli.automatic_options import automatic_settings
-from napari_segany.cli.measuring import asked_of, check_measured, measure_images
-from napari_segany.cli.recorded import record_command
+from napari_segany.cli.measuring import asked_of, check_measured, keep_results, measure_images, told_tables
 
 if TYPE_CHECKING:
     from napari_segany.evaluation.data import Sample
@@ -107,19 +106,10 @@ def _report(
 ) -> None:
     """Print the tables and, with --output, write them."""
     from napari_segany.evaluation import everything_report as report
-    from napari_segany.evaluation.report import to_csv, to_markdown, to_text
 
     rows = report.dataset_rows(scores, args.seed)
-    texts = {"summary.csv": to_csv(rows, report.RATIOS), "summary.md": to_markdown(rows, report.RATIOS)}
-    print(to_text(rows, report.RATIOS), report.EVERYTHING_NOTE, sep="\n\n")
+    groups = None
     if column is not None and group is not None:
-        members = report.group_rows(scores, group, args.seed)
-        print("", to_text(members, report.RATIOS, column), sep="\n")
-        texts["groups.csv"] = to_csv(members, report.RATIOS, "group")
-        texts["summary.md"] += f"\n\n{to_markdown(members, report.RATIOS, column)}"
-    if args.output is None:
-        return
-    for name, text in texts.items():
-        (args.output / name).write_text(text.rstrip() + "\n", encoding="utf-8")
-    record_command(args, args.output, "Segment everything")
-    print(f"\nimages.csv, {', '.join(texts)} are in {args.output}")
+        groups = column, report.group_rows(scores, group, args.seed)
+    texts = told_tables(rows, report.RATIOS, report.EVERYTHING_NOTE, groups)
+    keep_results(args, "Segment everything", texts, "images.csv")

@@ -98,7 +98,10 @@ def _report(args: argparse.Namespace, scores: Sequence[ProposalScore], groups: S
     recall = {name: average_recall(own, groups) for name, own in sets.items()}
     text = f"{_table(sets, recall)}\n\n{PUBLISHED_NOTE}"
     print(text)
-    keep_results(args, text, "Object proposals", lambda folder: plot_recall(recall, folder / "average_recall.png"))
+    keep_results(
+        args, "Object proposals", {"summary.md": text}, "images.csv",
+        lambda folder: plot_recall(recall, folder / "average_recall.png"),
+    )  # fmt: skip
 
 
 def _table(sets: Mapping[str, Sequence[ProposalScore]], recall: Mapping[str, Mapping[str, float]]) -> str:

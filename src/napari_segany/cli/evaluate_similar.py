@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from napari_segany.cli.automatic_options import automatic_settings
 from napari_segany.cli.evaluate_everything import image_groups, refuse_options_of_points
-from napari_segany.cli.measuring import asked_of, measure_images
-from napari_segany.cli.recorded import record_command
+from napari_segany.cli.measuring import asked_of, keep_results, measure_images, told_tables
 
 if TYPE_CHECKING:
     from napari_segany.evaluation.data import Sample
@@ -120,20 +119,10 @@ def _report(
 ) -> None:
     """Print the tables and, with --output, write them."""
     from napari_segany.evaluation import similarity_report as report
-    from napari_segany.evaluation.report import to_csv, to_markdown, to_text
 
-    shown = report.columns(scores)
     rows = report.dataset_rows(scores, args.seed)
-    texts = {"summary.csv": to_csv(rows, shown), "summary.md": to_markdown(rows, shown)}
-    print(to_text(rows, shown), report.SIMILARITY_NOTE, sep="\n\n")
+    groups = None
     if column is not None and group is not None:
-        members = report.group_rows(scores, group, args.seed)
-        print("", to_text(members, shown, column), sep="\n")
-        texts["groups.csv"] = to_csv(members, shown, "group")
-        texts["summary.md"] += f"\n\n{to_markdown(members, shown, column)}"
-    if args.output is None:
-        return
-    for name, text in texts.items():
-        (args.output / name).write_text(text.rstrip() + "\n", encoding="utf-8")
-    record_command(args, args.output, "Find similar objects")
-    print(f"\nimages.csv, {', '.join(texts)} are in {args.output}")
+        groups = column, report.group_rows(scores, group, args.seed)
+    texts = told_tables(rows, report.columns(scores), report.SIMILARITY_NOTE, groups)
+    keep_results(args, "Find similar objects", texts, "images.csv")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from napari_segany.engine.predictor import Predictor
     from napari_segany.engine.progress import Steps
     from napari_segany.evaluation.image_loop import ImageScores
+    from napari_segany.evaluation.report import Heading, Row
     from napari_segany.evaluation.score_file import Scored, ScoreFile
 
 Score = TypeVar("Score", bound="Scored")
@@ -77,20 +78,61 @@ def check_measured(scores: Sequence[object], images: int, data: Path) -> None:
         raise ValueError(f"none of the {images} images of {data} can be measured; see the reasons above")
 
 
-def keep_results(args: argparse.Namespace, text: str, title: str, plot: Callable[[Path], None]) -> None:
-    """Write a table and its plot into the folder that was asked for, if any, with the command that made them.
+def told_tables(
+    rows: Sequence[Row],
+    columns: Sequence[Heading],
+    note: str,
+    groups: tuple[str, Sequence[Row]] | None = None,
+    remark: str = "",
+) -> dict[str, str]:
+    """Print a table of data sets, what is to be known of it, and a table of groups; return them as files by name.
 
-    Without matplotlib it is said what the plot would need: the table is worth having without it.
+    Parameters
+    ----------
+    rows, columns
+        The table, as `evaluation.report.to_text` takes it.
+    note : str
+        What the columns are, for who reads it on the screen.
+    groups : tuple of (str, sequence of Row), optional
+        What the groups are, and their rows.
+    remark : str
+        A result beside the table, printed and kept in summary.md.
+    """
+    from napari_segany.evaluation.report import to_csv, to_markdown, to_text
+
+    markdown = [to_markdown(rows, columns), remark]
+    texts = {"summary.csv": to_csv(rows, columns)}
+    print(to_text(rows, columns), f"{note}\n{remark}".rstrip(), sep="\n\n")
+    if groups is not None:
+        name, members = groups
+        print("", to_text(members, columns, name), sep="\n")
+        markdown.append(to_markdown(members, columns, name))
+        texts["groups.csv"] = to_csv(members, columns, "group")
+    return {**texts, "summary.md": "\n\n".join(part for part in markdown if part)}
+
+
+def keep_results(
+    args: argparse.Namespace,
+    title: str,
+    texts: Mapping[str, str],
+    scores: str,
+    plot: Callable[[Path], None] | None = None,
+) -> None:
+    """Write tables and their plot into the folder that was asked for, if any, with the command that made them.
+
+    Without matplotlib it is said what the plot would need: the tables are worth having without it.
 
     Parameters
     ----------
     args : argparse.Namespace
         With `output`, the folder or None.
-    text : str
-        What goes into summary.md.
     title : str
         What was measured.
-    plot : callable
+    texts : mapping of str to str
+        The tables by the names of their files.
+    scores : str
+        What holds the scores of each image or object there.
+    plot : callable, optional
         Writes the plot into a folder.
 
     Raises
@@ -102,12 +144,15 @@ def keep_results(args: argparse.Namespace, text: str, title: str, plot: Callable
 
     if args.output is None:
         return
-    (args.output / "summary.md").write_text(text.rstrip() + "\n", encoding="utf-8")
+    for name, text in texts.items():
+        (args.output / name).write_text(text.rstrip() + "\n", encoding="utf-8")
     record_command(args, args.output, title)
-    try:
-        plot(args.output)
-    except MatplotlibMissingError as error:
-        print(error, file=sys.stderr)
+    if plot is not None:
+        try:
+            plot(args.output)
+        except MatplotlibMissingError as error:
+            print(error, file=sys.stderr)
+    print(f"\n{', '.join(texts)} and {scores} are in {args.output}")
 
 
 def asked_of(predictor: Predictor, settings: AutomaticSettings | None = None) -> dict[str, object]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 
@@ -165,6 +165,10 @@ class SamConfig:
         if self.max_enlargement is None or self.enlarged_side is None:
             return self.max_enlargement
         return min(self.max_enlargement, max(1.0, self.enlarged_side / max(image_shape)))
+
+    def with_refinement(self) -> SamConfig:
+        """Return this model as today's training would build it: pyramids look at their masks twice, others never."""
+        return replace(self, mask_refinement=isinstance(self.encoder, PyramidConfig))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; `encoder_type` tells the encoders apart."""

@@ -9,7 +9,7 @@ import torch
 
 from napari_segany.engine.loaded_model import load_model
 from napari_segany.model import Sam, SamConfig, build_sam
-from napari_segany.model.config import PRESETS, PyramidConfig
+from napari_segany.model.config import PRESETS
 from napari_segany.training.config import TrainingConfig
 from napari_segany.training.lora import add_adapters
 
@@ -46,9 +46,7 @@ def start_network(
         torch.manual_seed(config.seed)
         source = None if init is None or shape is not None else load_model(init, None)[1]
         shape = shape or (PRESETS[config.model] if source is None else source.config)
-        if source is not None and isinstance(shape.encoder, PyramidConfig):
-            shape = replace(shape, mask_refinement=True)
-        shape = with_words(shape, text_embed_dim)
+        shape = with_words(shape if source is None else shape.with_refinement(), text_embed_dim)
         sam = build_sam(replace(shape, encoder=replace(shape.encoder, drop_path_rate=config.drop_path)))
         if source is not None:
             # The projection of words may be new, and the second look at masks: both begin by changing nothing.
@@ -85,9 +83,7 @@ def with_words(shape: SamConfig, text_embed_dim: int | None) -> SamConfig:
 def preset_name(shape: SamConfig) -> str:
     """Return the name of a known architecture ("vit_b"); an empty string for any other."""
     plain = replace(shape, encoder=replace(shape.encoder, drop_path_rate=0.0), text_embed_dim=None)
-    if isinstance(shape.encoder, PyramidConfig):
-        plain = replace(plain, mask_refinement=True)
-    return next((name for name, preset in PRESETS.items() if preset == plain), "")
+    return next((name for name, preset in PRESETS.items() if preset == plain.with_refinement()), "")
 
 
 def learning_weights(sam: Sam) -> int:

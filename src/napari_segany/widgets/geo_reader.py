@@ -16,7 +16,7 @@ from napari_segany.formats.geo_crs import metres_per_unit
 from napari_segany.formats.geo_extra import GeoMissingError
 from napari_segany.formats.geo_grid import GRID_KEY, GeoGrid
 from napari_segany.formats.geo_labels import holds_labels, read_label_geotiff
-from napari_segany.formats.geo_pyramid import VIEW_KEY, lazy_levels
+from napari_segany.formats.geo_pyramid import VIEW_KEY, RasterView, lazy_levels
 from napari_segany.formats.geo_recognition import has_place
 from napari_segany.formats.geo_stretch import Stretch
 from napari_segany.formats.geo_view import view_steps
@@ -71,14 +71,18 @@ def _layer_steps(
     path: str | Path, bands: str | int | Sequence[int] | BandChoice | None, stretch: Stretch | None = None
 ) -> Steps[LayerTuple]:
     steps = view_steps(path, bands, stretch=stretch)
-    view = yield from relabelled(steps, lambda step: Progress(*step, "Measuring the intensities"))
-    raster, choice = view.raster, view.choice
+    return view_layer((yield from relabelled(steps, lambda step: Progress(*step, "Measuring the intensities"))))
+
+
+def view_layer(view: RasterView) -> LayerTuple:
+    """Return a raster that is open as the data, arguments and type of a napari layer."""
+    grid, choice = view.raster.grid, view.choice
     levels = lazy_levels(view)
     meta: dict[str, Any] = {
-        "name": f"{stem_of(Path(path))} ({choice.name})",
+        "name": f"{stem_of(Path(view.raster.path))} ({choice.name})",
         "rgb": choice.is_rgb,
-        "metadata": {GRID_KEY: raster.grid, VIEW_KEY: view},
-        **_scale(raster.grid),
+        "metadata": {GRID_KEY: grid, VIEW_KEY: view},
+        **_scale(grid),
     }
     if not choice.is_rgb:
         meta["contrast_limits"] = [view.stretch.low[0], view.stretch.high[0]]

@@ -28,7 +28,7 @@ from napari_segany.engine.session_script import session_script
 from napari_segany.formats.geo_pyramid import RasterLevel
 from napari_segany.formats.geo_session import SavedBands
 from napari_segany.formats.session_file import SavedSession, read_session, write_session
-from napari_segany.widgets.geo_reader import LayerTuple, raster_layer
+from napari_segany.widgets.geo_reader import LayerTuple, view_layer
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.layers import full_resolution, read_plane, show_plane
 from napari_segany.widgets.progress_runner import Runner
@@ -262,7 +262,7 @@ def _opening_steps(path: Path, shown: Any) -> Steps[tuple[SavedSession, LayerTup
     if bands is not None:
         view = bands.view()
         check_image(saved, RasterLevel(view), Path(bands.path).name)
-        return saved, raster_layer(bands.path, view.choice, stretch=view.stretch)
+        return saved, view_layer(view)
     pixels = session_image(saved)
     name, ndim = str(saved.image.get("name", "image")), int(saved.image.get("ndim", pixels.ndim))
     where = {FILE_KEY: str(saved.image.get("path"))}
