@@ -19,7 +19,7 @@ from napari_segany.formats.lazy_image import lazy_image
 def measured(pixels, folder, sampler):
     steps = large_steps(
         ImageAtHand(lazy_image(pixels)), "big", folder, MODEL, SETTINGS, sampler=sampler,
-        tiling=TilingSettings(side=SIDE, is_measured=True), workers=ThisProcess(Components()),
+        tiling=TilingSettings(side=SIDE, object_size="auto"), workers=ThisProcess(Components()),
     )  # fmt: skip
     return drain(steps)
 
@@ -82,6 +82,6 @@ def test_a_window_without_memory_does_not_stop_it(image, tmp_path):
     assert result.object_size > 0
 
 
-def test_it_is_either_given_or_measured():
-    with pytest.raises(ValueError, match="given or measured"):
-        TilingSettings(object_size=10, is_measured=True)
+def test_other_words_than_auto_are_refused():
+    with pytest.raises(ValueError, match="'small'; give a number of pixels or auto"):
+        TilingSettings(object_size="small")

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tqdm import tqdm
 
@@ -51,10 +51,10 @@ def add_tile_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--tile-tiff", action="store_true", help="write labels/NAME.tif too, a tiled BigTIFF")
 
 
-def _object_size(text: str) -> float | str:
+def _object_size(text: str) -> float | Literal["auto"]:
     """Return a number of pixels, or "auto"."""
     if text == "auto":
-        return text
+        return "auto"
     try:
         return float(text)
     except ValueError:
@@ -62,8 +62,7 @@ def _object_size(text: str) -> float | str:
 
 
 def _tiling(args: argparse.Namespace) -> TilingSettings:
-    is_measured = args.object_size == "auto"
-    return TilingSettings(args.tile_size, args.tile_overlap, None if is_measured else args.object_size, is_measured)
+    return TilingSettings(args.tile_size, args.tile_overlap, args.object_size)
 
 
 def split_zarr(inputs: Sequence[str], skip: Sequence[Path]) -> tuple[list[str], list[Path]]:

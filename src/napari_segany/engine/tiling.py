@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 Box = tuple[int, int, int, int]
 Extent = tuple[float, float, float, float]
@@ -32,11 +33,10 @@ class TilingSettings:
         Pixels along a window's side; None for what the model takes.
     overlap : float
         Overlap of neighbouring windows, as a fraction of their side.
-    object_size : float or None
+    object_size : float, "auto" or None
         Usual diameter of the objects, in pixels of the image: finer levels than they need are left out, and small
-        ones get smaller windows. None looks at all levels.
-    is_measured : bool
-        The diameter is measured in a few windows before the others are chosen.
+        ones get smaller windows. "auto" measures it in a few windows before the others are chosen. None looks at
+        all levels.
 
     Raises
     ------
@@ -46,8 +46,7 @@ class TilingSettings:
 
     side: int | None = None
     overlap: float = 0.25
-    object_size: float | None = None
-    is_measured: bool = False
+    object_size: float | Literal["auto"] | None = None
 
     def __post_init__(self) -> None:
         """Check every value."""
@@ -55,10 +54,11 @@ class TilingSettings:
             raise ValueError(f"the tiles are {self.side} pixels wide; give at least 64")
         if not (math.isfinite(self.overlap) and 0.1 <= self.overlap <= 0.5):
             raise ValueError(f"the overlap of tiles is {self.overlap:g}; give a fraction of their side, 0.1 to 0.5")
-        if self.object_size is not None and not (math.isfinite(self.object_size) and self.object_size > 0):
-            raise ValueError(f"the size of objects is {self.object_size:g}; give a positive number of pixels")
-        if self.is_measured and self.object_size is not None:
-            raise ValueError("the size of objects is either given or measured, not both")
+        size = self.object_size
+        if isinstance(size, str) and size != "auto":
+            raise ValueError(f"the size of objects is {size!r}; give a number of pixels or auto")
+        if isinstance(size, (int, float)) and not (math.isfinite(size) and size > 0):
+            raise ValueError(f"the size of objects is {size:g}; give a positive number of pixels")
 
 
 @dataclass(frozen=True, order=True)
@@ -226,7 +226,7 @@ def tile_plan(image_shape: tuple[int, int], model_side: int, settings: TilingSet
     """
     settings = settings or TilingSettings()
     side, first = settings.side or model_side, 0
-    if settings.object_size is not None:
+    if isinstance(settings.object_size, (int, float)):
         wanted = _OBJECTS_IN_A_WINDOW * settings.object_size
         while side << first < wanted / 2:
             first += 1

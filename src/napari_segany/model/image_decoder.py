@@ -37,9 +37,9 @@ class ImageDecoder:
 
     def __init__(self, sam: Sam, features: ImageFeatures) -> None:
         self.sam, self.features = sam, features
-        self._shared = _shared_image(sam, features)
+        self._quick = _quick_image(sam, features)
         with torch.inference_mode():
-            self._shared_features = sam.share(features) if isinstance(sam, Sam) else None
+            self._shared = sam.share(features) if isinstance(sam, Sam) else None
 
     @torch.inference_mode()
     def decode(
@@ -61,14 +61,14 @@ class ImageDecoder:
         iou : Tensor
             (B, C) predicted IoU.
         """
-        if self._shared is None or masks is not None:
+        if self._quick is None or masks is not None:
             return self._answer(
                 points=points, labels=labels, boxes=boxes, masks=masks, text=text, multimask=multimask
             )
         logits, scores, chosen = [], [], mask_choice(multimask=multimask)
         for prompt in self._tokens(points, labels, boxes, text):
-            reading = read_prompt(self._shared, prompt)
-            logits.append(draw_masks(self._shared, reading, chosen))
+            reading = read_prompt(self._quick, prompt)
+            logits.append(draw_masks(self._quick, reading, chosen))
             scores.append(reading.iou[chosen])
         return torch.stack(logits), torch.stack(scores)
 
@@ -106,20 +106,20 @@ class ImageDecoder:
         good : Tensor
             (B, C) bool.
         """
-        if self._shared is None:
+        if self._quick is None:
             logits, iou = self._answer(points=points, labels=labels, multimask=multimask)
             good = iou > least_iou
             return logits[good], iou, good
-        region = _needed_cells(self._shared.grid, input_shape)
+        region = _needed_cells(self._quick.grid, input_shape)
         choice = mask_choice(multimask=multimask)
-        drawn, scores = [self._shared.upscaled.new_empty(0, *self._logits_shape())], []
+        drawn, scores = [self._quick.upscaled.new_empty(0, *self._logits_shape())], []
         for prompt in self._tokens(points, labels, None):
-            reading = read_prompt(self._shared, prompt)
+            reading = read_prompt(self._quick, prompt)
             good = torch.zeros_like(reading.iou, dtype=torch.bool)
             good[choice] = reading.iou[choice] > least_iou
             scores.append(reading.iou[choice])
             if good.any():
-                part = draw_masks(self._shared, reading, good.nonzero()[:, 0], region)
+                part = draw_masks(self._quick, reading, good.nonzero()[:, 0], region)
                 whole = part.new_full((len(part), *self._logits_shape()), NOT_DRAWN)
                 whole[:, : part.shape[1], : part.shape[2]] = part
                 drawn.append(whole)
@@ -128,8 +128,8 @@ class ImageDecoder:
 
     def _answer(self, **prompts: Any) -> tuple[Tensor, Tensor]:
         """Answer by the definition, with what was computed once for the image where the decoder has such a thing."""
-        if self._shared_features is not None:
-            prompts["shared"] = self._shared_features
+        if self._shared is not None:
+            prompts["shared"] = self._shared
         return self.sam.decode(self.features, **prompts)
 
     def _tokens(
@@ -146,7 +146,7 @@ class ImageDecoder:
 
 
 @torch.inference_mode()
-def _shared_image(sam: Sam, features: ImageFeatures) -> SharedImage | None:
+def _quick_image(sam: Sam, features: ImageFeatures) -> SharedImage | None:
     """Return what prompts share, or None where `Sam.decode` has to answer."""
     # Unmeasured on other devices, where a few large products may well be the quicker way.
     if features.embedding.device.type != "cpu" or len(features.embedding) != 1 or not isinstance(sam, Sam):

@@ -74,7 +74,7 @@ def with_objects(job: LargeJob, diameter: float, tiling: TilingSettings) -> Larg
     """Return a job whose windows suit objects of a diameter in pixels of the image; 0 leaves it as it is."""
     if not diameter:
         return job
-    settings = replace(tiling, object_size=diameter, is_measured=False)
+    settings = replace(tiling, object_size=diameter)
     return replace(job, plan=tile_plan(job.plan.image_shape, job.plan.side, settings))
 
 

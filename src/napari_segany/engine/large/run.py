@@ -205,7 +205,7 @@ def large_steps(
             settings=settings or AutomaticSettings(), tiling=tiling or TilingSettings(), painting=painting,
         )  # fmt: skip
         measured: float | None = None
-        if tiling is not None and tiling.is_measured:
+        if tiling is not None and tiling.object_size == "auto":
             segment = sampler or Everything(LazyPredictor(model))
             measured = yield from relabelled(measured_diameter_steps(job, opened, segment), tell)
             job = with_objects(job, measured, tiling)
