@@ -98,6 +98,12 @@ def test_a_run_goes_on_with_the_knobs_that_it_began_with(data, checkpoint, capsy
     assert steps == ["0", "2", "3"]
 
 
+def test_there_is_nothing_to_go_on_from(data, capsys) -> None:
+    assert train(data, "--resume", "--no-register") == 2
+    assert "holds no run to go on from; begin it with the command of the run" in capsys.readouterr().err
+    assert not (data / "run" / "last.pt").exists()
+
+
 def test_only_the_first_of_several_processes_registers_the_model(data, checkpoint, capsys, monkeypatch) -> None:
     monkeypatch.setenv("RANK", "1")
     assert train(data, "--init", checkpoint, "--name", "squares", *FEW) == 0

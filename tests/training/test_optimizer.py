@@ -56,6 +56,22 @@ def test_every_parameter_once_and_layers_slower_below(tiny_shape: SamConfig) -> 
     )
 
 
+def test_layers_of_a_pyramid_and_what_halves_the_resolution(
+    pyramid_shape: SamConfig, tiny_shape: SamConfig
+) -> None:
+    for shape, expected in (
+        (pyramid_shape, {"stem.c": 1 / 32, "stages.0.0.conv1.c": 1 / 16, "downsamples.1.c": 1 / 8,
+                         "stages.1.0.conv1.c": 1 / 8, "stages.3.0.conv2.c": 1 / 2, "merges.0.c": 1, "fine.0": 1}),
+        (tiny_shape, {"layers.0.downsample.conv1.c": 1 / 8, "layers.1.blocks.0.mlp.fc1": 1 / 8}),
+    ):  # fmt: skip
+        sam = build_sam(shape)
+        optimizer = build_optimizer(sam, TrainingConfig(layer_decay=0.5, learning_rate=1.0))
+        rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+        named = dict(sam.named_parameters())
+        for name, rate in expected.items():
+            assert rates[id(named[f"image_encoder.{name}.weight"])] == pytest.approx(rate), name
+
+
 def test_the_average_follows_slowly_once_old(tiny_shape: SamConfig) -> None:
     sam = build_sam(tiny_shape)
     key = "mask_decoder.iou_token.weight"

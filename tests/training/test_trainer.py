@@ -118,6 +118,49 @@ def test_a_resumed_run_equals_an_unbroken_one(
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
+def test_a_line_of_the_log_counts_the_steps_before_an_interruption_too(
+    tiny_weights: Path, tiny_training: TrainingConfig, tmp_path: Path
+) -> None:
+    config = replace(tiny_training, log_every=4)  # a checkpoint comes every third step
+    drain(train(config, [], tmp_path / "a", init=tiny_weights, device="cpu"))
+    steps = train(config, [], tmp_path / "b", init=tiny_weights, device="cpu")
+    next(progress for progress in steps if isinstance(progress, TrainingStep) and progress.done == 3)
+    steps.close()
+    drain(train(config, [], tmp_path / "b", device="cpu", resume=True))
+    a, b = ((tmp_path / run / "metrics.csv").read_text().splitlines() for run in "ab")
+    assert [line.split(",")[2:] for line in a] == [line.split(",")[2:] for line in b]
+
+
+def test_a_run_interrupted_before_its_first_step_goes_on_from_the_same_weights(
+    tiny_weights: Path, tiny_training: TrainingConfig, tmp_path: Path, write_pairs: Callable[..., Path]
+) -> None:
+    config = replace(tiny_training, procedural_share=0.5, validation_share=0.4, min_object_area=4)
+    images = find_images(write_pairs(3))
+    unbroken = drain(train(config, images, tmp_path / "a", init=tiny_weights, device="cpu"))
+    steps = train(config, images, tmp_path / "b", init=tiny_weights, device="cpu")
+    while not (tmp_path / "b" / "last.pt").is_file():
+        next(steps)
+    steps.close()
+    resumed = drain(train(config, images, tmp_path / "b", device="cpu", resume=True))
+    assert (unbroken.before, unbroken.validation) == (resumed.before, resumed.validation)
+    first, second = read_state(unbroken.weights).tensors, read_state(resumed.weights).tensors
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("[enforce fail] not enough memory: 1 bytes")])
+def test_memory_that_runs_out_says_which_knobs_to_lower(
+    error: Exception, tiny_weights: Path, tiny_training: TrainingConfig, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("napari_segany.training.trainer.train_step", fail)
+    with pytest.raises(MemoryError, match="lower masks_per_image"):
+        drain(train(tiny_training, [], tmp_path / "run", init=tiny_weights, device="cpu"))
+    assert (tmp_path / "run" / "last.pt").is_file()
+
+
 def test_what_a_run_leaves(
     tiny_weights: Path, tiny_training: TrainingConfig, tmp_path: Path, write_pairs: Callable[..., Path]
 ) -> None:

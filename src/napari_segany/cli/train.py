@@ -64,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train with a progress bar, register the model and print where it is and how good."""
     from napari_segany.engine.progress import drain
+    from napari_segany.training.checkpointing import CHECKPOINT_NAME
     from napari_segany.training.sources import find_images
     from napari_segany.training.trainer import train
 
@@ -88,7 +89,9 @@ def run(args: argparse.Namespace) -> int:
         result = drain(steps, bars.show)
     except KeyboardInterrupt:
         bars.close()
-        print(f"interrupted: the same command with --resume goes on from {args.output}", file=sys.stderr)
+        can_go_on = (args.output / CHECKPOINT_NAME).is_file()
+        told = f"the same command with --resume goes on from {args.output}" if can_go_on else "before the first step"
+        print(f"interrupted: {told}", file=sys.stderr)
         raise
     finally:
         bars.close()
@@ -116,6 +119,11 @@ def _config(args: argparse.Namespace) -> TrainingConfig:
         config = read_config(args.config)
     elif args.resume and before.is_file():
         config = read_config(before)
+    elif args.resume and args.init is None:
+        raise ValueError(
+            f"{args.output} holds no run to go on from; begin it with the command of the run (--init NAME, or "
+            "--config FILE for random weights)"
+        )
     elif args.init is not None:
         from napari_segany.engine.loaded_model import load_model
         from napari_segany.training.fine_tuning import fine_tuning_config

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from napari_segany.formats.atomic import replacing
 from napari_segany.model import Sam, SamConfig
+from napari_segany.training.rounds import LessonResult
 from napari_segany.training.validation import Milestones, ValidationResult
 
 CHECKPOINT_NAME = "last.pt"
@@ -34,6 +35,10 @@ class Checkpoint:
         What was measured so far.
     shape : SamConfig or None
         The network; None in files of earlier versions.
+    init : str
+        What weights the run began with; "" for random ones.
+    unwritten : tuple of LessonResult
+        Lessons since the last line of the log.
     """
 
     model: Mapping[str, Tensor]
@@ -42,6 +47,8 @@ class Checkpoint:
     step: int
     milestones: Milestones
     shape: SamConfig | None
+    init: str = ""
+    unwritten: tuple[LessonResult, ...] = ()
 
 
 def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
@@ -58,6 +65,8 @@ def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> Non
         "optimizer": dict(checkpoint.optimizer),
         "step": checkpoint.step,
         "milestones": asdict(checkpoint.milestones),
+        "init": checkpoint.init,
+        "unwritten": [asdict(result) for result in checkpoint.unwritten],
     }
     if checkpoint.shape is not None:
         state["shape"] = json.dumps(checkpoint.shape.to_dict())
@@ -87,6 +96,8 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
             int(state["step"]),
             _milestones(state.get("milestones", {})),
             SamConfig.from_dict(json.loads(state["shape"])) if "shape" in state else None,
+            str(state.get("init", "")),
+            tuple(LessonResult(**{**one, "wins": tuple(one["wins"])}) for one in state.get("unwritten", ())),
         )
     except (RuntimeError, KeyError, TypeError, ValueError, EOFError, pickle.UnpicklingError) as error:
         raise _refused(path, error) from error

@@ -24,6 +24,7 @@ _BOTH = TrainingConfig(
     validate_every=50,
     checkpoint_every=50,
     picture_every=50,
+    precision="auto",
 )
 _LARGE = replace(
     _BOTH,

@@ -30,24 +30,33 @@ class MetricsLog:
         Steps to a line.
     step : int
         Steps done.
+    unwritten : sequence of LessonResult
+        Those of them that no line tells of yet.
     """
 
-    def __init__(self, path: Path, every: int, step: int) -> None:
+    def __init__(self, path: Path, every: int, step: int, unwritten: Sequence[LessonResult] = ()) -> None:
         self.path, self.every = path, every
-        self._results: list[LessonResult] = []
-        self._unwritten: list[Mapping[str, str]] = []
+        self._results = list(unwritten)
+        self._waiting: list[Mapping[str, str]] = []
+        self._steps = 0  # of this process since the last line
         self._since = time.perf_counter()
         rows = [row for row in read_metrics(path) if int(row["step"]) <= step] if step and path.is_file() else []
         with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerow(COLUMNS)
             csv.writer(file).writerows([row.get(column, "") for column in COLUMNS] for row in rows)
 
+    @property
+    def unwritten(self) -> tuple[LessonResult, ...]:
+        """The lessons that no line tells of yet."""
+        return tuple(self._results)
+
     def add(self, step: int, results: Sequence[LessonResult]) -> str:
         """Remember a step; every so often write a line, and return it in words."""
         self._results += results
+        self._steps += 1
         if step % self.every or not self._results:
             return "Training"
-        seconds = (time.perf_counter() - self._since) / self.every
+        seconds = (time.perf_counter() - self._since) / max(self._steps, 1)
         means = {name: float(np.mean([getattr(result, name) for result in self._results])) for name in _LESSON}
         wins = np.mean([result.wins for result in self._results], axis=0)
         self._write(
@@ -58,7 +67,7 @@ class MetricsLog:
                 "wins": " ".join(f"{win:.2f}" for win in wins),
             }
         )
-        self._results, self._since = [], time.perf_counter()
+        self._results, self._steps, self._since = [], 0, time.perf_counter()
         return (
             f"loss {means['loss']:.3f}, IoU {means['first_iou']:.3f}, best of three {means['first_best']:.3f}, "
             f"at the end {means['last_iou']:.3f}"
@@ -73,10 +82,10 @@ class MetricsLog:
 
     def _write(self, row: Mapping[str, str]) -> None:
         """Write a line; while a spreadsheet locks the file, keep it for the next time: no run ends for that."""
-        self._unwritten.append(row)
+        self._waiting.append(row)
         with suppress(PermissionError), self.path.open("a", newline="", encoding="utf-8") as file:
-            csv.DictWriter(file, COLUMNS, restval="").writerows(self._unwritten)
-            self._unwritten = []
+            csv.DictWriter(file, COLUMNS, restval="").writerows(self._waiting)
+            self._waiting = []
 
 
 def read_metrics(path: Path) -> list[dict[str, str]]:

@@ -51,6 +51,8 @@ class Observer:
         Whether the encoder does not change, so that its embeddings can be kept.
     clip : ObjectEncoder, optional
         What words are learned with.
+    unwritten : sequence of LessonResult
+        Lessons of the steps done that no line of the log tells of yet.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Observer:
         *,
         keeps_embeddings: bool,
         clip: ObjectEncoder | None = None,
+        unwritten: Sequence[LessonResult] = (),
     ) -> None:
         self.folder = folder
         self.config = config
@@ -73,10 +76,15 @@ class Observer:
         drawn = [DrawnImage(config.seed, number, 2 * config.crop_size) for number in range(_PICTURED)]
         # Those that are measured first keep their numbers, and with them their embeddings.
         self._pictured = self._measured[:_PICTURED] or _spread(trained or drawn, _PICTURED, config.seed)
-        self._metrics = MetricsLog(folder / METRICS_NAME, config.log_every, step)
+        self._metrics = MetricsLog(folder / METRICS_NAME, config.log_every, step, unwritten)
         self._embeddings: dict[int, ImageEmbedding] | None = {} if keeps_embeddings else None
         self._lessons = 0
         self._plots = True
+
+    @property
+    def unwritten(self) -> tuple[LessonResult, ...]:
+        """Lessons that no line of the log tells of yet."""
+        return self._metrics.unwritten
 
     def log(self, step: int, results: Sequence[LessonResult]) -> Steps[str]:
         """Write down a step and return it in words; say so where the first steps found nothing to learn from."""

@@ -11,7 +11,15 @@ from torch import Tensor, nn
 from napari_segany.model.sam import Sam
 from napari_segany.training.config import TrainingConfig
 
-_BLOCK = re.compile(r"image_encoder\.(?:blocks\.(\d+)|layers\.(\d+)\.blocks\.(\d+))\.")
+_PLACES = re.compile(
+    r"image_encoder\.(?:"
+    r"blocks\.(?P<block>\d+)"  # ViT
+    r"|layers\.(?P<layer>\d+)\.(?:blocks\.(?P<of_layer>\d+)|(?P<shrinks>downsample))"  # TinyViT
+    r"|stages\.(?P<stage>\d+)\.(?P<of_stage>\d+)|downsamples\.(?P<before>\d+)"  # pyramid
+    r")\."
+)
+_ABOVE = (".neck.", ".laterals.", ".merges.", ".fine.", ".norm_head.")
+"""What an encoder makes of its last block, or of several of its stages."""
 
 
 def build_optimizer(sam: Sam, config: TrainingConfig) -> torch.optim.AdamW:
@@ -30,7 +38,7 @@ def build_optimizer(sam: Sam, config: TrainingConfig) -> torch.optim.AdamW:
         scale = 1.0
         if depths and name.startswith("image_encoder."):
             # The patch embedding lies below the first block, the neck above the last.
-            depth = deepest + 1 if ".neck." in name else depths.get(name, 0)
+            depth = deepest + 1 if any(part in name for part in _ABOVE) else depths.get(name, 0)
             scale = config.layer_decay ** (deepest + 1 - depth)
         groups.setdefault((decay, scale), []).append(parameter)
     return torch.optim.AdamW(
@@ -103,11 +111,21 @@ def _is_embedding(name: str) -> bool:
 
 
 def _block_depths(sam: Sam) -> dict[str, int]:
-    """Return the number, from 1, of the encoder block that each of its parameters belongs to."""
-    places = {
-        name: tuple(int(part) for part in match.groups() if part is not None)
-        for name, _ in sam.named_parameters()
-        if (match := _BLOCK.match(name))
-    }
+    """Return the number, from 1, of the encoder block that each of its parameters belongs to.
+
+    A step that halves the resolution counts to the block after it.
+    """
+    places = {name: _place(match) for name, _ in sam.named_parameters() if (match := _PLACES.match(name))}
     order = {place: depth for depth, place in enumerate(sorted(set(places.values())), start=1)}
     return {name: order[place] for name, place in places.items()}
+
+
+def _place(match: re.Match[str]) -> tuple[int, int]:
+    """Return the stage of a block and its number there."""
+    found = match.groupdict()
+    if found["shrinks"]:
+        return int(found["layer"]) + 1, 0
+    if found["before"]:
+        return int(found["before"]), 0
+    stage = found["layer"] or found["stage"] or "0"
+    return int(stage), int(found["block"] or found["of_layer"] or found["of_stage"] or "0")

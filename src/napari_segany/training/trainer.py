@@ -9,7 +9,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor
 
 from napari_segany.engine.clip import Clip, ObjectEncoder
-from napari_segany.engine.device import choose_device
+from napari_segany.engine.device import NotEnoughMemoryError, choose_device, is_out_of_memory
 from napari_segany.engine.precision import AUTO, BFLOAT16, FLOAT32, products_of
 from napari_segany.engine.progress import Progress, Steps
 from napari_segany.formats.atomic import replacing
@@ -41,6 +42,7 @@ from napari_segany.training.network import start_network
 from napari_segany.training.observer import Observer
 from napari_segany.training.optimizer import build_optimizer, follow, start_average
 from napari_segany.training.reports import TrainingStep, remark
+from napari_segany.training.rounds import LessonResult
 from napari_segany.training.screening import Screening, screen
 from napari_segany.training.validation import Milestones, ValidationResult
 
@@ -128,6 +130,8 @@ def train(
     ValueError
         For a configuration that the model or the data cannot serve, a CLIP that is not there, or an output folder
         that holds another run.
+    NotEnoughMemoryError
+        Where memory runs out; the last checkpoint stays.
     """
     if config.threads:
         torch.set_num_threads(config.threads)
@@ -159,10 +163,11 @@ def train(
     source = CropSource(kept, config, sam.config)
     average = start_average(sam)
     optimizer = build_optimizer(sam, config)
-    step, milestones = 0, Milestones()
+    step, milestones, began_with, unwritten = 0, Milestones(), "" if init is None else os.fspath(init), ()
     if checkpoint is not None:
         restore(last, checkpoint, sam, average, optimizer)
         step, milestones = checkpoint.step, checkpoint.milestones
+        began_with, unwritten = checkpoint.init, checkpoint.unwritten
         if not (output / BEST_NAME).is_file():  # deleted: what comes is compared among itself
             milestones = Milestones(milestones.before)
     store = None
@@ -175,16 +180,21 @@ def train(
         (output / SKIPPED_NAME).write_text("".join(f"{line}\n" for line in screening.skipped), encoding="utf-8")
         yield from (remark(text) for text in _remarks(screening, len(measured), config))
         observer = Observer(
-            output, config, measured, kept, step, provenance, keeps_embeddings=store is not None, clip=clip
-        )
-        if step == 0 and init is not None:
+            output, config, measured, kept, step, provenance, keeps_embeddings=store is not None, clip=clip,
+            unwritten=unwritten,
+        )  # fmt: skip
+        if step == 0:
+            # From here on the run is whole without the weights that it began with.
+            save_checkpoint(last, _state(sam, average, optimizer, 0, milestones, began_with, ()))
+        if step == 0 and began_with:
             milestones = yield from observer.measure(averaged_sam(sam, average, config), 0, milestones)
     if config.workers and multiprocessing.get_start_method() == "fork":
         yield from source.read_ahead(config.workers)
     batch = config.batch_size * world.size
     loader = crop_batches(source, step * batch, config.steps * batch, config.batch_size, world, config.workers)
     for crops in loader:
-        results = train_step(sam, crops, config, optimizer, step, world, store, clip)
+        with _told_of_memory(config):
+            results = train_step(sam, crops, config, optimizer, step, world, store, clip)
         step += 1
         world.average_buffers(sam)
         follow(average, sam, config.ema_decay, step)
@@ -196,10 +206,8 @@ def train(
             averaged = averaged_sam(sam, average, config)
             milestones = yield from observer.observe(averaged, step, milestones)
         if step % config.checkpoint_every == 0 or step == config.steps:
-            save_checkpoint(
-                last,
-                Checkpoint(sam.state_dict(), average, optimizer.state_dict(), step, milestones, sam.config),
-            )
+            state = _state(sam, average, optimizer, step, milestones, began_with, observer.unwritten)
+            save_checkpoint(last, state)
         yield TrainingStep(step, config.steps, note)
     if world.rank == 0:
         _finish(output, sam, average, config, step, milestones, provenance)
@@ -213,6 +221,35 @@ def train(
         milestones.before,
         screening.skipped,
     )
+
+
+def _state(
+    sam: Sam,
+    average: dict[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+    step: int,
+    milestones: Milestones,
+    init: str,
+    unwritten: tuple[LessonResult, ...],
+) -> Checkpoint:
+    return Checkpoint(
+        sam.state_dict(), average, optimizer.state_dict(), step, milestones, sam.config, init, unwritten
+    )
+
+
+@contextmanager
+def _told_of_memory(config: TrainingConfig) -> Iterator[None]:
+    """Say which knobs need less where memory runs out."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise NotEnoughMemoryError(
+            f"memory ran out in a step of {config.batch_size} crops of {config.crop_size} pixels with up to "
+            f"{config.masks_per_image} objects each; lower masks_per_image, then batch_size (or raise accumulation), "
+            "then crop_size (--set KNOB=VALUE), and go on with --resume"
+        ) from error
 
 
 def _with_precision(config: TrainingConfig, device: torch.device) -> TrainingConfig:
