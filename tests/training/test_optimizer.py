@@ -56,9 +56,7 @@ def test_every_parameter_once_and_layers_slower_below(tiny_shape: SamConfig) -> 
     )
 
 
-def test_layers_of_a_pyramid_and_what_halves_the_resolution(
-    pyramid_shape: SamConfig, tiny_shape: SamConfig
-) -> None:
+def test_layers_of_a_pyramid_and_what_halves_the_resolution(pyramid_shape: SamConfig, tiny_shape: SamConfig) -> None:
     for shape, expected in (
         (pyramid_shape, {"stem.c": 1 / 32, "stages.0.0.conv1.c": 1 / 16, "downsamples.1.c": 1 / 8,
                          "stages.1.0.conv1.c": 1 / 8, "stages.3.0.conv2.c": 1 / 2, "merges.0.c": 1, "fine.0": 1}),

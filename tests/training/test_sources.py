@@ -157,6 +157,25 @@ def test_a_damaged_coco_file_is_one_sentence(tmp_path: Path) -> None:
         find_images(tmp_path)
 
 
+def test_a_data_set_that_cannot_be_opened_does_not_stop_the_others(
+    tmp_path: Path, write_pairs: Callable[..., Path]
+) -> None:
+    folder = write_pairs(2, "all/good").parent
+    (folder / "index.json").write_text('[{"dataset": "good", "items": [{"stem": "0", "group": "g"}]}]')
+    for kind, name in (("images", "a"), ("labels", "b")):  # names that do not pair up
+        write_image(folder / "unpaired" / kind / f"{name}.png")
+    (folder / "torn").mkdir()
+    (folder / "torn" / "cells.json").write_text('{"images": [], "annotations": [')
+    screening = drain(screen(find_images(folder)))
+    assert [(image.dataset, image.name) for image in screening.images] == [("good", "0"), ("good", "1")]
+    assert screening.images[0].metadata["group"] == "g"
+    unpaired, torn = sorted(screening.skipped)
+    assert unpaired.startswith("all/unpaired: ")
+    assert "no file of images/ has a label image of the same name" in unpaired
+    assert torn.startswith("torn/cells.json: ")
+    assert "is no JSON file, or it is cut off" in torn
+
+
 def test_nothing_to_be_found(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="holds no annotated images; give a folder with images/ and labels/"):
         find_images(tmp_path)

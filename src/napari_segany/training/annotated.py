@@ -181,6 +181,30 @@ class MissingLabels:
         raise ValueError(f"labels/ has no label image called {self.name}")
 
 
+@dataclass(frozen=True)
+class UnreadableSet:
+    """A data set that cannot be opened, which training names among what it leaves out.
+
+    Attributes
+    ----------
+    dataset, name : str
+        The folder it is in, and its own name.
+    reason : str
+        Why, in one sentence.
+    metadata : mapping of str to str
+        Nothing.
+    """
+
+    dataset: str
+    name: str
+    reason: str
+    metadata: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    def read(self) -> tuple[NDArray[Any], Layers]:
+        """Raise a ValueError."""
+        raise ValueError(self.reason)
+
+
 def _small_numbers(labels: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
     """Return labels of which tables by number can be made: huge numbers are replaced by 1 to n."""
     if labels.size and labels.max() <= _LARGEST_NUMBER:

@@ -20,7 +20,10 @@ TRAINABLE = ("all", "decoder", "lora")
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How to train; the defaults are those of the SAM paper (appendix A) where it names one.
+    """How to train: prompts, losses, AdamW and its schedule as in the SAM paper (appendix A) by default.
+
+    What asks for many GPUs is smaller by default: crops, batches, no layer-wise decay and no stochastic depth;
+    `configs/paper.toml` has the paper's numbers for these too.
 
     Attributes
     ----------
@@ -154,7 +157,7 @@ class TrainingConfig:
     betas: tuple[float, float] = (0.9, 0.999)
     warmup_steps: int = 250
     schedule: str = "step"
-    decay_at: tuple[float, ...] = (2 / 3, 0.9627)
+    decay_at: tuple[float, ...] = (2 / 3, 86_666 / 90_000)
     decay_factor: float = 0.1
     final_rate: float = 0.02
     layer_decay: float = 1.0

@@ -5,13 +5,20 @@ What a folder holds is told by its content, not by its name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from napari_segany.evaluation.data import IMAGE_SUFFIXES, find_samples
 from napari_segany.formats.coco import read_coco
 from napari_segany.formats.coco_index import home_of_images
-from napari_segany.training.annotated import AnnotatedImage, CocoPicture, LabelledImage, MissingLabels, SA1BPicture
+from napari_segany.training.annotated import (
+    AnnotatedImage,
+    CocoPicture,
+    LabelledImage,
+    MissingLabels,
+    SA1BPicture,
+    UnreadableSet,
+)
 
 _INDEX = "index.json"
 _ALLOWED = (
@@ -36,14 +43,15 @@ def find_images(place: Path, images: Path | None = None) -> list[AnnotatedImage]
     Returns
     -------
     list of AnnotatedImage
-        In the order of data sets and names. Images without labels are among them, and say so when they are read.
+        In the order of data sets and names. Images without labels are among them, and data sets that cannot be opened
+        where others can: these say so when they are read.
 
     Raises
     ------
     FileNotFoundError
         Where `place` or `images` does not exist.
     ValueError
-        Where nothing annotated is found, or a COCO file is damaged.
+        Where nothing annotated is found, or what is found cannot be opened.
     """
     if images is not None and not images.is_dir():
         raise FileNotFoundError(f"{images} is not a folder; give the one that holds the images of the COCO file")
@@ -54,33 +62,45 @@ def find_images(place: Path, images: Path | None = None) -> list[AnnotatedImage]
     found = list(_in_folder(place, images))
     if not found:
         raise ValueError(f"{place} holds no annotated images; {_ALLOWED}")
+    refused = [image for image in found if isinstance(image, UnreadableSet)]
+    if len(refused) == len(found):
+        raise ValueError(refused[0].reason)
     return found
 
 
 def _in_folder(folder: Path, images: Path | None) -> Iterator[AnnotatedImage]:
     """Go through a folder; one that is a data set by itself is not searched for others."""
     if _is_labelled(folder):
-        yield from _labelled(folder)
+        yield from _opened(folder, _labelled(folder))
         return
     own = [*_pairs(folder), *_coco_images(folder, images)]
     if own:
         yield from own
         return
     children = sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
-    if any(_is_labelled(child) for child in children):
-        yield from _labelled(folder)
+    for child in filter(_is_labelled, children):
+        # From here, where an index.json may tell more of them.
+        yield from _opened(child, _labelled(folder, [child.name]))
     for child in children:
         if not _is_labelled(child):
             yield from _in_folder(child, images)
+
+
+def _opened(place: Path, found: Iterator[AnnotatedImage]) -> Iterator[AnnotatedImage]:
+    """Go through a data set; one that cannot be opened leaves its reason."""
+    try:
+        yield from found
+    except (ValueError, OSError) as error:
+        yield UnreadableSet(place.resolve().parent.name, place.name, str(error))
 
 
 def _is_labelled(folder: Path) -> bool:
     return (folder / "images").is_dir() and (folder / "labels").is_dir()
 
 
-def _labelled(folder: Path) -> Iterator[AnnotatedImage]:
-    """Go through the pairs of a folder or of its folders, and the images that have no label image."""
-    samples = find_samples(folder)
+def _labelled(folder: Path, names: Sequence[str] | None = None) -> Iterator[AnnotatedImage]:
+    """Go through the pairs of a folder, or of some folders in it, and the images that have no label image."""
+    samples = find_samples(folder, names)
     yield from (LabelledImage(sample) for sample in samples)
     known = {sample.image_path for sample in samples}
     homes = {sample.image_path.parent: sample.dataset for sample in samples}
@@ -99,7 +119,7 @@ def _coco_images(folder: Path, images: Path | None) -> Iterator[AnnotatedImage]:
     for place in (folder, folder / "annotations"):
         for path in sorted(place.glob("*.json")):
             if path.name != _INDEX and _looks_like_coco(path):
-                yield from _of_coco_file(path, images)
+                yield from _opened(path, _of_coco_file(path, images))
 
 
 def _looks_like_coco(path: Path) -> bool:

@@ -163,7 +163,8 @@ def train(
     source = CropSource(kept, config, sam.config)
     average = start_average(sam)
     optimizer = build_optimizer(sam, config)
-    step, milestones, began_with, unwritten = 0, Milestones(), "" if init is None else os.fspath(init), ()
+    step, milestones, began_with = 0, Milestones(), "" if init is None else os.fspath(init)
+    unwritten: tuple[LessonResult, ...] = ()
     if checkpoint is not None:
         restore(last, checkpoint, sam, average, optimizer)
         step, milestones = checkpoint.step, checkpoint.milestones
