@@ -220,7 +220,7 @@ class ObjectEditor:
             self._say(f"{len(targets)} objects are selected; select the one to open again.")
             return False
         with self._recorder.step(f"opening of {numbered(targets)}"):
-            opened = self._reopener.reopen(self._objects, targets[0])
+            opened = self._reopener.reopen(self._objects, targets[0], self._recorder.draft_will_change)
         what = numbered(targets).capitalize()
         if opened:
             self._say(f"{what} is open with its prompts: click where it is wrong, N accepts it, U leaves it.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -50,11 +51,12 @@ class Reopener:
             self._conversation.drop_draft()
             self._prompt_layers.clear(plane)
 
-    def reopen(self, objects: ObjectsLayer, label: int) -> bool:
+    def reopen(self, objects: ObjectsLayer, label: int, will_change: Callable[[Plane], None]) -> bool:
         """Bring back the prompts of an object, on the plane that they were made on, with its mask as the candidate.
 
         Prompts that are there are dropped. Without prompts, as of a painted object, the mask alone is the prompt.
-        Returns False where the viewer cannot show such a plane.
+        Returns False where the viewer cannot show such a plane. `will_change` is told, before it happens, of which
+        other plane than the shown one the draft changes.
         """
         image, shown, layer = self._conversation.image, self._conversation.plane, objects.ready()
         row = objects.row(label)
@@ -65,6 +67,8 @@ class Reopener:
         show_plane(self.viewer, image, plane)
         if self._conversation.plane != plane:
             return False
+        if plane != shown:
+            will_change(plane)
         self.drop()
         mask = np.asarray(layer.data[plane.slicer()]) == label
         prompt = ObjectPrompt(mask, layer.name, label, layer.unique_id)

@@ -21,7 +21,7 @@ from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.layers import follow, insert_below, placement, spatial_shape
 from napari_segany.widgets.object_changes import ObjectsChange
 from napari_segany.widgets.object_table import AREA, Row, counted, edited, labels_of, rows_of, with_rows
-from napari_segany.widgets.pixel_changes import PixelChange, plane_change
+from napari_segany.widgets.pixel_changes import PixelChange, no_change, plane_change
 
 OBJECTS_NAME = "objects"
 OWNER_KEY = "napari_segany_image"
@@ -141,7 +141,9 @@ class ObjectsLayer:
         row = accepted_row(candidate, prompts, plane, model, self.row(label) if replaces else {})
         pixels = plane_change(layer.data.shape, plane, present, wanted)
         if pixels is None:  # an object that was opened again and accepted as it is
-            layer.features = with_rows(layer.features, {label: {**row, AREA: self.area(label)}})
+            rows = {label: counted(row, self.area(label))}
+            changed = ObjectsChange(layer, no_change(layer.data.shape), rows, len(layer.features))
+            self.changed.emit(self.put_back(changed))
             return Added(label, int(writable.sum()), int((mask & ~writable).sum()))
         covered = self.write(pixels, {label: row}, how="overwritten")
         return Added(label, int(writable.sum()), int((mask & ~writable).sum()), covered)
