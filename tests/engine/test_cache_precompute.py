@@ -22,6 +22,7 @@ from napari_segany.engine.cache_limits import layer_limits
 from napari_segany.engine.cache_manifest import read_manifest
 from napari_segany.engine.cache_places import CachePlaces
 from napari_segany.engine.cache_precompute import embed_steps
+from napari_segany.engine.cache_prepared import Preparation
 from napari_segany.engine.predictor import Predictor
 from napari_segany.engine.progress import drain
 from napari_segany.engine.tiled_embedding import TiledEmbedding
@@ -190,7 +191,7 @@ def test_windows_of_a_large_image_are_those_that_a_click_asks_for(tmp_path, pred
     count = len(counted)
     there = Predictor(predictor.sam, device="cpu", cache=CachePlaces(limit=0, prepared=out).open())
     limits = (float(pixels.min()), float(pixels.max()))
-    big = TiledEmbedding(image, plan, limits, prepared=True)
+    big = TiledEmbedding(image, plan, limits, prepared=Preparation(True))
     for row in range(5, 300, 19):  # near edges of windows too
         window = big.window_for((row, 95, row, 95), 0)
         drain(big.embedding_steps(there, window))
@@ -231,7 +232,7 @@ def test_a_multiscale_zarr_is_found_by_the_layer_that_napari_makes_of_it(
         there.encode(np.asarray(layer.data[0]), contrast_limits=limits)
     else:
         plan = tile_plan(arrays[0].shape, predictor.sam.config.image_size)
-        big = TiledEmbedding(LazyImage(tuple(layer.data)), plan, limits, prepared=True)
+        big = TiledEmbedding(LazyImage(tuple(layer.data)), plan, limits, prepared=Preparation(True))
         for level in plan.levels:
             drain(big.embedding_steps(there, plan.window(level, 0, 0)))
     assert len(counted) == count > 0, "nothing is encoded"
