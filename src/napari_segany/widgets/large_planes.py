@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from napari_segany.engine.progress import Progress, Steps
 from napari_segany.engine.tiled_embedding import TiledEmbedding, image_limits
-from napari_segany.engine.tiling import TilePlan, is_large, model_side, tile_plan
+from napari_segany.engine.tiling import TilePlan, is_large, model_side, shown_window, tile_plan
 from napari_segany.formats.lazy_image import LazyImage
 from napari_segany.formats.window_mask import WindowMask
 from napari_segany.widgets.drafts import Candidate, Prompts
@@ -73,8 +73,9 @@ def window_candidate_steps(
     found = []
     for rank, whole in enumerate(answer.masks):
         mask = whole if data is None else data.cut(whole)
-        view = _view(mask)
-        picture, outline = thumbnail(embedding.image.read(view), mask.window(view), embedding.contrast_limits)
+        shown = shown_window(mask.box, embedding.image_shape)
+        pixels = embedding.image.read(shown.box, shown.factor)
+        picture, outline = thumbnail(pixels, mask.window(shown.box, shown.factor), embedding.contrast_limits)
         found.append(
             Candidate(
                 mask=mask.full(),
@@ -87,11 +88,3 @@ def window_candidate_steps(
             )
         )
     return tuple(found)
-
-
-def _view(mask: WindowMask) -> tuple[int, int, int, int]:
-    """Return the box of a mask with as much around it as half its longer side."""
-    top, left, bottom, right = mask.box
-    margin = max(12, max(bottom - top, right - left) // 2)
-    height, width = mask.image_shape
-    return max(0, top - margin), max(0, left - margin), min(height, bottom + margin), min(width, right + margin)
