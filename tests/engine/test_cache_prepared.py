@@ -10,7 +10,7 @@ from napari_segany.engine.batch.sources import ArraySource, BatchImage, FileSour
 from napari_segany.engine.cache import key_steps
 from napari_segany.engine.cache_disk import DiskCache
 from napari_segany.engine.cache_precompute import embed_steps
-from napari_segany.engine.cache_prepared import preparation, window_preparation_steps
+from napari_segany.engine.cache_prepared import image_preparation_steps, preparation, window_preparation_steps
 from napari_segany.engine.predictor import Predictor
 from napari_segany.engine.progress import drain
 from napari_segany.engine.tiled_embedding import TiledEmbedding
@@ -90,6 +90,12 @@ def test_windows_of_a_large_image(large_folder, predictor):
     other = LARGE.copy()
     other[128:] += 1  # the blank corner is the same
     assert of_windows(large_folder, predictor, other, (0, 9)).others == ()
+
+
+def test_an_image_of_any_size_is_looked_for(folder, large_folder, predictor):
+    for image, limits in ((SMALL, (0, 4095)), (lazy_image(LARGE), (100, 3999))):
+        assert drain(image_preparation_steps(large_folder, predictor, image, limits)).fits
+        assert drain(image_preparation_steps(large_folder, predictor, image)).other_limits == (limits,)
 
 
 def test_an_unfinished_folder_serves_with_the_windows_that_it_has(large_folder, predictor):

@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from napari_segany.engine.cache import Encoder, key_steps
 from napari_segany.engine.cache_disk import DiskCache
 from napari_segany.engine.cache_key import CacheKey, Limits
 from napari_segany.engine.cache_manifest import ManifestRecord, read_manifest
 from napari_segany.engine.progress import Steps
-from napari_segany.engine.tiling import TilePlan, Window
+from napari_segany.engine.tiled_embedding import image_limits
+from napari_segany.engine.tiling import TilePlan, Window, model_side, tile_plan
 from napari_segany.formats.lazy_image import LazyImage
 
 
@@ -64,6 +68,35 @@ def preparation(prepared: DiskCache, key: CacheKey) -> Preparation:
     if prepared.path(key).is_file():
         return Preparation(True)
     return Preparation(False, _of_the_same_pixels(prepared, key), key.contrast_limits, key.model)
+
+
+def image_preparation_steps(
+    prepared: DiskCache, encoder: Encoder, image: NDArray[np.generic] | LazyImage, limits: Limits | None = None
+) -> Steps[Preparation]:
+    """Tell whether an image is in a folder that `segany embed` made; of a `LazyImage` see `window_preparation_steps`.
+
+    Parameters
+    ----------
+    prepared : DiskCache
+        The folder.
+    encoder : Encoder
+        The model.
+    image : numpy.ndarray or LazyImage
+        (H, W) or (H, W, 3); a `LazyImage` is looked for in windows.
+    limits : (float, float), optional
+        Intensities that become black and white; by default those that the engine chooses.
+
+    Yields
+    ------
+    Progress
+        Rows that are hashed.
+    """
+    if isinstance(image, LazyImage):
+        plan = tile_plan(image.shape, model_side(encoder))
+        limits = image_limits(image) if limits is None else limits
+        return (yield from window_preparation_steps(prepared, encoder, image, plan, limits))
+    key, _ = yield from key_steps(encoder, image, limits)
+    return preparation(prepared, key)
 
 
 def window_preparation_steps(
