@@ -11,6 +11,7 @@ import zarr
 from napari_segany.cli import embed as module
 from napari_segany.cli.main import main
 from napari_segany.engine.predictor import Predictor
+from napari_segany.formats.record import read_records
 
 
 @pytest.fixture
@@ -92,6 +93,40 @@ def test_wrong_arguments_are_one_line(line, message, inputs, checkpoint, capsys,
     error = capsys.readouterr().err
     assert message in error
     assert "Traceback" not in error
+
+
+def test_segment_takes_the_contrast_limits_of_the_folder(inputs, checkpoint, tmp_path, capsys, no_encoder):
+    """`embed` takes those of a napari layer, `segment` else those of percentiles: nothing would be found."""
+    path, out, mask = inputs / "deeper" / "b.npy", tmp_path / "out", tmp_path / "mask.json"
+    assert segany("embed", path, "--model", checkpoint, "-o", out) == 0
+    line = ("segment", path, "--point", "20,30", "--model", checkpoint)
+    given = tmp_path / "given.json"
+    assert segany(*line, "--contrast-limits", "0,1999", "-o", given) == 0
+    capsys.readouterr()
+    no_encoder()
+    assert segany(*line, "--embeddings", out, "-o", mask) == 0
+    error = capsys.readouterr().err
+    assert "segany segment: b.npy is seen with the contrast limits 0 to 1999, as it was prepared\n" in error
+    for found, expected in zip(read_records(mask), read_records(given), strict=True):
+        assert found.predicted_iou == pytest.approx(expected.predicted_iou, abs=1e-3)
+        assert (found.mask != expected.mask).mean() < 0.01, "but for half precision"
+    assert segany(*line, "--embeddings", out, "--contrast-limits", "0,1999", "-o", mask) == 0
+    assert "prepared" not in capsys.readouterr().err
+
+
+def test_segment_says_why_a_folder_does_not_serve(inputs, checkpoint, tmp_path, capsys):
+    path, out, mask = inputs / "deeper" / "b.npy", tmp_path / "out", tmp_path / "mask.json"
+    assert segany("embed", path, "--model", checkpoint, "-o", out) == 0
+    line = ("segment", path, "--point", "20,30", "--model", checkpoint, "--embeddings", out, "-o", mask)
+    capsys.readouterr()
+    assert segany(*line, "--contrast-limits", "0,4095") == 0
+    assert (
+        "segany segment: b.npy is encoded here. The image was prepared with the contrast limits 0 to 1999; here they "
+        "are 0 to 4095.\n"
+    ) in capsys.readouterr().err
+    np.save(path, np.load(path)[::-1])
+    assert segany(*line) == 0
+    assert "The folder of prepared embeddings holds nothing of this image." in capsys.readouterr().err
 
 
 def test_segment_wants_a_folder_that_is_there(inputs, checkpoint, tmp_path, capsys):

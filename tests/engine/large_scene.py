@@ -35,11 +35,12 @@ class Components:
 
     seen: list[tuple[int, ...]] = field(default_factory=list)
     fails_at: int | None = None
+    error: Exception = field(default_factory=lambda: MemoryError("no memory for this tile"))
 
     def steps(self, pixels, settings, contrast_limits):
         self.seen.append(pixels.shape)
         if self.fails_at == len(self.seen):
-            raise MemoryError("no memory for this tile")
+            raise self.error
         yield Progress(0, 1)
         records = []
         for region in regionprops(label(pixels, background=0, connectivity=1)):

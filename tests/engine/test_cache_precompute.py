@@ -8,21 +8,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
+import zarr
+from napari.layers import Image
+from napari_builtins.io import read_zarr_dataset
+from PIL import Image as Picture
 
-from napari_segany.engine import cache_precompute, tiling
+from napari_segany.engine import cache_limits, tiling
 from napari_segany.engine.batch.inputs import find_images
+from napari_segany.engine.batch.sources import BatchImage, FileSource
 from napari_segany.engine.cache_disk import DiskCache
 from napari_segany.engine.cache_entry import CacheEntry
 from napari_segany.engine.cache_limits import layer_limits
 from napari_segany.engine.cache_manifest import read_manifest
 from napari_segany.engine.cache_places import CachePlaces
 from napari_segany.engine.cache_precompute import embed_steps
+from napari_segany.engine.cache_prepared import Preparation
 from napari_segany.engine.predictor import Predictor
 from napari_segany.engine.progress import drain
 from napari_segany.engine.tiled_embedding import TiledEmbedding
 from napari_segany.engine.tiling import tile_plan
-from napari_segany.formats.lazy_image import lazy_image
+from napari_segany.formats.lazy_image import LazyImage, lazy_image
 
 RNG = np.random.default_rng(0)
 PICTURE = RNG.integers(0, 255, (40, 60, 3)).astype(np.uint8)
@@ -34,7 +39,7 @@ def inputs(tmp_path) -> Path:
     """A picture and a stack of 12-bit slices."""
     folder = tmp_path / "in"
     folder.mkdir()
-    Image.fromarray(PICTURE).save(folder / "a.png")
+    Picture.fromarray(PICTURE).save(folder / "a.png")
     tifffile.imwrite(folder / "stack.tif", STACK, photometric="minisblack")
     return folder
 
@@ -134,7 +139,7 @@ def test_a_damaged_image_does_not_stop_the_others(inputs, tmp_path, predictor):
 def test_an_image_that_changed_leaves_nothing_behind(inputs, tmp_path, predictor):
     out = tmp_path / "out"
     embed(inputs, out, predictor)
-    Image.fromarray(PICTURE[::-1]).save(inputs / "a.png")
+    Picture.fromarray(PICTURE[::-1]).save(inputs / "a.png")
     assert embed(inputs, out, predictor).count("computed") == 1
     assert len(read_manifest(out)) == len(DiskCache(out)) == 5
     other = Predictor(predictor.sam, device="cpu")
@@ -186,7 +191,7 @@ def test_windows_of_a_large_image_are_those_that_a_click_asks_for(tmp_path, pred
     count = len(counted)
     there = Predictor(predictor.sam, device="cpu", cache=CachePlaces(limit=0, prepared=out).open())
     limits = (float(pixels.min()), float(pixels.max()))
-    big = TiledEmbedding(image, plan, limits, prepared=True)
+    big = TiledEmbedding(image, plan, limits, prepared=Preparation(True))
     for row in range(5, 300, 19):  # near edges of windows too
         window = big.window_for((row, 95, row, 95), 0)
         drain(big.embedding_steps(there, window))
@@ -195,7 +200,7 @@ def test_windows_of_a_large_image_are_those_that_a_click_asks_for(tmp_path, pred
 
 def test_limits_of_a_large_image_with_blank_parts_are_those_of_its_layer(tmp_path, predictor, monkeypatch):
     monkeypatch.setattr(tiling, "LARGE_SIDE", 100)
-    monkeypatch.setattr(cache_precompute, "_RANGE_SIDE", 64)
+    monkeypatch.setattr(cache_limits, "_READ_SIDE", 64)
     pixels = np.full((150, 120), 1000, np.float32)  # most windows hold one value, one holds none
     pixels[100:, 100:] = np.linspace(2000, 3000, 20)
     pixels[:64, :64] = np.nan
@@ -204,3 +209,60 @@ def test_limits_of_a_large_image_with_blank_parts_are_those_of_its_layer(tmp_pat
     embed(tmp_path / "in", tmp_path / "out", predictor)
     assert {record.contrast_limits for record in read_manifest(tmp_path / "out")} == {(1000, 3000)}
     assert layer_limits(pixels, has_colours=False) == (1000, 3000)
+
+
+@pytest.mark.parametrize("large_side", [100, 1000], ids=["in windows", "as a whole"])
+def test_a_multiscale_zarr_is_found_by_the_layer_that_napari_makes_of_it(
+    tmp_path, predictor, counted, monkeypatch, large_side
+):
+    """The layer's contrast limits are those of the coarsest level, whose values vary less."""
+    monkeypatch.setattr(tiling, "LARGE_SIDE", large_side)
+    path, out = write_ome_zarr(tmp_path / "slide.ome.zarr"), tmp_path / "out"
+    image = BatchImage(FileSource(path, path.name), path.name, path.name)
+    result = drain(embed_steps([image], out, predictor))
+    assert result.failed == ()
+    arrays, _ = read_zarr_dataset(str(path))
+    layer = Image(arrays, multiscale=True)
+    limits = tuple(layer.contrast_limits)
+    assert limits != layer_limits(np.asarray(arrays[0]), has_colours=False)
+    assert {record.contrast_limits for record in read_manifest(out)} == {limits}
+    count = len(counted)
+    there = Predictor(predictor.sam, device="cpu", cache=CachePlaces(limit=0, prepared=out).open())
+    if large_side == 1000:
+        there.encode(np.asarray(layer.data[0]), contrast_limits=limits)
+    else:
+        plan = tile_plan(arrays[0].shape, predictor.sam.config.image_size)
+        big = TiledEmbedding(LazyImage(tuple(layer.data)), plan, limits, prepared=Preparation(True))
+        for level in plan.levels:
+            drain(big.embedding_steps(there, plan.window(level, 0, 0)))
+    assert len(counted) == count > 0, "nothing is encoded"
+
+
+def test_a_zarr_whose_coarsest_level_is_damaged_is_a_sentence(tmp_path, predictor, inputs):
+    path = write_ome_zarr(tmp_path / "slide.ome.zarr")
+    for chunk in (path / "1" / "c").rglob("*"):
+        if chunk.is_file():
+            chunk.write_bytes(b"no chunk")
+    images = [BatchImage(FileSource(path, path.name), path.name, path.name), *find_images([inputs])]
+    seen = []
+    result = drain(embed_steps(images, tmp_path / "out", predictor), seen.append)
+    assert len(result.planes) == 5
+    assert len(result.failed) == 1
+    assert "slide.ome.zarr" in result.failed[0]
+    assert (seen[-1].done, seen[-1].total) == (6, 6)
+
+
+def write_ome_zarr(path: Path) -> Path:
+    pixels = RNG.integers(100, 4000, (300, 200)).astype(np.uint16)
+    group = zarr.open_group(path, mode="w")
+    group.create_array("0", data=pixels, chunks=(128, 128))
+    coarse = pixels.reshape(150, 2, 100, 2).mean(axis=(1, 3)).astype(np.uint16)
+    group.create_array("1", data=coarse, chunks=(128, 128))
+    axes = [{"name": name, "type": "space"} for name in "yx"]
+    scales = [[1, 1], [2, 2]]
+    datasets = [
+        {"path": str(level), "coordinateTransformations": [{"type": "scale", "scale": scale}]}
+        for level, scale in enumerate(scales)
+    ]
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": datasets}]}
+    return path

@@ -14,7 +14,7 @@ import tifffile
 
 from napari_segany.engine.automatic_settings import AutomaticSettings
 from napari_segany.engine.batch.model_source import LoadedModel, NamedModel
-from napari_segany.engine.large.job import ImageAtHand, ImageAtPath
+from napari_segany.engine.large.job import ImageAtHand, ImageAtPath, Place
 from napari_segany.engine.large.run import large_steps
 from napari_segany.engine.progress import drain
 from napari_segany.engine.tiling import TilingSettings
@@ -85,3 +85,32 @@ def test_what_only_this_process_has_is_refused(predictor, tmp_path):
         steps = large_steps(image, "big", tmp_path, model, SETTINGS, tiling=TILING, workers=workers)
         with pytest.raises(ValueError, match=word):
             drain(steps)
+
+
+class Ended:
+    """What a cluster gives back of a tile that ended with an error."""
+
+    status = "error"
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def cancelled(self):
+        return False
+
+    def exception(self):
+        return self._error
+
+    def result(self):
+        raise self._error
+
+
+@pytest.mark.parametrize("error", [RuntimeError("an error\nof torch"), MemoryError("an error of torch")])
+def test_a_tile_that_failed_on_a_worker_is_one_that_failed(error):
+    result = large_cluster._result(Ended(error), Place(0, 1, 2))
+    assert result.error == f"tile {Place(0, 1, 2).name}: an error of torch"
+
+
+def test_what_no_tile_can_do_about_ends_the_run():
+    with pytest.raises(FileNotFoundError):
+        large_cluster._result(Ended(FileNotFoundError("the weights are not here")), Place(0, 1, 2))

@@ -112,10 +112,13 @@ def test_a_changed_pixel_does_only_its_tiles_again(image, tmp_path):
     assert result.failed == ()
 
 
-def test_failed_tiles_are_reported_and_tried_again(image, truth, tmp_path):
-    result = run(image, tmp_path, Components(fails_at=2))
+@pytest.mark.parametrize(
+    "error", [MemoryError("no memory for this tile"), RuntimeError("mat1 and mat2 shapes cannot be multiplied")]
+)
+def test_failed_tiles_are_reported_and_tried_again(image, truth, tmp_path, error):
+    result = run(image, tmp_path, Components(fails_at=2, error=error))
     assert len(result.failed) == 1
-    assert "no memory for this tile" in result.failed[0]
+    assert str(error) in result.failed[0]
     assert result.objects > 30
     # What stood in the missing tile is left out or whole, not cut.
     found = labels_of(result)

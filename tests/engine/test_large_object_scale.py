@@ -77,8 +77,9 @@ def test_it_is_measured_once_for_the_same_question(image, tmp_path):
     assert third.seen
 
 
-def test_a_window_without_memory_does_not_stop_it(image, tmp_path):
-    result = measured(image, tmp_path, Components(fails_at=1))
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("an error of torch")])
+def test_a_window_that_fails_does_not_stop_it(image, tmp_path, error):
+    result = measured(image, tmp_path, Components(fails_at=1, error=error))
     assert result.object_size > 0
 
 

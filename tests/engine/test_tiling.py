@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_segany.engine.tiling import TilePlan, TilingSettings, is_large, tile_plan
+from napari_segany.engine.tiling import SHOWN_SIDE, TilePlan, TilingSettings, is_large, shown_window, tile_plan
 
 
 @settings(deadline=None)
@@ -68,3 +68,24 @@ def test_what_is_large():
     assert not is_large((4096, 100))
     assert is_large((100, 4097))
     assert np.prod((4096, 4096)) < 2**32
+
+
+@given(st.integers(0, 49_000), st.integers(0, 29_000), st.integers(0, 40_000), st.integers(0, 40_000))
+def test_an_object_is_shown_whole_with_its_surroundings_and_few_pixels(top, left, height, width):
+    shape = (50_000, 30_000)
+    box = (top, left, min(top + height, shape[0]), min(left + width, shape[1]))
+    shown = shown_window(box, shape)
+    side = max(box[2] - box[0], box[3] - box[1])
+    assert max(shown.shape) <= SHOWN_SIDE
+    assert max(shown.shape) > SHOWN_SIDE / 2 - 2 or shown.level == 0
+    found = shown.image_box
+    margin = max(12, side // 2)
+    for axis in range(2):
+        assert found[axis] <= max(0, box[axis] - margin)
+        assert found[axis + 2] >= min(shape[axis], box[axis + 2] + margin)
+        assert 0 <= shown.box[axis] < shown.box[axis + 2] <= -(-shape[axis] // shown.factor)
+
+
+def test_a_small_object_is_shown_at_full_resolution():
+    assert shown_window((100, 200, 140, 260), (5000, 5000)).box == (70, 170, 170, 290)
+    assert shown_window((2000, 2000, 3000, 3000), (5000, 5000)).level == 3

@@ -121,3 +121,21 @@ def test_a_window_mask_is_the_mask_in_the_memory_of_its_box():
     assert not empty.full().any()
     beyond = WindowMask.cropped(np.ones((20, 20), bool), (290, 490), whole.shape)
     assert beyond.box == (290, 490, 300, 500)
+
+
+@pytest.mark.parametrize("factor", [2, 8])
+@pytest.mark.parametrize("box", [(0, 0, 37, 62), (10, 20, 18, 35), (12, 24, 15, 32), (30, 50, 37, 62)])
+def test_a_reduced_window_of_a_mask_has_the_pixels_in_the_middle_of_its_blocks(factor, box):
+    whole = np.zeros((300, 500), bool)
+    whole[97:123, 195:261] = RNG.random((26, 66)) > 0.3
+    mask = WindowMask.cropped(whole, (0, 0), whole.shape)
+    middles = np.pad(whole, factor)[factor:, factor:][factor // 2 :: factor, factor // 2 :: factor]
+    top, left, bottom, right = box
+    np.testing.assert_array_equal(mask.window(box, factor), middles[top:bottom, left:right])
+
+
+def test_a_reduced_window_takes_memory_of_its_own_size_only():
+    mask = WindowMask.cropped(np.ones((2, 2), bool), (40_000, 40_000), (10**6, 10**6))
+    small = mask.window((0, 0, 8, 8), 1 << 17)
+    assert small.shape == (8, 8)
+    assert not small.any()

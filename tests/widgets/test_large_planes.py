@@ -3,7 +3,12 @@
 import numpy as np
 
 from napari_segany.engine.progress import drain
+from napari_segany.engine.tiled_embedding import TiledEmbedding
+from napari_segany.engine.tiling import SHOWN_SIDE, tile_plan
+from napari_segany.formats.lazy_image import LazyImage
 from napari_segany.formats.session_log import SavedPixels
+from napari_segany.widgets.drafts import Prompts
+from napari_segany.widgets.large_planes import window_candidate_steps
 from napari_segany.widgets.progress_runner import SynchronousRunner
 from napari_segany.widgets.session import PromptSession
 
@@ -42,3 +47,26 @@ def test_levels_of_a_multiscale_image_are_read_in_windows(viewer, tiles):
     assert (session.objects.layer.data == 1).sum() == 100 * 100
     (step,) = drain(session._work.log.saved_steps()).steps
     assert isinstance(step, SavedPixels), "replay would ask about the whole image at once"
+
+
+def test_the_thumbnail_of_a_large_object_is_read_from_a_coarser_level(tiles, discs):
+    whole = np.full((3000, 2600), 20, np.uint8)
+    disc = discs.disc_mask(whole.shape, 1500, 1300, 500)
+    whole[disc] = 200
+    levels = [tiles.CountingArray(whole[:: 1 << number, :: 1 << number]) for number in range(5)]
+    image = LazyImage(tuple(levels))
+    embedding = TiledEmbedding(image, tile_plan(whole.shape, 512), (0, 255))
+    steps = window_candidate_steps(
+        tiles.ComponentPredictor(side=512), embedding, Prompts(points=((1500, 1300),), labels=(1,))
+    )
+    (found,) = drain(steps)
+    assert (found.mask & disc).sum() / (found.mask | disc).sum() > 0.99
+    encoded = [window.shape for window in embedding.ready]
+    thumbnails = [shape for level in levels for shape in level.read if shape not in encoded]
+    assert len(thumbnails) == 1
+    assert max(thumbnails[0]) <= SHOWN_SIDE
+    assert max((np.prod(shape) for level in levels for shape in level.read), default=0) <= 512 * 512
+    inside = found.outline
+    assert 0.2 < inside.mean() < 0.35, "a disc fills pi / 4 of its box, and the box 1 / 1.7 of the side"
+    assert (found.thumbnail[inside] > 100).mean() > 0.97
+    assert (found.thumbnail[~inside] < 100).mean() > 0.97

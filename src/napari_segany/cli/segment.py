@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from napari_segany.cli.clip_option import add_download_option, load_clip
 from napari_segany.cli.everything_geo import read_bands
 from napari_segany.cli.outputs import check_no_input_is_replaced
+from napari_segany.cli.prepared_limits import prepared_limits
 from napari_segany.cli.segment_geo import VECTORS, answer_steps, on_data, prompts_on, raster_content, write_on_map
 from napari_segany.cli.watched import watched
 
@@ -77,7 +78,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--embeddings", metavar="FOLDER", type=Path,
-        help="a folder made by `segany embed`; an image that is in it is not encoded again",
+        help="a folder made by `segany embed`; an image that is in it is not encoded again, and is seen with the "
+        "contrast limits that it was prepared with unless others are given",
     )  # fmt: skip
     parser.add_argument(
         "--bands", metavar="PRESET|N|N,N,N", type=read_bands,
@@ -140,6 +142,7 @@ def run(args: argparse.Namespace) -> int:
     if args.text is not None:
         text = _embedded(args, predictor)
         prompt = Prompt.checked(points or None, labels or None, args.box, text=text, image_shape=shape)
+    args.contrast_limits = prepared_limits(predictor, image, args.contrast_limits, args.image.name)
     embedding = _encode(predictor, image, args.contrast_limits)
     if args.csv is not None:
         if on_map is None:

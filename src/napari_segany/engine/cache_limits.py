@@ -12,9 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_segany.engine.cache_key import Limits
+from napari_segany.engine.progress import Progress, Steps
+from napari_segany.engine.tiling import tile_plan
+from napari_segany.formats.lazy_image import LazyImage
 
 _LARGE = 1e7  # values; of larger stacks napari looks at three planes only
 _PATCH = 31  # half the side of what it looks at in planes that are themselves large
+_READ_SIDE = 2048  # pixels of what is read at once for the lowest and highest value
 
 
 def layer_limits(pixels: NDArray[np.generic], *, has_colours: bool) -> Limits | None:
@@ -32,6 +36,38 @@ def layer_limits(pixels: NDArray[np.generic], *, has_colours: bool) -> Limits | 
     if pixels.dtype == np.uint8:
         return 0.0, 255.0
     return joined_limits(finite_range(part) or (0.0, 1.0) for part in _looked_at(pixels))
+
+
+def plane_limits_steps(image: LazyImage, *, with_levels: bool) -> Steps[Limits]:
+    """Return the contrast limits of a new layer of one grey plane that need not fit into memory.
+
+    Parameters
+    ----------
+    image : LazyImage
+        (H, W), with its levels.
+    with_levels : bool
+        Whether napari opens it with all its levels, as it does a zarr: the coarsest one, which it shows first, gives
+        the limits then. Of other files it reads the finest alone.
+
+    Yields
+    ------
+    Progress
+        Parts that are read.
+
+    Raises
+    ------
+    OSError, ValueError
+        Where the pixels cannot be reached, or are damaged.
+    """
+    if image.dtype == np.uint8:
+        return 0.0, 255.0
+    level = LazyImage(image.levels[-1:] if with_levels else image.levels[:1], image.place)
+    windows = [window for _, _, window in tile_plan(level.shape, _READ_SIDE).windows(0)]
+    ranges = []
+    for number, window in enumerate(windows):
+        yield Progress(number, len(windows), "Looking for its lowest and highest value")
+        ranges.append(finite_range(level.read(window.box)))
+    return joined_limits(one for one in ranges if one is not None)
 
 
 def joined_limits(ranges: Iterable[Limits]) -> Limits:

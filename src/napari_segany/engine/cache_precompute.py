@@ -17,7 +17,7 @@ from napari_segany.engine.cache import key_steps
 from napari_segany.engine.cache_disk import DiskCache
 from napari_segany.engine.cache_entry import CacheEntry, DamagedEntryError
 from napari_segany.engine.cache_key import Limits
-from napari_segany.engine.cache_limits import finite_range, joined_limits, layer_limits
+from napari_segany.engine.cache_limits import layer_limits, plane_limits_steps
 from napari_segany.engine.cache_manifest import ManifestRecord, add_to_manifest
 from napari_segany.engine.image import checked_limits
 from napari_segany.engine.predictor import Predictor
@@ -26,10 +26,8 @@ from napari_segany.engine.tiled_embedding import image_limits
 from napari_segany.engine.tiling import is_large, model_side, tile_plan
 from napari_segany.formats.geo_pyramid import raster_levels
 from napari_segany.formats.geo_raster import read_raster
-from napari_segany.formats.lazy_files import open_lazy, plane_shape
+from napari_segany.formats.lazy_files import is_zarr, open_lazy, plane_shape
 from napari_segany.formats.lazy_image import LazyImage
-
-_RANGE_SIDE = 2048  # pixels of what is read at once for the lowest and highest value
 
 Mapping = Literal["layer", "percentiles"]
 """Where contrast limits come from: those of a new napari layer, or the engine's own, of the whole file."""
@@ -133,7 +131,7 @@ def embed_steps(
     for image in images:
         yield tally.progress(f"{image.file_name}: reading")
         tally.images -= 1
-        before = len(tally.done)
+        before, planned = len(tally.done), tally.planes
         given = None if isinstance(mapping, str) else mapping
         opened = _opened_if_large(image, given)
         if opened is not None:
@@ -144,9 +142,9 @@ def embed_steps(
             content = image.source.read() if given is None else image.source.read().within(given)
             planes = list(content.planes())
             tally.planes += len(planes)
-            limits = _limits(content, mapping)
+            limits = yield from _limits_steps(image, content, mapping, tally)
         except (ValueError, OSError, MemoryError) as error:
-            tally.planes += 1
+            tally.planes = planned + 1
             tally.failed.append(_sentence(image, error))
             continue
         for plane, pixels in planes:
@@ -242,13 +240,19 @@ def _lazy_limits_steps(
     if isinstance(image.source, RasterSource):
         stretch = image.source.view().stretch
         return stretch.low[0], stretch.high[0]
-    if mapping != "layer" or opened.has_colours or opened.dtype == np.uint8:
+    if mapping != "layer" or opened.has_colours:
         return image_limits(opened)
-    ranges = []
-    for _, _, window in tile_plan(opened.shape, _RANGE_SIDE).windows(0):
-        yield tally.progress(f"{image.file_name}: looking for its lowest and highest value")
-        ranges.append(finite_range(opened.read(window.box)))
-    return joined_limits(one for one in ranges if one is not None)
+    return (yield from _plane_limits_steps(image, opened, tally))
+
+
+def _plane_limits_steps(image: BatchImage, opened: LazyImage, tally: _Tally) -> Steps[Limits]:
+    steps = plane_limits_steps(opened, with_levels=_zarr_path(image) is not None)
+    return (yield from relabelled(steps, partial(_labelled, tally, image.file_name)))
+
+
+def _zarr_path(image: BatchImage) -> Path | None:
+    source = image.source
+    return source.path if isinstance(source, FileSource) and is_zarr(source.path) else None
 
 
 def _labelled(tally: _Tally, name: str, step: Progress) -> Progress:
@@ -257,11 +261,17 @@ def _labelled(tally: _Tally, name: str, step: Progress) -> Progress:
     return tally.progress(f"{name}: {note}{within}")
 
 
-def _limits(content: ImageContent, mapping: Mapping | Limits) -> Limits | None:
+def _limits_steps(
+    image: BatchImage, content: ImageContent, mapping: Mapping | Limits, tally: _Tally
+) -> Steps[Limits | None]:
+    """Return the contrast limits of all planes of an image that was read as a whole; None for colours."""
     if mapping == "percentiles" or (mapping == "layer" and content.view is not None):
         return content.limits()  # of a raster the one stretch, which its layer has
     if mapping == "layer":
         has_colours = content.pixels.ndim - len(content.stack_shape) == 3
+        path = None if has_colours else _zarr_path(image)
+        if path is not None:
+            return (yield from _plane_limits_steps(image, open_lazy(path), tally))
         return layer_limits(content.pixels, has_colours=has_colours)
     return content.contrast_limits
 

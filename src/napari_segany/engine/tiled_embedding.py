@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +22,9 @@ from napari_segany.engine.prompts import Prompt
 from napari_segany.engine.tiling import Extent, TilePlan, Window
 from napari_segany.formats.lazy_image import LazyImage, enlarged
 from napari_segany.formats.window_mask import WindowMask
+
+if TYPE_CHECKING:  # what looks into folders brings torch
+    from napari_segany.engine.cache_prepared import Preparation
 
 DEFAULT_MEMORY = 512 * 1024**2
 
@@ -107,13 +110,16 @@ class TiledEmbedding:
         Intensities that become black and white in all windows; by default those of a sample of the whole image.
     memory : int
         Bytes of embeddings to keep.
-    prepared : bool
-        Whether the windows of the grid were encoded in advance: then one of them is better than one around a prompt.
+    prepared : Preparation, optional
+        What there is of the windows of the grid in advance. Where it fits, one of them is better than one around a
+        prompt.
 
     Attributes
     ----------
     contrast_limits : tuple of float
         The one intensity mapping.
+    prepared : Preparation or None
+        As given.
     answered : Window or None
         Where the last answer came from.
     """
@@ -125,9 +131,9 @@ class TiledEmbedding:
         contrast_limits: tuple[float, float] | None = None,
         *,
         memory: int = DEFAULT_MEMORY,
-        prepared: bool = False,
+        prepared: Preparation | None = None,
     ) -> None:
-        self.image, self.plan, self._prepared = image, plan, prepared
+        self.image, self.plan, self.prepared = image, plan, prepared
         self.contrast_limits = image_limits(image) if contrast_limits is None else checked_limits(contrast_limits)
         self.nbytes = memory
         self._kept: MemoryCache[Window, Any] = MemoryCache(memory)
@@ -226,7 +232,8 @@ class TiledEmbedding:
         ]
         if known:
             return max(known, key=lambda one: self.plan.margin(one, extent))
-        least = self.plan.overlap / 2 if self._prepared else _INSIDE * self.plan.side
+        is_prepared = self.prepared is not None and self.prepared.fits
+        least = self.plan.overlap / 2 if is_prepared else _INSIDE * self.plan.side
         grid = [window for _, _, window in self._grid_around(extent, level)]
         best = max(grid, key=lambda one: self.plan.margin(one, extent))
         return best if self.plan.margin(best, extent) >= least else self.plan.centred(level, extent)

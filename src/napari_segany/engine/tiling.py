@@ -20,7 +20,11 @@ LARGE_SIDE = 4096
 WHOLE_PIXELS = 8192 * 8192
 """Images with more pixels than this are never worked on as a whole by themselves, whatever is asked for."""
 
+SHOWN_SIDE = 256
+"""Pixels of a side at which an object with its surroundings is read to be shown small; four times a thumbnail's."""
+
 _OBJECTS_IN_A_WINDOW = 8  # how often the typical object should fit along a window's side
+_LEAST_MARGIN = 12  # pixels around an object that is shown small
 
 
 @dataclass(frozen=True)
@@ -235,6 +239,35 @@ def tile_plan(image_shape: tuple[int, int], model_side: int, settings: TilingSet
                 side //= 2
     plan = TilePlan(image_shape, side, int(settings.overlap * side), 0)
     return TilePlan(image_shape, side, plan.overlap, min(first, plan.last_level))
+
+
+def shown_window(box: Box, image_shape: tuple[int, int]) -> Window:
+    """Return the window that shows a box with half of its longer side around it, as coarse as a thumbnail allows.
+
+    Parameters
+    ----------
+    box : (int, int, int, int)
+        (row_min, col_min, row_max, col_max) in pixels of the image, half-open.
+    image_shape : (int, int)
+        (H, W), in pixels.
+
+    Returns
+    -------
+    Window
+        With at most `SHOWN_SIDE` pixels of a side; at full resolution where the object is small.
+    """
+    top, left, bottom, right = box
+    margin = max(_LEAST_MARGIN, max(bottom - top, right - left) // 2)
+    first = max(0, top - margin), max(0, left - margin)
+    last = min(image_shape[0], bottom + margin), min(image_shape[1], right + margin)
+    level = 0
+    while True:
+        factor = 1 << level
+        row_min, col_min = (side // factor for side in first)
+        row_max, col_max = (math.ceil(side / factor) for side in last)
+        if max(row_max - row_min, col_max - col_min) <= SHOWN_SIDE:
+            return Window(level, (row_min, col_min, row_max, col_max))
+        level += 1
 
 
 def is_large(image_shape: tuple[int, int]) -> bool:

@@ -63,18 +63,35 @@ class WindowMask:
         """Memory that it takes, in bytes."""
         return self.pixels.nbytes
 
-    def window(self, box: Box) -> NDArray[np.bool_]:
-        """Return the mask within any box of the image."""
+    def window(self, box: Box, factor: int = 1) -> NDArray[np.bool_]:
+        """Return the mask within any box of the image, in no more memory than the result.
+
+        Parameters
+        ----------
+        box : (int, int, int, int)
+            (row_min, col_min, row_max, col_max), half-open, in pixels of the reduced image.
+        factor : int
+            Pixels of the image along the side of a reduced one, which is what the mask is in its middle.
+        """
         top, left, bottom, right = box
         result = np.zeros((bottom - top, right - left), bool)
-        mine = self.box
-        first, last = (max(top, mine[0]), max(left, mine[1])), (min(bottom, mine[2]), min(right, mine[3]))
-        if first[0] < last[0] and first[1] < last[1]:
-            result[first[0] - top : last[0] - top, first[1] - left : last[1] - left] = self.pixels[
-                first[0] - mine[0] : last[0] - mine[0], first[1] - mine[1] : last[1] - mine[1]
-            ]
+        (rows, own_rows), (cols, own_cols) = (
+            _shared(start * factor + factor // 2 - origin, count, side, factor)
+            for start, origin, count, side in zip(
+                (top, left), self.origin, result.shape, self.pixels.shape, strict=True
+            )
+        )
+        result[rows, cols] = self.pixels[own_rows, own_cols]
         return result
 
     def full(self) -> NDArray[np.bool_]:
         """Return the (H, W) mask: memory of the whole image."""
         return self.window((0, 0, *self.image_shape))
+
+
+def _shared(start: int, count: int, side: int, step: int) -> tuple[slice, slice]:
+    """Return which of `count` places from `start` on, `step` apart, are in 0..side, and which those are."""
+    first = max(0, -(start // step))
+    last = max(first, min(count, -((start - side) // step)))
+    begin = start + first * step
+    return slice(first, last), slice(begin, begin + (last - first) * step, step)

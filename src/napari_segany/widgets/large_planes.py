@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
 from numpy.typing import ArrayLike
 
 from napari_segany.engine.progress import Progress, Steps
-from napari_segany.engine.tiled_embedding import TiledEmbedding
-from napari_segany.engine.tiling import is_large, model_side, tile_plan
+from napari_segany.engine.tiled_embedding import TiledEmbedding, image_limits
+from napari_segany.engine.tiling import TilePlan, is_large, model_side, shown_window, tile_plan
 from napari_segany.formats.lazy_image import LazyImage
 from napari_segany.formats.window_mask import WindowMask
 from napari_segany.widgets.drafts import Candidate, Prompts
@@ -19,6 +19,9 @@ from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.layers import full_resolution, read_plane, spatial_shape
 from napari_segany.widgets.raster_data import RasterData
 from napari_segany.widgets.thumbnails import thumbnail
+
+if TYPE_CHECKING:  # it brings torch, which takes seconds to import
+    from napari_segany.engine.cache_prepared import Preparation
 
 
 def plane_reader(image: Image, plane: Plane) -> Callable[[], Any]:
@@ -33,9 +36,24 @@ def encoding_steps(predictor: Any, image: ArrayLike | LazyImage, limits: tuple[f
     """Return the embedding of an image; of a large one a value that encodes a window when it is asked."""
     if isinstance(image, LazyImage):
         yield Progress(0, 0, "Looking at the image")
-        prepared = getattr(getattr(predictor, "cache", None), "prepared", None) is not None
-        return TiledEmbedding(image, tile_plan(image.shape, model_side(predictor)), limits, prepared=prepared)
+        plan = tile_plan(image.shape, model_side(predictor))
+        if limits is None:
+            limits = image_limits(image)
+        prepared = yield from _prepared_steps(predictor, image, plan, limits)
+        return TiledEmbedding(image, plan, limits, prepared=prepared)
     return (yield from predictor.encode_steps(image, contrast_limits=limits))
+
+
+def _prepared_steps(
+    predictor: Any, image: LazyImage, plan: TilePlan, limits: tuple[float, float]
+) -> Steps[Preparation | None]:
+    """Return what the folder of prepared embeddings holds of an image; None without such a folder."""
+    folder = getattr(getattr(predictor, "cache", None), "prepared", None)
+    if folder is None:
+        return None
+    from napari_segany.engine.cache_prepared import window_preparation_steps
+
+    return (yield from window_preparation_steps(folder, predictor, image, plan, limits))
 
 
 def window_candidate_steps(
@@ -55,8 +73,9 @@ def window_candidate_steps(
     found = []
     for rank, whole in enumerate(answer.masks):
         mask = whole if data is None else data.cut(whole)
-        view = _view(mask)
-        picture, outline = thumbnail(embedding.image.read(view), mask.window(view), embedding.contrast_limits)
+        shown = shown_window(mask.box, embedding.image_shape)
+        pixels = embedding.image.read(shown.box, shown.factor)
+        picture, outline = thumbnail(pixels, mask.window(shown.box, shown.factor), embedding.contrast_limits)
         found.append(
             Candidate(
                 mask=mask.full(),
@@ -69,11 +88,3 @@ def window_candidate_steps(
             )
         )
     return tuple(found)
-
-
-def _view(mask: WindowMask) -> tuple[int, int, int, int]:
-    """Return the box of a mask with as much around it as half its longer side."""
-    top, left, bottom, right = mask.box
-    margin = max(12, max(bottom - top, right - left) // 2)
-    height, width = mask.image_shape
-    return max(0, top - margin), max(0, left - margin), min(height, bottom + margin), min(width, right + margin)

@@ -115,6 +115,12 @@ class WindowsAhead:
         return () if embedding is None else embedding.ready
 
     @property
+    def unprepared(self) -> str:
+        """Why no prepared embedding fits the shown plane, in words for the user; empty where one does."""
+        embedding = self._embedding
+        return "" if embedding is None or embedding.prepared is None else embedding.prepared.reason
+
+    @property
     def answering(self) -> tuple[tuple[int, int, int, int], ...]:
         """The boxes (row_min, col_min, row_max, col_max) of the shown plane in which a click is answered at once."""
         embedding = self._embedding

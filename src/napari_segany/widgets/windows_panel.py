@@ -62,8 +62,12 @@ def _note(windows: WindowsAhead) -> str:
     if not windows.of_large_plane:
         return "Images with a side above 4,096 pixels are encoded in windows, where they are clicked on."
     count = len(windows.ready)
-    ready = f"{count} {'window is' if count == 1 else 'windows are'} ready."
-    return f"{ready} The next one is being encoded." if windows.is_working else ready
+    sentences = [f"{count} {'window is' if count == 1 else 'windows are'} ready."]
+    if windows.is_working:
+        sentences.append("The next one is being encoded.")
+    if windows.unprepared:
+        sentences.append(f"Nothing prepared fits the image as it is shown. {windows.unprepared}")
+    return " ".join(sentences)
 
 
 def _about(places: CachePlaces) -> str:

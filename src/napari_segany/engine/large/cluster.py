@@ -17,7 +17,7 @@ from distributed import Client, Future, KilledWorker, get_worker
 from napari_segany.engine.batch.cluster import Cluster, ClusterError, WorkerModel
 from napari_segany.engine.batch.model_source import ModelSource, NamedModel
 from napari_segany.engine.large.job import ImageAtPath, LargeJob, Place
-from napari_segany.engine.large.one_tile import Everything, TileResult, tile_steps
+from napari_segany.engine.large.one_tile import TILE_ERRORS, Everything, TileResult, failed, tile_steps
 from napari_segany.engine.large.raster import RasterAtPath
 from napari_segany.engine.large.run import progress_of
 from napari_segany.engine.progress import Progress, Steps, drain
@@ -99,9 +99,12 @@ def _steps(
 def _result(future: Future, place: Place) -> TileResult:
     if future.cancelled() or future.status == "lost":
         raise ClusterError("the cluster has gone away; run the same command again to go on")
-    if isinstance(future.exception(), KilledWorker):
+    error = future.exception()
+    if isinstance(error, KilledWorker):
         return TileResult(
             place, error=f"tile {place.name}: every worker that had it died, for want of memory perhaps"
         )
+    if isinstance(error, TILE_ERRORS):
+        return failed(place, error)
     result: TileResult = future.result()
     return result

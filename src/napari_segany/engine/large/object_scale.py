@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from napari_segany.engine.device import NotEnoughMemoryError
 from napari_segany.engine.large.job import LargeJob, digest_of
-from napari_segany.engine.large.one_tile import SegmentTile
+from napari_segany.engine.large.one_tile import TILE_ERRORS, SegmentTile
 from napari_segany.engine.progress import Progress, Steps
 from napari_segany.engine.tiling import TilingSettings, Window, tile_plan
 from napari_segany.formats.atomic import replacing
@@ -91,7 +90,7 @@ def _measured(job: LargeJob, image: LazyImage, segment: SegmentTile) -> Steps[fl
             done += 1
             try:
                 records = yield from segment.steps(pixels, job.settings_in(window), job.contrast_limits)
-            except (NotEnoughMemoryError, MemoryError):
+            except TILE_ERRORS:
                 continue  # the run itself will say so of the tiles there
             found += _whole_objects(job, window, records)
         rows, cols = job.plan.grid_shape(level)

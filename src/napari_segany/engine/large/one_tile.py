@@ -11,13 +11,19 @@ from numpy.typing import NDArray
 from napari_segany.engine.automatic import AutomaticMaskGenerator
 from napari_segany.engine.automatic_settings import AutomaticSettings
 from napari_segany.engine.batch.model_source import LazyPredictor
-from napari_segany.engine.device import NotEnoughMemoryError
 from napari_segany.engine.large.job import LargeJob, Place
 from napari_segany.engine.large.tile_masks import TileMasks, has_tile, read_tile
 from napari_segany.engine.progress import Progress, Steps
 from napari_segany.formats.geo_nodata import placed
 from napari_segany.formats.lazy_image import LazyImage
 from napari_segany.formats.record import MaskRecord
+
+TILE_ERRORS = (MemoryError, RuntimeError)
+"""What a tile can cause, or too little memory for it: the others go on. Every error of torch is a RuntimeError."""
+
+
+class TileError(RuntimeError):
+    """A tile that cannot be segmented; the others can."""
 
 
 class SegmentTile(Protocol):
@@ -26,7 +32,7 @@ class SegmentTile(Protocol):
     def steps(
         self, pixels: NDArray[np.generic], settings: AutomaticSettings, contrast_limits: tuple[float, float]
     ) -> Steps[list[MaskRecord]]:
-        """Return records of the size of the tile."""
+        """Return records of the size of the tile; one of `TILE_ERRORS` costs this tile, any other error the run."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,11 +50,25 @@ class Everything:
     def steps(
         self, pixels: NDArray[np.generic], settings: AutomaticSettings, contrast_limits: tuple[float, float]
     ) -> Steps[list[MaskRecord]]:
-        """Ask the points of the tile and filter the answers."""
+        """Ask the points of the tile and filter the answers.
+
+        Raises
+        ------
+        OSError, ValueError
+            For a model that cannot be loaded: no tile could be done.
+        TileError, MemoryError
+            For whatever this tile causes.
+        """
         if not self.predictor.is_loaded:
             yield Progress(0, 0, "Loading the model")
-        generator = AutomaticMaskGenerator(self.predictor.get(), settings)
-        return (yield from generator.run(pixels, contrast_limits=contrast_limits))
+        try:
+            generator = AutomaticMaskGenerator(self.predictor.get(), settings)
+        except RuntimeError as error:
+            raise ValueError(f"the model cannot be loaded: {sentence_of(error)}") from error
+        try:
+            return (yield from generator.run(pixels, contrast_limits=contrast_limits))
+        except (ValueError, OSError, RuntimeError) as error:
+            raise TileError(sentence_of(error)) from error
 
 
 @dataclass(frozen=True)
@@ -92,7 +112,7 @@ def tile_steps(job: LargeJob, image: LazyImage, place: Place, segment: SegmentTi
         pixels = image.read(window.box, window.factor)
         valid = job.image.valid(window)
     except (OSError, ValueError, MemoryError, RuntimeError) as error:
-        return TileResult(place, error=f"tile {place.name} cannot be read: {_sentence(error)}")
+        return TileResult(place, error=f"tile {place.name} cannot be read: {sentence_of(error)}")
     key, path = job.key(place, pixels, valid), job.path(place)
     if has_tile(path, key):
         return TileResult(place, key, len(read_tile(path)), reused=True)
@@ -101,12 +121,22 @@ def tile_steps(job: LargeJob, image: LazyImage, place: Place, segment: SegmentTi
     if settings is not None and not _is_blank(pixels):
         try:
             records = yield from segment.steps(pixels, settings, job.contrast_limits)
-        except (NotEnoughMemoryError, MemoryError) as error:
-            return TileResult(place, error=f"tile {place.name}: {_sentence(error)}")
+        except TILE_ERRORS as error:
+            return failed(place, error)
     if valid is not None:
         records = [cut for record in records if (cut := _on_data(record, valid)).area]
     TileMasks.of(key, records).write(path)
     return TileResult(place, key, len(records))
+
+
+def failed(place: Place, error: BaseException) -> TileResult:
+    """Return what became of a tile that cannot be segmented."""
+    return TileResult(place, error=f"tile {place.name}: {sentence_of(error)}")
+
+
+def sentence_of(error: BaseException) -> str:
+    """Return what an error says in one line; its kind where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _asked_on_data(settings: AutomaticSettings, valid: NDArray[np.bool_] | None) -> AutomaticSettings | None:
@@ -134,7 +164,3 @@ def _is_blank(pixels: NDArray[np.generic]) -> bool:
     if pixels.dtype.kind == "f" and not np.isfinite(pixels).any():
         return True
     return bool((pixels == pixels[0, 0]).all())
-
-
-def _sentence(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,165 @@
+"""Whether a folder that `segany embed` made holds an image as it is shown, and, where it does not, why.
+
+An embedding is found only with the contrast limits and the model that it was made with. Without a word about that, an
+image that was prepared for hours would be encoded again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_segany.engine.cache import Encoder, key_steps
+from napari_segany.engine.cache_disk import DiskCache
+from napari_segany.engine.cache_key import CacheKey, Limits
+from napari_segany.engine.cache_manifest import ManifestRecord, read_manifest
+from napari_segany.engine.progress import Steps
+from napari_segany.engine.tiled_embedding import image_limits
+from napari_segany.engine.tiling import TilePlan, Window, model_side, tile_plan
+from napari_segany.formats.lazy_image import LazyImage
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What a folder of prepared embeddings holds of an image.
+
+    Attributes
+    ----------
+    fits : bool
+        Whether it holds the image with these contrast limits and for this model.
+    others : tuple of ManifestRecord
+        What it holds of the same pixels otherwise; nothing where it fits.
+    limits : tuple of float
+        The contrast limits that were asked for.
+    model_digest : str
+        The model that was asked for.
+    """
+
+    fits: bool
+    others: tuple[ManifestRecord, ...] = ()
+    limits: Limits = (0.0, 255.0)
+    model_digest: str = ""
+
+    @property
+    def other_limits(self) -> tuple[Limits, ...]:
+        """The contrast limits with which the image was prepared for this model."""
+        found = {record.contrast_limits for record in self.others if record.model_digest == self.model_digest}
+        return tuple(sorted(found))
+
+    @property
+    def reason(self) -> str:
+        """Why nothing is found, as a sentence for the user; "" where it fits."""
+        if self.fits:
+            return ""
+        made = " or ".join(_words(limits) for limits in self.other_limits)
+        if made:
+            return f"The image was prepared with the contrast limits {made}; here they are {_words(self.limits)}."
+        models = " or ".join(sorted({record.model for record in self.others}))
+        if models:
+            return f"The image was prepared for the model {models}, not with the weights that are loaded here."
+        return "The folder of prepared embeddings holds nothing of this image."
+
+
+def preparation(prepared: DiskCache, key: CacheKey) -> Preparation:
+    """Look an embedding up in a folder that `segany embed` made, and what was made of the same pixels besides."""
+    if prepared.path(key).is_file():
+        return Preparation(True)
+    return Preparation(False, _of_the_same_pixels(prepared, key), key.contrast_limits, key.model)
+
+
+def image_preparation_steps(
+    prepared: DiskCache, encoder: Encoder, image: NDArray[np.generic] | LazyImage, limits: Limits | None = None
+) -> Steps[Preparation]:
+    """Tell whether an image is in a folder that `segany embed` made; of a `LazyImage` see `window_preparation_steps`.
+
+    Parameters
+    ----------
+    prepared : DiskCache
+        The folder.
+    encoder : Encoder
+        The model.
+    image : numpy.ndarray or LazyImage
+        (H, W) or (H, W, 3); a `LazyImage` is looked for in windows.
+    limits : (float, float), optional
+        Intensities that become black and white; by default those that the engine chooses.
+
+    Yields
+    ------
+    Progress
+        Rows that are hashed.
+    """
+    if isinstance(image, LazyImage):
+        plan = tile_plan(image.shape, model_side(encoder))
+        limits = image_limits(image) if limits is None else limits
+        return (yield from window_preparation_steps(prepared, encoder, image, plan, limits))
+    key, _ = yield from key_steps(encoder, image, limits)
+    return preparation(prepared, key)
+
+
+def window_preparation_steps(
+    prepared: DiskCache, encoder: Encoder, image: LazyImage, plan: TilePlan, limits: Limits
+) -> Steps[Preparation]:
+    """Tell whether the windows of a large image are in a folder that `segany embed` made; two of them are read.
+
+    Where one cannot be read it is not known, and the folder is looked into for each window as it is needed.
+
+    Parameters
+    ----------
+    prepared : DiskCache
+        The folder.
+    encoder : Encoder
+        The model.
+    image : LazyImage
+        The image.
+    plan : TilePlan
+        Its windows.
+    limits : (float, float)
+        Intensities that become black and white.
+
+    Yields
+    ------
+    Progress
+        Rows that are hashed.
+    """
+    found: list[Preparation] = []
+    for window in _looked_for(plan):
+        try:
+            pixels = image.read(window.box, window.factor)
+        except (OSError, ValueError):
+            return Preparation(True)
+        key, _ = yield from key_steps(encoder, pixels, limits)
+        one = preparation(prepared, key)
+        if one.fits:
+            return one
+        # Windows without anything in them are the same in every image: what else was made of them tells nothing.
+        is_blank = bool((pixels == pixels[0, 0]).all())
+        found.append(replace(one, others=()) if is_blank else one)
+    return max(found, key=lambda one: len(one.others))
+
+
+def _looked_for(plan: TilePlan) -> Iterator[Window]:
+    """Return a window in the middle, where slides have something to see, and the one that is made first."""
+    rows, cols = plan.grid_shape(plan.first_level)
+    places = dict.fromkeys([(rows // 2, cols // 2), (0, 0)])
+    return (plan.window(plan.first_level, *place) for place in places)
+
+
+def _of_the_same_pixels(prepared: DiskCache, key: CacheKey) -> tuple[ManifestRecord, ...]:
+    try:
+        records = read_manifest(prepared.folder)
+    except (OSError, ValueError):  # embeddings are found without it
+        return ()
+    return tuple(
+        record
+        for record in records
+        if prepared.path(replace(key, contrast_limits=record.contrast_limits, model=record.model_digest)).name
+        == record.file
+    )
+
+
+def _words(limits: Limits) -> str:
+    low, high = limits
+    return f"{low:.8g} to {high:.8g}"
