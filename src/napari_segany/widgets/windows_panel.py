@@ -27,13 +27,16 @@ class WindowsPanel(QWidget):
         super().__init__(parent)
         self._windows = windows
         self.note = _words()
-        self.ahead = QCheckBox("Encode neighbours ahead")
+        self.ahead = QCheckBox("Encode windows ahead")
         self.ahead.setToolTip(
-            "<qt>While nothing else is to do, the windows around the last click are encoded, those in view first, so "
+            "<qt>While nothing else is to do, the windows around the last click are encoded, then those in view, so "
             "that the next click is answered at once</qt>"
         )
         self.outlines = QCheckBox("Outline ready windows")
-        self.outlines.setToolTip("<qt>Clicks within a green outline are answered without encoding</qt>")
+        self.outlines.setToolTip(
+            "<qt>Clicks within a green outline are answered without encoding. Those that are kept on the disk or in "
+            "a prepared folder are loaded where you look</qt>"
+        )
         self.prepared = _words()
         self.prepared.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.prepared.setText(_about(places))
@@ -63,7 +66,7 @@ def _note(windows: WindowsAhead) -> str:
         return "Images with a side above 4,096 pixels are encoded in windows, where they are clicked on."
     count = len(windows.ready)
     ready = f"{count} {'window is' if count == 1 else 'windows are'} ready."
-    return f"{ready} The next one is being encoded." if windows.is_working else ready
+    return f"{ready} The next one is being made ready." if windows.is_working else ready
 
 
 def _about(places: CachePlaces) -> str:
