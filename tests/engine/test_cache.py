@@ -178,3 +178,28 @@ def test_the_folder_is_the_choice_else_the_variable_else_the_users_cache(monkeyp
     assert cache_folder(tmp_path / "mine") == tmp_path / "mine"
     monkeypatch.delenv("SEGANY_CACHE")
     assert cache_folder().parts[-2:] == ("napari-segany", "embeddings")
+
+
+def test_what_is_kept_can_be_asked_for_without_encoding(sam, tmp_path, counted):
+    cached = opened(sam, tmp_path)
+    assert drain(cached.known_steps(IMAGE)) is None
+    assert counted == []
+    first = cached.encode(IMAGE)
+    again = drain(opened(sam, tmp_path).known_steps(IMAGE))
+    for one, other in zip(tensors(first), tensors(again), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+    assert drain(cached.known_steps(OTHER)) is None
+    assert drain(cached.known_steps(IMAGE, contrast_limits=(3, 200))) is None
+    assert drain(Predictor(sam, device="cpu").known_steps(IMAGE)) is None
+    assert len(counted) == 1
+
+
+def test_a_damaged_one_counts_as_not_kept_until_it_is_encoded(predictor, tmp_path):
+    opened(predictor.sam, tmp_path).encode(IMAGE)
+    (path,) = tmp_path.glob("*.zarr.zip")
+    path.write_bytes(path.read_bytes()[:-100])
+    cached = opened(predictor.sam, tmp_path)
+    assert drain(cached.known_steps(IMAGE)) is None
+    with pytest.warns(DamagedCacheWarning, match=path.name):
+        cached.encode(IMAGE)
+    assert drain(cached.known_steps(IMAGE)) is not None

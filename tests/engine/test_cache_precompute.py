@@ -197,6 +197,12 @@ def test_windows_of_a_large_image_are_those_that_a_click_asks_for(tmp_path, pred
         drain(big.embedding_steps(there, window))
     assert len(counted) == count, "nothing is encoded"
 
+    opened = TiledEmbedding(image, plan, limits, prepared=True)
+    windows = [window for _, _, window in plan.windows(0)]
+    drain(opened.known_steps(there, windows))
+    assert list(opened.ready) == windows, "they are known as ready"
+    assert len(counted) == count
+
 
 def test_limits_of_a_large_image_with_blank_parts_are_those_of_its_layer(tmp_path, predictor, monkeypatch):
     monkeypatch.setattr(tiling, "LARGE_SIDE", 100)

@@ -56,13 +56,13 @@ def test_a_click_in_the_answering_part_of_a_ready_window_is_answered_from_it(big
     predictor = tiles.ComponentPredictor()
     ready = big.plan.window(0, 3, 3)
     drain(big.embedding_steps(predictor, ready))
-    top, left, bottom, right = big.answering_part(ready)
+    top, left, bottom, right = big.plan.answering_part(ready)
     for row, col in ((top, left), (bottom - 1, right - 1), (top, right - 1), ((top + bottom) // 2, left)):
         assert big.window_for((row, col, row, col), 0) == ready
     assert big.window_for((top - 2, left, top - 2, left), 0) != ready
     covered = np.zeros(big.image_shape, bool)
     for _, _, window in big.plan.windows(0):
-        top, left, bottom, right = big.answering_part(window)
+        top, left, bottom, right = big.plan.answering_part(window)
         covered[top:bottom, left:right] = True
     assert covered.all(), "when all windows are ready, every click is answered at once"
 

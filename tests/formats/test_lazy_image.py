@@ -50,6 +50,8 @@ def test_coarser_levels_are_used_and_finer_ones_left_alone():
     np.testing.assert_array_equal(found[:, :14], levels[2].data)
     lazy.read((0, 0, 8, 8), 8)
     assert [level.reads for level in levels] == [0, 0, 2]
+    assert [lazy.pixels_read(factor) for factor in (1, 2, 4, 8, 16)] == [1, 1, 1, 2, 4]
+    assert lazy_image(image).pixels_read(8) == 8
 
 
 @pytest.mark.parametrize("kind", ["numpy", "dask", "zarr", "memmap", "tiff"])

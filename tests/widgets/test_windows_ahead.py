@@ -1,9 +1,10 @@
-"""Windows of a large plane are encoded ahead around the last click, and outlined."""
+"""Windows of a large plane are encoded ahead around the last click and in view, and outlined."""
 
 import numpy as np
 import pytest
 
 from napari_segany.engine import tiling
+from napari_segany.engine.progress import Progress
 from napari_segany.widgets.progress_runner import SynchronousRunner
 from napari_segany.widgets.session import PromptSession
 
@@ -44,17 +45,18 @@ def test_windows_around_a_click_become_ready_and_are_outlined(viewer, image, pre
     session = PromptSession(viewer, SynchronousRunner(), lambda model, device: predictor)
     windows = session.windows
     session.choose_image(image)
-    windows.enabled = True
     assert windows.of_large_plane
     assert windows.ready == ()
     session.add_point((505, 505))
     assert len(session.candidates) == 1
-    clicked = windows.ready[0]
+    (clicked,) = windows.ready
+    windows.enabled = True
     assert len(windows.ready) == len(set(windows.ready)) == len(predictor.encoded) > 4
+    assert windows.ready[0] == clicked
     for window in windows.ready[1:]:
         assert window.level == clicked.level
         reach = np.abs(np.subtract(window.image_box, clicked.image_box)).max()
-        assert WINDOW / 8 <= reach <= 1.5 * WINDOW
+        assert reach <= 1.5 * WINDOW
     outlines = viewer.layers["ready windows"]
     assert not outlines.editable
     assert viewer.layers.index(outlines) == viewer.layers.index(image) + 1, "under masks and prompts"
@@ -71,21 +73,137 @@ def test_windows_around_a_click_become_ready_and_are_outlined(viewer, image, pre
     assert len(predictor.encoded) == count, "the click is answered without encoding"
 
 
-def test_windows_in_view_come_first(viewer, image, predictor, by_hand):
+def test_of_the_windows_around_a_click_those_in_view_come_first(viewer, image, predictor, by_hand):
     session = PromptSession(viewer, by_hand, lambda model, device: predictor)
     session.choose_image(image)
-    session.windows.enabled = True
-    by_hand.finish_all()
-    viewer.canvas.size = (400, 400)
-    viewer.scene.camera.zoom = 1.2
-    viewer.scene.camera.center = (1000, 1400)  # to the right of the click
     session.add_point((505, 505))
+    by_hand.finish_all()
+    look_at(viewer, zoom=1.2, center=(500, 700))  # to the right of the click
+    session.windows.enabled = True
     while len(session.windows.ready) < 2:
         by_hand.run_waiting()
         for task in by_hand.running:
             task.step()
     first, second = session.windows.ready[:2]
     assert second.box[1] > first.box[1]
+
+
+def look_at(viewer, zoom, center) -> None:
+    """Show a square of the image around a pixel, 200 / zoom pixels wide, for its pixels are two units wide."""
+    viewer.canvas.size = (400, 400)
+    viewer.scene.camera.zoom = zoom
+    viewer.scene.camera.center = tuple(2 * place for place in center)
+
+
+def test_before_any_click_the_windows_in_view_become_ready_from_its_middle_on(viewer, image, predictor, by_hand):
+    session = PromptSession(viewer, by_hand, lambda model, device: predictor)
+    session.windows.enabled = True
+    image.data[378:384, 498:504] = 200
+    look_at(viewer, zoom=1, center=(300, 420))
+    session.choose_image(image)
+    while session._embedder.state.phase != "ready":
+        by_hand.run_waiting()
+        for task in by_hand.running:
+            task.step()
+    assert predictor.encoded == [], "the first look waits for nothing"
+    assert not session.windows.is_working, "who clicks at once is answered first"
+    by_hand.finish_all()
+    ready = session.windows.ready
+    assert 4 <= len(ready) == len(predictor.encoded) <= 16
+    away = [np.abs(np.reshape(one.image_box, (2, 2)).mean(axis=0) - (300, 420)).max() for one in ready]
+    assert away[0] <= WINDOW / 2
+    assert away[-1] > away[0]
+    covered = np.zeros((SIDE, SIDE), bool)
+    for top, left, bottom, right in session.windows.answering:
+        covered[top:bottom, left:right] = True
+        assert top < 400 and bottom > 200 and left < 520 and right > 320, "nothing out of view"  # noqa: PT018
+    assert covered[200:400, 320:520].all()
+    assert len(viewer.layers["ready windows"].data) == len(ready)
+    count = len(predictor.encoded)
+    session.windows.enabled = False
+    session.add_point((380, 500))
+    by_hand.finish_all()
+    assert session.candidates[0].mask.sum() == 36
+    assert len(predictor.encoded) == count
+
+
+def test_nothing_is_encoded_while_the_view_moves_and_then_what_is_seen_at_last(viewer, image, predictor, by_hand):
+    session = PromptSession(viewer, by_hand, lambda model, device: predictor)
+    look_at(viewer, zoom=2, center=(300, 300))
+    session.choose_image(image)
+    by_hand.finish_all()
+    session.windows.enabled = True
+    assert session.windows.is_working
+    look_at(viewer, zoom=2, center=(600, 600))
+    assert not session.windows.is_working
+    look_at(viewer, zoom=2, center=(900, 800))
+    *passed, _ = by_hand.waiting
+    by_hand.waiting = by_hand.waiting[-1:]
+    for callback in passed:
+        callback()
+    assert not session.windows.is_working, "it has not come to rest yet"
+    by_hand.finish_all()
+    first = session.windows.ready[0].image_box
+    assert first[0] < 900 < first[2]
+    assert first[1] < 800 < first[3]
+    assert all(box[2] > 700 and box[3] > 600 for box in session.windows.answering), "what was passed is left out"
+    count = len(predictor.encoded)
+    look_at(viewer, zoom=2, center=(300, 300))
+    by_hand.finish_all()
+    assert len(predictor.encoded) > count, "what is seen now, though nothing was clicked"
+    count = len(predictor.encoded)
+    session.windows.enabled = False
+    look_at(viewer, zoom=2, center=(300, 900))
+    by_hand.finish_all()
+    assert len(predictor.encoded) == count, "the user wants none"
+
+
+class Remembering:
+    """A predictor over another one that keeps embeddings as on a disk, by their pixels."""
+
+    def __init__(self, inner):
+        self.inner, self.cache, self.kept = inner, "a folder", {}
+        self.name, self.sam, self.predict = inner.name, inner.sam, inner.predict
+
+    def known_steps(self, image, *, contrast_limits=None):
+        yield Progress(0, 0, "looking")
+        return self.kept.get(image.tobytes())
+
+    def encode_steps(self, image, *, contrast_limits=None):
+        if image.tobytes() not in self.kept:
+            found = yield from self.inner.encode_steps(image, contrast_limits=contrast_limits)
+            self.kept[image.tobytes()] = found
+        return self.kept[image.tobytes()]
+
+
+def test_what_is_kept_of_the_view_is_known_as_ready_when_the_image_is_opened_again(viewer, image, predictor):
+    image.data[:] = np.random.default_rng(0).integers(0, 30, image.data.shape)
+    image.data[320:330, 330:340] = 200
+    kept = Remembering(predictor)
+    look_at(viewer, zoom=1, center=(300, 300))
+    session = PromptSession(viewer, SynchronousRunner(), lambda model, device: kept)
+    session.windows.enabled = True
+    session.choose_image(image)
+    before = set(session.windows.ready)
+    assert len(before) >= 4
+    session.close()
+
+    count = len(predictor.encoded)
+    session = PromptSession(viewer, SynchronousRunner(), lambda model, device: kept)
+    session.choose_image(image)
+    assert set(session.windows.ready) == before, "without anything being encoded ahead"
+    assert len(viewer.layers["ready windows"].data) == len(before)
+    look_at(viewer, zoom=1, center=(800, 800))
+    assert set(session.windows.ready) == before, "nothing else is kept"
+    session.add_point((325, 335))
+    assert session.candidates[0].mask[325, 335]
+    assert len(predictor.encoded) == count
+
+    session.windows.outlined = False
+    look_at(viewer, zoom=1, center=(300, 300))
+    session.windows.enabled = True
+    assert len(predictor.encoded) > count, "those around the click are encoded"
+    session.close()
 
 
 def test_a_prompt_has_the_processor_for_itself(viewer, image, predictor, by_hand):

@@ -107,37 +107,56 @@ class LayeredCache:
         """
         key, pixels = yield from key_steps(encoder, image, contrast_limits, region)
         yield Progress(0, 0, "Looking for the image embedding")
-        known = None if self.memory is None else self.memory.get(key)
+        known, damage = self._found(encoder, key)
+        for error in damage:
+            warnings.warn(f"{error}; it is computed again", DamagedCacheWarning, stacklevel=2)
         if known is not None:
-            return replace(known.to(encoder.device), model_name=encoder.name)
-        entry, damage = self._read(key)
-        if entry is not None:
-            found = entry.named(encoder.name).embedding(encoder.device)
-        else:
-            if damage:
-                yield Progress(0, 0, "A cached embedding is damaged: computing it again")
-            found = yield from encoder.compute_steps(pixels, contrast_limits=key.contrast_limits)
-            if self.disk is not None:
-                entry = CacheEntry.of(found)
-                yield Progress(0, 0, "Keeping the image embedding")
-                self._keep(self.disk, key, entry)
-                found = entry.embedding(encoder.device)
+            return known
+        if damage:
+            yield Progress(0, 0, "A cached embedding is damaged: computing it again")
+        found = yield from encoder.compute_steps(pixels, contrast_limits=key.contrast_limits)
+        if self.disk is not None:
+            entry = CacheEntry.of(found)
+            yield Progress(0, 0, "Keeping the image embedding")
+            self._keep(self.disk, key, entry)
+            found = entry.embedding(encoder.device)
         if self.memory is not None:
             self.memory.put(key, found)
         return found
 
-    def _read(self, key: CacheKey) -> tuple[CacheEntry | None, bool]:
-        """Return what the places on the disk hold, and whether any of it is damaged."""
-        damage = False
+    def known_steps(
+        self,
+        encoder: Encoder,
+        image: ArrayLike,
+        *,
+        contrast_limits: tuple[float, float] | None = None,
+        region: Region | None = None,
+    ) -> Steps[ImageEmbedding | None]:
+        """Return the embedding of an image or a part of it if one of the places has it, else None: none is computed.
+
+        A damaged one counts as none. See `encode_steps` for the parameters and the errors.
+        """
+        key, _ = yield from key_steps(encoder, image, contrast_limits, region)
+        yield Progress(0, 0, "Looking for the image embedding")
+        return self._found(encoder, key)[0]
+
+    def _found(self, encoder: Encoder, key: CacheKey) -> tuple[ImageEmbedding | None, list[DamagedEntryError]]:
+        """Return what the places hold, and what is damaged of it."""
+        damage: list[DamagedEntryError] = []
+        known = None if self.memory is None else self.memory.get(key)
+        if known is not None:
+            return replace(known.to(encoder.device), model_name=encoder.name), damage
         for place in (self.prepared, self.disk):
             try:
                 entry = None if place is None else place.get(key)
             except DamagedEntryError as error:
-                damage = True
-                warnings.warn(f"{error}; it is computed again", DamagedCacheWarning, stacklevel=2)
-            else:
-                if entry is not None:
-                    return entry, damage
+                damage.append(error)
+                continue
+            if entry is not None:
+                found = entry.named(encoder.name).embedding(encoder.device)
+                if self.memory is not None:
+                    self.memory.put(key, found)
+                return found, damage
         return None, damage
 
     def _keep(self, disk: DiskCache, key: CacheKey, entry: CacheEntry) -> None:

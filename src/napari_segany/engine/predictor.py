@@ -133,6 +133,14 @@ class Predictor:
             return (yield from self.compute_steps(image, contrast_limits=contrast_limits))
         return (yield from self.cache.encode_steps(self, image, contrast_limits=contrast_limits))
 
+    def known_steps(
+        self, image: ArrayLike, *, contrast_limits: tuple[float, float] | None = None
+    ) -> Steps[ImageEmbedding | None]:
+        """Return the embedding of an image if there is a cache that has it, else None: nothing is computed."""
+        if self.cache is None:
+            return None
+        return (yield from self.cache.known_steps(self, image, contrast_limits=contrast_limits))
+
     def compute_steps(
         self, image: ArrayLike, *, contrast_limits: tuple[float, float] | None = None
     ) -> Steps[ImageEmbedding]:

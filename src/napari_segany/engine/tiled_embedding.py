@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,6 +29,7 @@ if TYPE_CHECKING:  # what looks into folders brings torch
 
 DEFAULT_MEMORY = 512 * 1024**2
 
+_AHEAD = 0.8  # part of the memory that may be filled before anybody asks
 _INSIDE = 0.25  # of a window's side: how far from its edges a prompt lies well inside one that is to be encoded
 _KEPT_INSIDE = 1 / 16  # the same for a prompt that refines the last answer
 _TOUCHING = 2  # reduced pixels from an edge within which a mask counts as cut by it
@@ -49,6 +51,20 @@ class WindowPredictor(Protocol):
         mask: ArrayLike | None = None,
     ) -> Prediction:
         """Answer prompts in pixels of the window."""
+
+
+@runtime_checkable
+class RememberingPredictor(Protocol):
+    """A predictor that can tell what it need not encode, as `engine.predictor.Predictor` can."""
+
+    @property
+    def cache(self) -> object | None:
+        """Where it looks; None for nowhere."""
+
+    def known_steps(
+        self, image: ArrayLike, *, contrast_limits: tuple[float, float] | None = None
+    ) -> Steps[Any | None]:
+        """Return the embedding of a window if it is kept somewhere, else None."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,6 +154,8 @@ class TiledEmbedding:
         self.nbytes = memory
         self._kept: MemoryCache[Window, Any] = MemoryCache(memory)
         self._order: list[Window] = []
+        self._largest = 0
+        self._not_found: set[Window] = set()
         self.answered: Window | None = None
 
     @property
@@ -150,6 +168,29 @@ class TiledEmbedding:
         """The windows that answer at once, in the order in which they were encoded."""
         return tuple(window for window in self._order if window in self._kept)
 
+    @property
+    def room(self) -> int | None:
+        """How many windows may be there without being asked for; None while nobody knows how large one is."""
+        return int(_AHEAD * self.nbytes / self._largest) if self._largest else None
+
+    def may_be_kept(self, window: Window) -> bool:
+        """Tell whether a window is worth a look: it is not there, and no look has been in vain."""
+        return window not in self._kept and window not in self._not_found
+
+    def known_steps(self, predictor: RememberingPredictor, windows: Sequence[Window]) -> Steps[None]:
+        """Have those of the windows ready whose embeddings are kept on the disk. Never encodes."""
+        for number, window in enumerate(windows):
+            if not self.may_be_kept(window):
+                continue
+            yield Progress(number, len(windows), "Looking for embeddings of parts of the image")
+            pixels = self.image.read(window.box, window.factor)
+            steps = predictor.known_steps(pixels, contrast_limits=self.contrast_limits)
+            found = yield from relabelled(steps, partial(_nth, number, len(windows)))
+            if found is None:
+                self._not_found.add(window)
+            else:
+                self._keep(window, found)
+
     def embedding_steps(self, predictor: WindowPredictor, window: Window) -> Steps[Any]:
         """Return the embedding of a window, encoded unless it is there; closing the generator stops the encoder."""
         known = self._kept.get(window)
@@ -160,9 +201,14 @@ class TiledEmbedding:
         note = "Computing the embedding of a part of the image"
         steps = predictor.encode_steps(pixels, contrast_limits=self.contrast_limits)
         found = yield from relabelled(steps, lambda inner: Progress(inner.done, inner.total, note))
-        self._kept.put(window, found)
-        self._order = [*(one for one in self._order if one != window and one in self._kept), window]
+        self._keep(window, found)
         return found
+
+    def _keep(self, window: Window, found: Any) -> None:
+        self._kept.put(window, found)
+        self._largest = max(self._largest, int(found.nbytes))
+        self._not_found.discard(window)  # a cache has it from now on
+        self._order = [*(one for one in self._order if one != window and one in self._kept), window]
 
     def answer_steps(
         self,
@@ -224,8 +270,8 @@ class TiledEmbedding:
     def window_for(self, extent: Extent, level: int) -> Window:
         """Return the window of a level that answers a prompt (row_min, col_min, row_max, col_max) of the image.
 
-        One that is there, if the prompt lies in its `answering_part`; else the window of the grid, if the prompt is
-        well inside of it; else one around the prompt.
+        One that is there, if the prompt lies in its `plan.answering_part`; else the window of the grid, if the prompt
+        is well inside of it; else one around the prompt.
         """
         known = [
             one for one in self.ready if one.level == level and self.plan.margin(one, extent) >= self.plan.overlap / 2
@@ -234,56 +280,8 @@ class TiledEmbedding:
             return max(known, key=lambda one: self.plan.margin(one, extent))
         is_prepared = self.prepared is not None and self.prepared.fits
         least = self.plan.overlap / 2 if is_prepared else _INSIDE * self.plan.side
-        grid = [window for _, _, window in self._grid_around(extent, level)]
-        best = max(grid, key=lambda one: self.plan.margin(one, extent))
+        best = max(self.plan.around(extent, level), key=lambda one: self.plan.margin(one, extent))
         return best if self.plan.margin(best, extent) >= least else self.plan.centred(level, extent)
-
-    def answering_part(self, window: Window) -> tuple[int, int, int, int]:
-        """Return the box of the image where a click is answered from a window that is ready.
-
-        Up to half an overlap from its edges, so that the parts of all windows of the grid cover the image.
-        """
-        edges, inset = self.plan.inner_edges(window), self.plan.overlap // 2
-        top, left, bottom, right = (
-            (side + (inset if axis < 2 else -inset) * is_inner) * window.factor
-            for axis, (side, is_inner) in enumerate(zip(window.box, edges, strict=True))
-        )
-        return top, left, min(bottom, self.image_shape[0]), min(right, self.image_shape[1])
-
-    def neighbours(self, window: Window, view: Extent | None = None) -> list[Window]:
-        """Return the windows of the grid around a window that are not there yet, those in view first, then near ones.
-
-        Parameters
-        ----------
-        window : Window
-            Where the user is at work.
-        view : (float, float, float, float), optional
-            What is seen, (row_min, col_min, row_max, col_max) in pixels of the image.
-        """
-        top, left, bottom, right = window.image_box
-        middle = ((top + bottom) / 2, (left + right) / 2)
-        found = []
-        for _, _, other in self._grid_around((*middle, *middle), window.level):
-            box = other.image_box
-            away = max(abs((box[axis] + box[axis + 2]) / 2 - middle[axis]) for axis in range(2))
-            if other == window or other in self._kept or away < self.plan.overlap * window.factor / 2:
-                continue  # what is nearly the window itself shows nothing new
-            seen = view is not None and all(
-                box[axis] < view[axis + 2] and view[axis] < box[axis + 2] for axis in range(2)
-            )
-            found.append((not seen, away, other))
-        return [other for _, _, other in sorted(found)]
-
-    def _grid_around(self, extent: Extent, level: int) -> list[tuple[int, int, Window]]:
-        step = self.plan.side - self.plan.overlap
-        rows, cols = self.plan.grid_shape(level)
-        place = [(extent[axis] + extent[axis + 2]) / 2 / (1 << level) / step for axis in range(2)]
-        near = [
-            (row, col)
-            for row in range(max(0, int(place[0]) - 1), min(rows, int(place[0]) + 2))
-            for col in range(max(0, int(place[1]) - 1), min(cols, int(place[1]) + 2))
-        ]
-        return [(row, col, self.plan.window(level, row, col)) for row, col in near]
 
     def _next(self, found: TiledPrediction, extent: Extent) -> Window:
         """Return where to ask again when an answer was cut: around the object if it may fit, else coarser."""
@@ -316,6 +314,10 @@ class TiledEmbedding:
         return TiledPrediction(
             masks, prediction.predicted_iou, prediction.stability_score, prediction.logits, window, cut
         )
+
+
+def _nth(number: int, total: int, inner: Progress) -> Progress:
+    return Progress(number, total, inner.note)
 
 
 def image_limits(image: LazyImage) -> tuple[float, float]:

@@ -145,13 +145,17 @@ class TilePlan:
 
     def grid_shape(self, level: int) -> tuple[int, int]:
         """Return how many windows a level has along rows and columns."""
-        rows, cols = (len(self._starts(side)) for side in self.reduced_shape(level))
+        rows, cols = (self._count(side) for side in self.reduced_shape(level))
         return rows, cols
 
     def window(self, level: int, row: int, col: int) -> Window:
         """Return one window of the grid."""
         shape = self.reduced_shape(level)
-        top, left = (self._starts(side)[place] for side, place in zip(shape, (row, col), strict=True))
+        step = self.side - self.overlap
+        top, left = (
+            min(place * step, max(0, side - self.side))  # the last one is moved back to end with the image
+            for side, place in zip(shape, (row, col), strict=True)
+        )
         return Window(level, (top, left, min(top + self.side, shape[0]), min(left + self.side, shape[1])))
 
     def windows(self, level: int) -> Iterator[tuple[int, int, Window]]:
@@ -160,6 +164,48 @@ class TilePlan:
         for row in range(rows):
             for col in range(cols):
                 yield row, col, self.window(level, row, col)
+
+    def around(self, extent: Extent, level: int) -> list[Window]:
+        """Return the windows of a level's grid at and next to the middle of an extent in pixels of the image."""
+        step = self.side - self.overlap
+        rows, cols = self.grid_shape(level)
+        place = [(extent[axis] + extent[axis + 2]) / 2 / (1 << level) / step for axis in range(2)]
+        return [
+            self.window(level, row, col)
+            for row in range(max(0, int(place[0]) - 1), min(rows, int(place[0]) + 2))
+            for col in range(max(0, int(place[1]) - 1), min(cols, int(place[1]) + 2))
+        ]
+
+    def in_view(self, view: Extent, level: int) -> list[Window]:
+        """Return the windows of a level's grid whose `answering_part` is seen, the nearest to the middle first.
+
+        Parameters
+        ----------
+        view : (float, float, float, float)
+            What is seen, (row_min, col_min, row_max, col_max) in pixels of the image; it may leave the image.
+        level : int
+            The level.
+        """
+        step = (self.side - self.overlap) << level
+        rows, cols = (  # a window covers two steps at most, and the last one may begin a step earlier
+            range(max(0, int(view[axis] // step) - 2), min(count, int(view[axis + 2] // step) + 2))
+            for axis, count in enumerate(self.grid_shape(level))
+        )
+        near = [self.window(level, row, col) for row in rows for col in cols]
+        found = [window for window in near if self._is_seen(window, view)]
+        return sorted(found, key=lambda window: math.dist(_middle(window.image_box), _middle(view)))
+
+    def answering_part(self, window: Window) -> Box:
+        """Return the box of the image where a click is answered from a window that is ready.
+
+        Up to half an overlap from its edges, so that the parts of all windows of the grid cover the image.
+        """
+        edges, inset = self.inner_edges(window), self.overlap // 2
+        top, left, bottom, right = (
+            (side + (inset if axis < 2 else -inset) * is_inner) * window.factor
+            for axis, (side, is_inner) in enumerate(zip(window.box, edges, strict=True))
+        )
+        return top, left, min(bottom, self.image_shape[0]), min(right, self.image_shape[1])
 
     def level_for(self, size: float) -> int:
         """Return the finest level at which something of this size, in pixels of the image, fills half a window."""
@@ -207,13 +253,13 @@ class TilePlan:
         rows, cols = self.reduced_shape(window.level)
         return window.box[0] > 0, window.box[1] > 0, window.box[2] < rows, window.box[3] < cols
 
-    def _starts(self, side: int) -> list[int]:
-        """Return where windows begin along an axis; the last one is moved back to end with the image."""
-        if side <= self.side:
-            return [0]
-        step = self.side - self.overlap
-        count = math.ceil((side - self.overlap) / step)
-        return [min(place * step, side - self.side) for place in range(count)]
+    def _is_seen(self, window: Window, view: Extent) -> bool:
+        part = self.answering_part(window)
+        return all(part[axis] < view[axis + 2] and view[axis] < part[axis + 2] for axis in range(2))
+
+    def _count(self, side: int) -> int:
+        """Return how many windows there are along an axis."""
+        return 1 if side <= self.side else math.ceil((side - self.overlap) / (self.side - self.overlap))
 
 
 def tile_plan(image_shape: tuple[int, int], model_side: int, settings: TilingSettings | None = None) -> TilePlan:
@@ -268,6 +314,10 @@ def shown_window(box: Box, image_shape: tuple[int, int]) -> Window:
         if max(row_max - row_min, col_max - col_min) <= SHOWN_SIDE:
             return Window(level, (row_min, col_min, row_max, col_max))
         level += 1
+
+
+def _middle(box: Extent) -> tuple[float, float]:
+    return (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
 
 
 def is_large(image_shape: tuple[int, int]) -> bool:

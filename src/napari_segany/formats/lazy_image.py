@@ -123,6 +123,13 @@ class LazyImage:
         ]
         return _filled(np.concatenate(bands), wanted)
 
+    def pixels_read(self, factor: int) -> int:
+        """Return how many pixels along a side are read for each one of the image reduced by a factor.
+
+        One where a level of a multiscale image fits, `factor` where all of the full resolution must be averaged.
+        """
+        return factor // self._level_for(factor)[1]
+
     def sample(self) -> NDArray[np.generic]:
         """Return pixels from all over the image at full resolution, the same ones each time, (N, M[, 3]).
 

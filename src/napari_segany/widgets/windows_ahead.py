@@ -1,33 +1,35 @@
-"""The windows of a large plane that answer at once: encoded ahead around the last answer, and outlined. No Qt.
+"""The windows of a large plane that answer at once: encoded ahead where the user is and looks, and outlined. No Qt.
 
-A click encodes the window that it needs. Whenever nothing else is to do, the windows around it follow, those in view
-first; a new prompt has the processor for itself at once, and what was begun is gone on with after its answer.
+A click encodes the window that it needs. Whenever nothing else is to do and the view is still, the windows around the
+last answer follow, then those in view. Those in view that are kept on the disk are loaded first, even where nothing
+is to be encoded ahead. A new prompt has the processor for itself at once; what was begun is gone on with after it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
 from psygnal import Signal
 
+from napari_segany.engine.tiled_embedding import RememberingPredictor, TiledEmbedding
 from napari_segany.engine.tiling import Window
+from napari_segany.engine.windows_ahead import windows_ahead, windows_in_view
 from napari_segany.widgets.conversation import Conversation
 from napari_segany.widgets.embedder import Embedder
 from napari_segany.widgets.everything_region import view_corners
 from napari_segany.widgets.progress_runner import Runner
 from napari_segany.widgets.prompt_layers import PromptLayers
+from napari_segany.widgets.rest import Rest
+from napari_segany.widgets.viewer_events import EventLinks
 from napari_segany.widgets.windows_layer import WindowsLayer
 from napari_segany.widgets.work_ahead import Piece, WorkAhead
 
-if TYPE_CHECKING:
-    from napari_segany.engine.tiled_embedding import TiledEmbedding
-
-_SHARE = 0.8
-"""Part of the memory for windows that those encoded ahead may fill."""
+_STILL_MS = 500
+"""How long the view must rest: who moves on does not wait for what is passed, and a first click comes first."""
 
 
 class WindowsAhead:
@@ -65,13 +67,19 @@ class WindowsAhead:
         self._viewer = viewer
         self._embedder, self._conversation = embedder, conversation
         self._enabled, self._outlined = False, True
+        self._is_still = True
         self._work = WorkAhead(runner, self._may_work, self._next, self._show)
+        self._rest = Rest(runner, self._rests, _STILL_MS)
         self._links: list[tuple[Any, Callable[..., None]]] = [
-            (conversation.turned, self._look_again),
+            (conversation.turned, self._turned),
             (conversation.settled, self._look_again),
-            (embedder.state_changed, self._look_again),
+            (embedder.state_changed, self._turned),
             (prompt_layers.changed, self._work.make_way),
         ]
+        self._view_links = EventLinks()
+        camera = viewer.scene.camera.events
+        for emitter in (camera.center, camera.zoom, viewer.canvas.events.size):
+            self._view_links.add(emitter, self._moved)
         for signal, callback in self._links:
             signal.connect(callback)
 
@@ -100,7 +108,7 @@ class WindowsAhead:
 
     @property
     def is_working(self) -> bool:
-        """Whether a window is being encoded ahead right now."""
+        """Whether a window is being made ready ahead right now."""
         return self._work.is_working
 
     @property
@@ -124,7 +132,7 @@ class WindowsAhead:
     def answering(self) -> tuple[tuple[int, int, int, int], ...]:
         """The boxes (row_min, col_min, row_max, col_max) of the shown plane in which a click is answered at once."""
         embedding = self._embedding
-        return () if embedding is None else tuple(embedding.answering_part(window) for window in embedding.ready)
+        return () if embedding is None else tuple(embedding.plan.answering_part(window) for window in embedding.ready)
 
     def forget(self, layer: object) -> None:
         """Take note that a layer is gone from the viewer: outlines that the user removed do not come again."""
@@ -137,6 +145,8 @@ class WindowsAhead:
         for signal, callback in self._links:
             signal.disconnect(callback)
         self._links = []
+        self._view_links.clear()
+        self._rest.forget()
         self._enabled = False
         self._work.close()
         self.layer.close(keep=keep_layers)
@@ -152,19 +162,39 @@ class WindowsAhead:
     def _look_again(self, event: Any = None) -> None:
         self._work.look_again()
 
+    def _turned(self, event: Any = None) -> None:
+        self._is_still = False
+        self._look_again()
+        self._rest.stir()
+
+    def _moved(self, event: Any = None) -> None:
+        """Rest while the view moves; this is called many times a second."""
+        if self.of_large_plane:
+            self._is_still = False
+            self._work.pause()
+            self._rest.stir()
+
+    def _rests(self) -> None:
+        self._is_still = True
+        self._look_again()
+
     def _may_work(self) -> bool:
         asked, answered = self._conversation.prompts, self._conversation.answered
         idle = self._embedder.state.phase == "ready" and asked == answered
-        return self._enabled and not self.failure and idle and self._embedder.predictor is not None
+        is_wanted = (self._enabled or self._outlined) and not self.failure
+        return self._is_still and is_wanted and idle and self._embedder.predictor is not None
 
     def _next(self) -> Piece | None:
-        """Return the work on the next window around the last answer, as far as there is room."""
-        embedding, predictor = self._embedding, self._embedder.predictor
-        if embedding is None or embedding.answered is None or predictor is None:
+        """Return the next work: to load what is kept of what is in view, or to encode a window."""
+        embedding, predictor, view = self._embedding, self._embedder.predictor, self._view()
+        if embedding is None or predictor is None:
             return None
-        if self._work.nbytes * (len(embedding.ready) + 1) > _SHARE * embedding.nbytes:
-            return None
-        for window in embedding.neighbours(embedding.answered, self._view()):
+        if isinstance(predictor, RememberingPredictor) and predictor.cache is not None and view is not None:
+            unknown = [window for window in windows_in_view(embedding, view) if embedding.may_be_kept(window)]
+            if unknown:
+                steps = embedding.known_steps(predictor, unknown)
+                return Piece("Looking for windows that are kept", steps, failed=self._failed)
+        for window in windows_ahead(embedding, view) if self._enabled else ():
             begin = partial(embedding.embedding_steps, predictor, window)
             work = self._work.half_done((id(embedding), window), begin, lambda found: None)  # which keeps itself
             return Piece("Encoding windows ahead", work.steps(), failed=self._failed)

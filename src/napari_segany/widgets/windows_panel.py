@@ -27,13 +27,16 @@ class WindowsPanel(QWidget):
         super().__init__(parent)
         self._windows = windows
         self.note = _words()
-        self.ahead = QCheckBox("Encode neighbours ahead")
+        self.ahead = QCheckBox("Encode windows ahead")
         self.ahead.setToolTip(
-            "<qt>While nothing else is to do, the windows around the last click are encoded, those in view first, so "
+            "<qt>While nothing else is to do, the windows around the last click are encoded, then those in view, so "
             "that the next click is answered at once</qt>"
         )
         self.outlines = QCheckBox("Outline ready windows")
-        self.outlines.setToolTip("<qt>Clicks within a green outline are answered without encoding</qt>")
+        self.outlines.setToolTip(
+            "<qt>Clicks within a green outline are answered without encoding. Those that are kept on the disk or in "
+            "a prepared folder are loaded where you look</qt>"
+        )
         self.prepared = _words()
         self.prepared.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.prepared.setText(_about(places))
@@ -64,7 +67,7 @@ def _note(windows: WindowsAhead) -> str:
     count = len(windows.ready)
     sentences = [f"{count} {'window is' if count == 1 else 'windows are'} ready."]
     if windows.is_working:
-        sentences.append("The next one is being encoded.")
+        sentences.append("The next one is being made ready.")
     if windows.unprepared:
         sentences.append(f"Nothing prepared fits the image as it is shown. {windows.unprepared}")
     return " ".join(sentences)
