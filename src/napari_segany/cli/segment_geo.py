@@ -7,13 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_segany.engine.progress import Progress, Steps
+from napari_segany.engine.progress import Progress
 
 if TYPE_CHECKING:
     from napari_segany.engine.batch.raster_source import Bands
-    from napari_segany.engine.batch.sources import ImageContent
-    from napari_segany.engine.embedding import ImageEmbedding
-    from napari_segany.engine.predictor import Predictor
     from napari_segany.formats.geo_prompts import GeoPrompt
     from napari_segany.formats.geo_pyramid import RasterView
     from napari_segany.formats.record import MaskRecord
@@ -22,7 +19,7 @@ VECTORS = (".gpkg", ".geojson", ".shp")
 """Endings of files of prompts, and of outputs, that lie on the map."""
 
 
-def raster_content(path: Path, bands: Bands) -> ImageContent | None:
+def raster_view(path: Path, bands: Bands) -> RasterView | None:
     """Return a raster as it is seen; None for a file without a place on Earth.
 
     Raises
@@ -34,7 +31,7 @@ def raster_content(path: Path, bands: Bands) -> ImageContent | None:
     from napari_segany.formats.geo_recognition import is_readable_raster
 
     if is_readable_raster(path):
-        return RasterSource(path, str(path), bands).read()
+        return RasterSource(path, str(path), bands).view()
     if bands is not None:
         raise ValueError(f"{path.name} is no raster with a place on Earth, whose --bands could be chosen")
     return None
@@ -58,28 +55,6 @@ def prompts_on(path: Path, view: RasterView | None) -> Sequence[GeoPrompt]:
     if not found.prompts:
         raise ValueError(f"{path.name} asks for nothing on the image")
     return found.prompts
-
-
-def answer_steps(
-    predictor: Predictor, embedding: ImageEmbedding, prompts: Sequence[GeoPrompt]
-) -> Steps[list[MaskRecord]]:
-    """Return the best mask of each prompt, with the attributes of its feature."""
-    from napari_segany.formats.record import MaskRecord
-
-    records = []
-    for number, prompt in enumerate(prompts):
-        yield Progress(number, len(prompts), "Asking the model")
-        points = prompt.points.tolist() or None
-        labels = prompt.labels.tolist() if points else None
-        mask = None if prompt.mask is None else prompt.mask.decode()
-        answer = predictor.predict(embedding, points=points, labels=labels, box=prompt.box, mask=mask)
-        asked = {"points": points or [], "labels": labels or [], "attributes": dict(prompt.attributes)}
-        if prompt.box is not None:
-            asked["box"] = list(prompt.box)
-        iou, stability = float(answer.predicted_iou[0]), float(answer.stability_score[0])
-        mask = answer.masks[0]
-        records.append(MaskRecord.from_mask(mask, predicted_iou=iou, stability_score=stability, prompt=asked))
-    return records
 
 
 def on_data(records: Sequence[MaskRecord], view: RasterView | None) -> list[MaskRecord]:

@@ -7,11 +7,10 @@ from functools import partial
 from typing import Any
 
 from napari.layers import Image
-from numpy.typing import ArrayLike
 
-from napari_segany.engine.progress import Progress, Steps
+from napari_segany.engine.progress import Steps
 from napari_segany.engine.tiled_embedding import TiledEmbedding
-from napari_segany.engine.tiling import is_large, model_side, tile_plan
+from napari_segany.engine.tiling import is_large
 from napari_segany.formats.lazy_image import LazyImage
 from napari_segany.formats.window_mask import WindowMask
 from napari_segany.widgets.drafts import Candidate, Prompts
@@ -27,15 +26,6 @@ def plane_reader(image: Image, plane: Plane) -> Callable[[], Any]:
         return partial(read_plane, full_resolution(image), plane)
     levels = tuple(image.data) if image.multiscale else (image.data,)
     return partial(LazyImage, levels, plane.slicer())
-
-
-def encoding_steps(predictor: Any, image: ArrayLike | LazyImage, limits: tuple[float, float] | None) -> Steps[Any]:
-    """Return the embedding of an image; of a large one a value that encodes a window when it is asked."""
-    if isinstance(image, LazyImage):
-        yield Progress(0, 0, "Looking at the image")
-        prepared = getattr(getattr(predictor, "cache", None), "prepared", None) is not None
-        return TiledEmbedding(image, tile_plan(image.shape, model_side(predictor)), limits, prepared=prepared)
-    return (yield from predictor.encode_steps(image, contrast_limits=limits))
 
 
 def window_candidate_steps(
