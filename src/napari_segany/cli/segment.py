@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from napari_segany.cli.clip_option import add_download_option, load_clip
 from napari_segany.cli.everything_geo import read_bands
 from napari_segany.cli.outputs import check_no_input_is_replaced
-from napari_segany.cli.segment_geo import VECTORS, on_data, prompts_on, raster_view, write_on_map
+from napari_segany.cli.segment_geo import (
+    VECTORS,
+    check_on_data,
+    lines_on_data,
+    on_data,
+    prompts_on,
+    raster_view,
+    write_on_map,
+)
 from napari_segany.cli.watched import watched
 
 if TYPE_CHECKING:
@@ -123,9 +131,10 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"{args.image.name} has no place on Earth that is known here, which vector files need")
     on_map = prompts_on(args.csv, view) if args.csv is not None and args.csv.suffix.lower() in VECTORS else None
     if args.csv is not None and on_map is None:
-        prompt = _prompts_of(args.csv, image.shape)
+        prompt = lines_on_data(_prompts_of(args.csv, image.shape), args.csv, view)
     elif points or args.box is not None:
         prompt = Prompt.checked(points or None, labels or None, args.box, image_shape=image.shape)
+        check_on_data(prompt, view)
 
     from napari_segany.engine.cache_places import CachePlaces
     from napari_segany.engine.encoding import encoding_steps

@@ -11,6 +11,7 @@ from napari_segany.engine.progress import Progress
 
 if TYPE_CHECKING:
     from napari_segany.engine.batch.raster_source import Bands
+    from napari_segany.engine.prompts import Prompt
     from napari_segany.formats.geo_prompts import GeoPrompt
     from napari_segany.formats.geo_pyramid import RasterView
     from napari_segany.formats.record import MaskRecord
@@ -49,12 +50,48 @@ def prompts_on(path: Path, view: RasterView | None) -> Sequence[GeoPrompt]:
 
     if view is None:
         raise ValueError(f"{path.name} lies on the map, and the image has no place on Earth that is known here")
-    found = read_prompts(path, view.raster.grid, raster=view.raster, bands=view.choice.bands)
+    found = read_prompts(path, view.raster.grid, raster=view.raster, bands=view.choice)
     for left in found.left_out:
         print(f"left out: feature {left.feature}: {left.reason}", file=sys.stderr)
     if not found.prompts:
         raise ValueError(f"{path.name} asks for nothing on the image")
     return found.prompts
+
+
+def check_on_data(prompt: Prompt, view: RasterView | None) -> None:
+    """Refuse a prompt where a raster has no data.
+
+    Raises
+    ------
+    ValueError
+        For a point there, or a box that holds nothing else.
+    """
+    from napari_segany.engine.prompts_on_data import why_without_data
+
+    why = None if view is None else why_without_data(prompt, view)
+    if why is not None:
+        raise ValueError(f"{why}: nothing is asked there; move it or leave it out")
+
+
+def lines_on_data(prompts: Prompt, path: Path, view: RasterView | None) -> Prompt:
+    """Return the lines of a table that lie where a raster has data, and tell on stderr what is left out.
+
+    Raises
+    ------
+    ValueError
+        Where none does.
+    """
+    if view is None:
+        return prompts
+    from napari_segany.engine.prompts_on_data import split_by_data
+    from napari_segany.formats.geo_prompt_reading import ON_NODATA
+
+    kept, left_out = split_by_data(prompts, view)
+    for index in left_out:
+        print(f"left out: object {index + 1} of {path.name}: {ON_NODATA}", file=sys.stderr)
+    if kept is None:
+        raise ValueError(f"{path.name} asks for nothing on the image")
+    return kept
 
 
 def on_data(records: Sequence[MaskRecord], view: RasterView | None) -> list[MaskRecord]:
@@ -63,7 +100,7 @@ def on_data(records: Sequence[MaskRecord], view: RasterView | None) -> list[Mask
         return list(records)
     from napari_segany.formats.geo_nodata import on_data as cut
 
-    return [cut(record, view.raster, view.choice.bands) for record in records]
+    return [cut(record, view.raster, view.choice) for record in records]
 
 
 def write_on_map(path: Path, records: Sequence[MaskRecord], view: RasterView | None) -> None:
