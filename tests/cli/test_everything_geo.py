@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -180,6 +181,23 @@ def test_features_of_a_vector_file_become_objects_with_their_attributes(town, ch
         assert (file.transform, file.read(1)[:, :9].max()) == (TURNED, 0)
     assert main([str(word) for word in [*line[:-4], "--bands", "7", "-o", out[0]]]) == 2
     assert "has no band 7" in capsys.readouterr().err
+
+
+def test_a_library_that_only_vectors_need_is_missed_before_the_work(town, tmp_path, capsys, monkeypatch):
+    from napari_segany.formats import geo_extra
+
+    real = geo_extra.import_module
+
+    def refuse(name):
+        if name == "pyogrio":
+            raise ModuleNotFoundError(name)
+        return real(name)
+
+    monkeypatch.delitem(sys.modules, "pyogrio")
+    monkeypatch.setattr(geo_extra, "import_module", refuse)
+    line = ("segment", town, "--point", "20,40", "--model", tmp_path / "no-model.pth", "-o", tmp_path / "out.gpkg")
+    assert main([str(word) for word in line]) == 2
+    assert "need pyogrio, which is not installed; `pip install" in capsys.readouterr().err
 
 
 def test_a_file_with_ground_control_points_alone_is_an_image_like_any_other(tmp_path):

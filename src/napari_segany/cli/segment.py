@@ -166,7 +166,9 @@ def _image(args: argparse.Namespace) -> PromptedImage:
     from napari_segany.engine.prompted_image import file_to_prompt, raster_to_prompt
     from napari_segany.engine.tiling import is_large
 
-    view = None if args.slice is not None else raster_view(args.image, args.bands)
+    files = args.output if args.csv is None else (*args.output, args.csv)
+    with_vectors = any(path.suffix.lower() in VECTORS for path in files)
+    view = None if args.slice is not None else raster_view(args.image, args.bands, with_vectors=with_vectors)
     limits, as_whole = args.contrast_limits, args.text is not None
     if view is None:
         image = file_to_prompt(args.image, args.slice, limits, as_whole=as_whole)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_segany.cli.everything_geo import tell_lost
 from napari_segany.engine.progress import Progress
 
 if TYPE_CHECKING:
@@ -20,18 +21,29 @@ VECTORS = (".gpkg", ".geojson", ".shp")
 """Endings of files of prompts, and of outputs, that lie on the map."""
 
 
-def raster_view(path: Path, bands: Bands) -> RasterView | None:
+def raster_view(path: Path, bands: Bands, *, with_vectors: bool) -> RasterView | None:
     """Return a raster as it is seen; None for a file without a place on Earth.
+
+    `with_vectors` says whether prompts or outputs are vector files, for which the place must be known.
 
     Raises
     ------
+    GeoMissingError
+        Where a library of the extra is needed and not installed.
     ValueError
         For a damaged raster, bands that it does not have, or bands of a file that is none.
     """
     from napari_segany.engine.batch.raster_source import RasterSource
-    from napari_segany.formats.geo_recognition import is_readable_raster
+    from napari_segany.formats.geo_extra import GeoMissingError, geo_module
+    from napari_segany.formats.geo_recognition import is_readable_raster, lacks_reader
 
+    if lacks_reader(path):
+        if with_vectors or bands is not None or path.suffix.lower() == ".vrt":
+            raise GeoMissingError("rasterio")
+        tell_lost("segment", [path.name])
     if is_readable_raster(path):
+        for name in ("pyogrio", "shapely") if with_vectors else ():
+            geo_module(name)
         return RasterSource(path, str(path), bands).view()
     if bands is not None:
         raise ValueError(f"{path.name} is no raster with a place on Earth, whose --bands could be chosen")
