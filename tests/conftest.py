@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import importlib.util
 import os
 import sys
@@ -108,3 +109,24 @@ def _threads_as_they_were() -> Iterator[None]:
     yield
     if before is not None and sys.modules["torch"].get_num_threads() != before:
         sys.modules["torch"].set_num_threads(before)
+
+
+@pytest.fixture
+def without_geo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Python in which none of the libraries of the extra `geo` is installed."""
+    names = ("rasterio", "pyproj", "shapely", "pyogrio")
+    for name in [name for name in sys.modules if name.partition(".")[0] in names]:
+        monkeypatch.delitem(sys.modules, name)
+    real, real_find = builtins.__import__, importlib.util.find_spec
+
+    def refuse(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name.partition(".")[0] in names:
+            raise ModuleNotFoundError(name)
+        return real(name, *args, **kwargs)
+
+    def find(name: str, *args: Any) -> Any:
+        return None if name.partition(".")[0] in names else real_find(name, *args)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    monkeypatch.setattr("napari_segany.formats.geo_extra.import_module", refuse)
+    monkeypatch.setattr("napari_segany.formats.geo_recognition.find_spec", find)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from napari_segany.cli.main import main  # noqa: E402
 from napari_segany.engine.batch.raster_source import RasterSource  # noqa: E402
 from napari_segany.engine.batch.settings import BatchSettings  # noqa: E402
 from napari_segany.engine.large.inputs import file_on_demand, limits_in_tiles  # noqa: E402
+from napari_segany.formats.record import read_records  # noqa: E402
 
 LOOSE = (
     "--points-per-side", 2, "--pred-iou-thresh", 0, "--stability-score-thresh", 0, "--max-mask-area-fraction", "none",
@@ -97,6 +99,66 @@ def test_limits_of_choice_are_intensities_of_the_file_in_colours_too(town, check
     assert limits_in_tiles(image, settings) == (300, 3300)
 
 
+@pytest.fixture
+def fields(tmp_path: Path) -> Path:
+    """Red and near infrared without a value for nodata, both 0 left of column 20."""
+    pixels = np.random.default_rng(0).integers(300, 4000, (2, 40, 60)).astype(np.uint16)
+    pixels[:, :, :20] = 0
+    path = tmp_path / "fields.tif"
+    profile = {"driver": "GTiff", "crs": "EPSG:32633", "transform": TURNED}
+    with rasterio.open(path, "w", count=2, height=40, width=60, dtype="uint16", **profile) as file:
+        file.write(pixels)
+        for number, name in enumerate(("red", "nir"), 1):
+            file.set_band_description(number, name)
+    return path
+
+
+@pytest.mark.parametrize("tiles", ["never", "always"])
+def test_nothing_is_found_where_an_index_is_undefined(fields, checkpoint, tmp_path, tiles):
+    line = (fields, "-o", tmp_path / "out", "--model", checkpoint, *LOOSE, "--tiles", tiles, "--bands", "ndvi")
+    assert everything(*line, "--outputs", "labels") == 0
+    with rasterio.open(tmp_path / "out/labels/fields.tif") as file:
+        labels = file.read(1)
+    assert labels.any()
+    assert not labels[:, :20].any()
+
+
+@pytest.mark.parametrize(
+    ("bands", "column", "question"),
+    [
+        ("false-colour", 4, ("--point", "20,4")),
+        ("false-colour", 4, ("--point", "20,40", "--background", "20,4")),
+        ("false-colour", 4, ("--point", "20,40", "--box", "10,1,30,7")),
+        ("ndvi", 12, ("--point", "20,12")),
+    ],
+)
+def test_a_question_on_nodata_is_refused(town, fields, checkpoint, tmp_path, capsys, bands, column, question):
+    image, out = fields if bands == "ndvi" else town, tmp_path / "out.tif"
+    line = ["segment", image, *question, "--bands", bands, "--model", checkpoint, "-o", out]
+    assert main([str(word) for word in line]) == 2
+    error = capsys.readouterr().err
+    assert f"{image.name} has no data " in error
+    assert "the box (10, 1, 30, 7)" in error if "--box" in question else f"the point (20, {column})" in error
+    assert not out.exists()
+    line[2:-6] = ["--point", "20,40", "--box", "10,1,30,50"]
+    assert main([str(word) for word in line]) == 0, "a box may hold some nodata"
+
+
+@pytest.mark.parametrize("table", ["row,col\n20,4\n20,40\n5,8\n", "axis-0,axis-1\n20,4\n20,40\n5,8\n"])
+def test_lines_on_nodata_are_told_and_left_out(town, checkpoint, tmp_path, capsys, table):
+    path, out = tmp_path / "points.csv", tmp_path / "out.json"
+    path.write_text(table)
+    line = [str(word) for word in ("segment", town, "--csv", path, "--model", checkpoint, "-o", out)]
+    assert main(line) == 0
+    printed = capsys.readouterr()
+    for number in (1, 3):
+        assert f"left out: object {number} of points.csv: it lies where the raster has no data" in printed.err
+    assert [record.prompt["points"] for record in read_records(out)] == [[[20, 40]]]
+    path.write_text("row_min,col_min,row_max,col_max\n5,1,20,7\n")
+    assert main(line) == 2
+    assert "points.csv asks for nothing on the image" in capsys.readouterr().err
+
+
 def test_features_of_a_vector_file_become_objects_with_their_attributes(town, checkpoint, tmp_path, capsys):
     import shapely
 
@@ -119,6 +181,23 @@ def test_features_of_a_vector_file_become_objects_with_their_attributes(town, ch
         assert (file.transform, file.read(1)[:, :9].max()) == (TURNED, 0)
     assert main([str(word) for word in [*line[:-4], "--bands", "7", "-o", out[0]]]) == 2
     assert "has no band 7" in capsys.readouterr().err
+
+
+def test_a_library_that_only_vectors_need_is_missed_before_the_work(town, tmp_path, capsys, monkeypatch):
+    from napari_segany.formats import geo_extra
+
+    real = geo_extra.import_module
+
+    def refuse(name):
+        if name == "pyogrio":
+            raise ModuleNotFoundError(name)
+        return real(name)
+
+    monkeypatch.delitem(sys.modules, "pyogrio")
+    monkeypatch.setattr(geo_extra, "import_module", refuse)
+    line = ("segment", town, "--point", "20,40", "--model", tmp_path / "no-model.pth", "-o", tmp_path / "out.gpkg")
+    assert main([str(word) for word in line]) == 2
+    assert "need pyogrio, which is not installed; `pip install" in capsys.readouterr().err
 
 
 def test_a_file_with_ground_control_points_alone_is_an_image_like_any_other(tmp_path):

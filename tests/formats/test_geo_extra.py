@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import builtins
-import sys
-
 import numpy as np
 import pytest
 
@@ -14,24 +11,7 @@ from napari_segany.formats.geo_raster import read_raster
 from napari_segany.formats.rle import RunLengths
 
 
-@pytest.fixture
-def _without_extra(monkeypatch):
-    """A Python in which none of the libraries of the extra is installed."""
-    names = ("rasterio", "pyproj", "shapely", "pyogrio")
-    for name in [name for name in sys.modules if name.partition(".")[0] in names]:
-        monkeypatch.delitem(sys.modules, name)
-    real = builtins.__import__
-
-    def refuse(name, *args, **kwargs):
-        if name.partition(".")[0] in names:
-            raise ModuleNotFoundError(name)
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
-    monkeypatch.setattr("napari_segany.formats.geo_extra.import_module", refuse)
-
-
-@pytest.mark.usefixtures("_without_extra")
+@pytest.mark.usefixtures("without_geo")
 def test_one_sentence_says_what_is_missing_and_what_brings_it(tmp_path):
     (tmp_path / "a.tif").write_bytes(b"")
     mask = RunLengths.from_mask(np.ones((3, 3), bool))

@@ -22,7 +22,7 @@ from napari_segany.widgets.drafts import Prompts  # noqa: E402
 from napari_segany.widgets.geo_reader import raster_layer  # noqa: E402
 from napari_segany.widgets.geo_writers import write_geopackage, write_prompt_geopackage  # noqa: E402
 from napari_segany.widgets.preview_asker import preview_steps  # noqa: E402
-from napari_segany.widgets.raster_data import RasterData  # noqa: E402
+from napari_segany.widgets.raster_data import RasterData, region_on_data  # noqa: E402
 
 PLACE = (
     rasterio.Affine.translation(500_000, 5_400_000) * rasterio.Affine.rotation(25) * rasterio.Affine.scale(0.5, -0.5)
@@ -145,6 +145,28 @@ def test_nothing_is_asked_or_found_on_nodata(session, image):
     session.add_box((10, 95, 30, 110))
     assert session.candidates == ()
     assert "has no data in the box" in session.status
+
+
+def test_nothing_is_asked_or_found_where_an_index_is_undefined(session, viewer, tmp_path):
+    pixels = np.random.default_rng(0).integers(50, 250, (2, *SHAPE)).astype(np.uint8)
+    pixels[:, :, 90:] = 0  # no nodata: 0 is a value of each band
+    profile = {"driver": "GTiff", "crs": "EPSG:32633", "transform": PLACE}
+    with rasterio.open(tmp_path / "a.tif", "w", count=2, height=80, width=120, dtype="uint8", **profile) as file:
+        file.write(pixels)
+        for number, name in enumerate(("red", "nir"), 1):
+            file.set_band_description(number, name)
+    image = viewer.add_layer(Layer.create(*raster_layer(tmp_path / "a.tif", "ndvi")))
+    session.choose_image(image)
+    session.add_point((30, 100))
+    assert session.candidates == ()
+    assert "a.tif has no data at row 30, column 100" in session.status
+    session.clear_prompts()
+    session.add_point((30, 88))
+    assert session.candidates[0].mask.any()
+    assert not any(one.mask[:, 90:].any() for one in session.candidates)
+    region = region_on_data(image, lambda plane: None)(None)
+    assert region[:, :90].all()
+    assert not region[:, 90:].any()
 
 
 def test_nothing_is_previewed_on_nodata(town):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_segany.cli.everything_geo import tell_lost_places
 from napari_segany.cli.everything_large import split_zarr
 from napari_segany.cli.watched import watched
 
@@ -58,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
 
     files, zarrs = split_zarr(args.inputs, (folder,))
     images = find_images(files, recursive=args.recursive, skip=(folder, *zarrs)) if files else ()
+    tell_lost_places(NAME, images)
     images += tuple(BatchImage(FileSource(path.absolute(), str(path)), path.name, path.name) for path in zarrs)
 
     from napari_segany.engine.cache_precompute import embed_steps

@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import NoReturn
 
-USER_ERRORS = (ValueError, OSError, MemoryError)
-"""What a user, a file or the computer can cause; anything else is a defect of ours and keeps its traceback."""
+from napari_segany.formats.geo_extra import GeoMissingError
+
+USER_ERRORS = (ValueError, OSError, MemoryError, GeoMissingError)
+"""What a user, a file, the computer or a missing extra can cause; anything else is a defect of ours and keeps its
+traceback."""
 
 USAGE_STATUS = 2
 INTERRUPTED_STATUS = 130

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from napari_segany.cli.automatic_options import add_automatic_options, automatic_settings
 from napari_segany.cli.clip_option import add_download_option, load_clip
-from napari_segany.cli.everything_geo import add_geo_options, check_geo, vector_settings
+from napari_segany.cli.everything_geo import add_geo_options, check_geo, tell_lost_places, vector_settings
 from napari_segany.cli.everything_large import add_tile_options, run_large, split_large, split_zarr
 from napari_segany.engine.batch.output_names import DEFAULT_OUTPUTS, EVERY_OUTPUT, OUTPUTS
 from napari_segany.formats.painting import PAINTING_RULES
@@ -130,6 +130,7 @@ def run(args: argparse.Namespace) -> int:
     if inputs or not zarrs:
         skip = (*outputs_within, *zarrs)
         images = find_images(inputs, recursive=args.recursive, skip=skip, bands=args.bands)
+        tell_lost_places(NAME, images)
     if zarrs and args.boxes is not None:
         raise ValueError(f"--boxes is not for zarr images such as {zarrs[0].name}; give TIFF, PNG or JPEG files")
     classes = None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from napari_segany.engine.batch.raster_source import Bands
+    from napari_segany.engine.batch.sources import BatchImage
     from napari_segany.formats.geo_vectors import VectorSettings
 
 
@@ -49,6 +51,29 @@ def check_geo(vectors: Sequence[str], chosen: Bands) -> None:
             geo_module(name)
     except GeoMissingError as error:
         raise ValueError(str(error)) from error
+
+
+def tell_lost_places(command: str, images: Sequence[BatchImage]) -> None:
+    """Say on stderr which rasters are read as plain images, for the library that knows their place is missing."""
+    from napari_segany.engine.batch.sources import FileSource
+    from napari_segany.formats.geo_recognition import lacks_reader
+
+    sources = [image.source for image in images]
+    tell_lost(command, [one.shown for one in sources if isinstance(one, FileSource) and lacks_reader(one.path)])
+
+
+def tell_lost(command: str, shown: Sequence[str]) -> None:
+    """Say on stderr that files are read without their place on Earth; nothing of none."""
+    if not shown:
+        return
+    from napari_segany.formats.geo_extra import GeoMissingError
+
+    others = f" and {len(shown) - 1} more" if len(shown) > 1 else ""
+    whose = "their" if others else "its"
+    print(
+        f"segany {command}: {shown[0]}{others} read without {whose} place on Earth: {GeoMissingError('rasterio')}",
+        file=sys.stderr,
+    )
 
 
 def read_bands(text: str) -> Bands:

@@ -10,24 +10,35 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_segany.cli.clip_option import add_download_option, load_clip
 from napari_segany.cli.everything_geo import read_bands
 from napari_segany.cli.outputs import check_no_input_is_replaced
 from napari_segany.cli.prepared_limits import prepared_limits
-from napari_segany.cli.segment_geo import VECTORS, answer_steps, on_data, prompts_on, raster_content, write_on_map
+from napari_segany.cli.segment_geo import (
+    VECTORS,
+    check_on_data,
+    lines_on_data,
+    on_data,
+    prompts_on,
+    raster_view,
+    write_on_map,
+)
 from napari_segany.cli.watched import watched
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_segany.engine.embedding import ImageEmbedding
     from napari_segany.engine.predictor import Predictor
+    from napari_segany.engine.progress import Steps
+    from napari_segany.engine.prompted_image import PromptedImage
     from napari_segany.engine.prompts import Prompt
     from napari_segany.formats.geo_pyramid import RasterView
     from napari_segany.formats.record import MaskRecord
+
+Result = TypeVar("Result")
 
 NAME = "segment"
 HELP = (
@@ -42,7 +53,7 @@ _PNG = (".png",)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("image", metavar="IMAGE", type=Path, help="TIFF, PNG, JPEG, .npy, ...")
+    parser.add_argument("image", metavar="IMAGE", type=Path, help="TIFF, PNG, JPEG, .npy, zarr, ...")
     parser.add_argument(
         "--point", metavar="R,C", type=_numbers(2), action="append", default=[],
         help="a point on the object (row,column); may be given several times",
@@ -114,48 +125,65 @@ def run(args: argparse.Namespace) -> int:
     if args.embeddings is not None and not args.embeddings.is_dir():
         raise ValueError(f"there is no folder {args.embeddings}; give one that `segany embed` made")
 
-    from napari_segany.engine.image import checked_image
     from napari_segany.engine.prompts import Prompt
-    from napari_segany.formats.image_file import read_image
 
-    content = None if args.slice is not None else raster_content(args.image, args.bands)
-    view = None if content is None else content.view
-    image = checked_image(read_image(args.image, plane=args.slice) if content is None else content.pixels)
-    if args.contrast_limits is None and content is not None:
-        args.contrast_limits = content.contrast_limits
+    image = _image(args)
+    view = image.view
     if view is None and any(path.suffix.lower() in VECTORS for path in args.output):
         raise ValueError(f"{args.image.name} has no place on Earth that is known here, which vector files need")
-    shape = (image.shape[0], image.shape[1])
     on_map = prompts_on(args.csv, view) if args.csv is not None and args.csv.suffix.lower() in VECTORS else None
     if args.csv is not None and on_map is None:
-        prompt = _prompts_of(args.csv, shape)
+        prompt = lines_on_data(_prompts_of(args.csv, image.shape), args.csv, view)
     elif points or args.box is not None:
-        prompt = Prompt.checked(points or None, labels or None, args.box, image_shape=shape)
+        prompt = Prompt.checked(points or None, labels or None, args.box, image_shape=image.shape)
+        check_on_data(prompt, view)
 
     from napari_segany.engine.cache_places import CachePlaces
-    from napari_segany.engine.one_each import one_each_steps
+    from napari_segany.engine.encoding import encoding_steps
     from napari_segany.engine.predictor import Predictor
-    from napari_segany.engine.records import records_of
+    from napari_segany.engine.prompted_answers import answer_steps, each_steps, feature_steps
 
     cache = CachePlaces(limit=0, prepared=args.embeddings).open()
     predictor = Predictor(args.model, device=args.device, cache=cache)
     if args.text is not None:
         text = _embedded(args, predictor)
-        prompt = Prompt.checked(points or None, labels or None, args.box, text=text, image_shape=shape)
-    args.contrast_limits = prepared_limits(predictor, image, args.contrast_limits, args.image.name)
-    embedding = _encode(predictor, image, args.contrast_limits)
+        prompt = Prompt.checked(points or None, labels or None, args.box, text=text, image_shape=image.shape)
+    limits = prepared_limits(predictor, image.pixels, image.contrast_limits, args.image.name)
+    embedding = _done(encoding_steps(predictor, image.pixels, limits))
     if args.csv is not None:
         if on_map is None:
-            steps = one_each_steps(predictor, embedding, prompt)
+            steps = each_steps(predictor, embedding, prompt)
         else:
-            steps = answer_steps(predictor, embedding, on_map)
-        return _one_each(args, on_data(watched(steps, "prompt"), view), shape, view)
+            steps = feature_steps(predictor, embedding, on_map)
+        return _one_each(args, on_data(watched(steps, "prompt"), view), image.shape, view)
     multimask = True if args.multimask else False if args.single else None
-    records = on_data(records_of(predictor.answer(embedding, prompt, multimask=multimask), prompt), view)
+    records = on_data(_done(answer_steps(predictor, embedding, prompt, multimask)), view)
     for path in args.output:
         _write(path, records, args.image, view)
     print(_summary(args.image, records, args.output))
     return 0
+
+
+def _image(args: argparse.Namespace) -> PromptedImage:
+    """Read the image, or open a large one; words need it as a whole."""
+    from napari_segany.engine.prompted_image import file_to_prompt, raster_to_prompt
+    from napari_segany.engine.tiling import is_large
+
+    files = args.output if args.csv is None else (*args.output, args.csv)
+    with_vectors = any(path.suffix.lower() in VECTORS for path in files)
+    view = None if args.slice is not None else raster_view(args.image, args.bands, with_vectors=with_vectors)
+    limits, as_whole = args.contrast_limits, args.text is not None
+    if view is None:
+        image = file_to_prompt(args.image, args.slice, limits, as_whole=as_whole)
+    else:
+        image = raster_to_prompt(view, limits, as_whole=as_whole)
+    if as_whole and is_large(image.shape):
+        print(
+            f"segany segment: {args.image.name} is large and seen as a whole, reduced, for words are not asked "
+            "window by window; small objects need points or a box without --text",
+            file=sys.stderr,
+        )
+    return image
 
 
 def _embedded(args: argparse.Namespace, predictor: Predictor) -> NDArray[np.float32]:
@@ -225,10 +253,8 @@ def _one_each(
     return 0
 
 
-def _encode(
-    predictor: Predictor, image: NDArray[np.generic], contrast_limits: tuple[float, float] | None
-) -> ImageEmbedding:
-    """Compute the embedding; a person at a terminal sees the progress."""
+def _done(steps: Steps[Result]) -> Result:
+    """Run the work on one embedding; a person at a terminal sees the progress."""
     from tqdm import tqdm
 
     from napari_segany.engine.progress import Progress, drain
@@ -239,7 +265,7 @@ def _encode(
             bar.total = progress.total or None
             bar.update(progress.done - bar.n)
 
-        return drain(predictor.encode_steps(image, contrast_limits=contrast_limits), report)
+        return drain(steps, report)
 
 
 def _check_outputs(paths: Sequence[Path]) -> None:

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_segany.engine.progress import Progress, Steps
+from napari_segany.cli.everything_geo import tell_lost
+from napari_segany.engine.progress import Progress
 
 if TYPE_CHECKING:
     from napari_segany.engine.batch.raster_source import Bands
-    from napari_segany.engine.batch.sources import ImageContent
-    from napari_segany.engine.embedding import ImageEmbedding
-    from napari_segany.engine.predictor import Predictor
+    from napari_segany.engine.prompts import Prompt
     from napari_segany.formats.geo_prompts import GeoPrompt
     from napari_segany.formats.geo_pyramid import RasterView
     from napari_segany.formats.record import MaskRecord
@@ -22,19 +21,30 @@ VECTORS = (".gpkg", ".geojson", ".shp")
 """Endings of files of prompts, and of outputs, that lie on the map."""
 
 
-def raster_content(path: Path, bands: Bands) -> ImageContent | None:
+def raster_view(path: Path, bands: Bands, *, with_vectors: bool) -> RasterView | None:
     """Return a raster as it is seen; None for a file without a place on Earth.
+
+    `with_vectors` says whether prompts or outputs are vector files, for which the place must be known.
 
     Raises
     ------
+    GeoMissingError
+        Where a library of the extra is needed and not installed.
     ValueError
         For a damaged raster, bands that it does not have, or bands of a file that is none.
     """
     from napari_segany.engine.batch.raster_source import RasterSource
-    from napari_segany.formats.geo_recognition import is_readable_raster
+    from napari_segany.formats.geo_extra import GeoMissingError, geo_module
+    from napari_segany.formats.geo_recognition import is_readable_raster, lacks_reader
 
+    if lacks_reader(path):
+        if with_vectors or bands is not None or path.suffix.lower() == ".vrt":
+            raise GeoMissingError("rasterio")
+        tell_lost("segment", [path.name])
     if is_readable_raster(path):
-        return RasterSource(path, str(path), bands).read()
+        for name in ("pyogrio", "shapely") if with_vectors else ():
+            geo_module(name)
+        return RasterSource(path, str(path), bands).view()
     if bands is not None:
         raise ValueError(f"{path.name} is no raster with a place on Earth, whose --bands could be chosen")
     return None
@@ -52,7 +62,7 @@ def prompts_on(path: Path, view: RasterView | None) -> Sequence[GeoPrompt]:
 
     if view is None:
         raise ValueError(f"{path.name} lies on the map, and the image has no place on Earth that is known here")
-    found = read_prompts(path, view.raster.grid, raster=view.raster, bands=view.choice.bands)
+    found = read_prompts(path, view.raster.grid, raster=view.raster, bands=view.choice)
     for left in found.left_out:
         print(f"left out: feature {left.feature}: {left.reason}", file=sys.stderr)
     if not found.prompts:
@@ -60,26 +70,40 @@ def prompts_on(path: Path, view: RasterView | None) -> Sequence[GeoPrompt]:
     return found.prompts
 
 
-def answer_steps(
-    predictor: Predictor, embedding: ImageEmbedding, prompts: Sequence[GeoPrompt]
-) -> Steps[list[MaskRecord]]:
-    """Return the best mask of each prompt, with the attributes of its feature."""
-    from napari_segany.formats.record import MaskRecord
+def check_on_data(prompt: Prompt, view: RasterView | None) -> None:
+    """Refuse a prompt where a raster has no data.
 
-    records = []
-    for number, prompt in enumerate(prompts):
-        yield Progress(number, len(prompts), "Asking the model")
-        points = prompt.points.tolist() or None
-        labels = prompt.labels.tolist() if points else None
-        mask = None if prompt.mask is None else prompt.mask.decode()
-        answer = predictor.predict(embedding, points=points, labels=labels, box=prompt.box, mask=mask)
-        asked = {"points": points or [], "labels": labels or [], "attributes": dict(prompt.attributes)}
-        if prompt.box is not None:
-            asked["box"] = list(prompt.box)
-        iou, stability = float(answer.predicted_iou[0]), float(answer.stability_score[0])
-        mask = answer.masks[0]
-        records.append(MaskRecord.from_mask(mask, predicted_iou=iou, stability_score=stability, prompt=asked))
-    return records
+    Raises
+    ------
+    ValueError
+        For a point there, or a box that holds nothing else.
+    """
+    from napari_segany.engine.prompts_on_data import why_without_data
+
+    why = None if view is None else why_without_data(prompt, view)
+    if why is not None:
+        raise ValueError(f"{why}: nothing is asked there; move it or leave it out")
+
+
+def lines_on_data(prompts: Prompt, path: Path, view: RasterView | None) -> Prompt:
+    """Return the lines of a table that lie where a raster has data, and tell on stderr what is left out.
+
+    Raises
+    ------
+    ValueError
+        Where none does.
+    """
+    if view is None:
+        return prompts
+    from napari_segany.engine.prompts_on_data import split_by_data
+    from napari_segany.formats.geo_prompt_reading import ON_NODATA
+
+    kept, left_out = split_by_data(prompts, view)
+    for index in left_out:
+        print(f"left out: object {index + 1} of {path.name}: {ON_NODATA}", file=sys.stderr)
+    if kept is None:
+        raise ValueError(f"{path.name} asks for nothing on the image")
+    return kept
 
 
 def on_data(records: Sequence[MaskRecord], view: RasterView | None) -> list[MaskRecord]:
@@ -88,7 +112,7 @@ def on_data(records: Sequence[MaskRecord], view: RasterView | None) -> list[Mask
         return list(records)
     from napari_segany.formats.geo_nodata import on_data as cut
 
-    return [cut(record, view.raster, view.choice.bands) for record in records]
+    return [cut(record, view.raster, view.choice) for record in records]
 
 
 def write_on_map(path: Path, records: Sequence[MaskRecord], view: RasterView | None) -> None:

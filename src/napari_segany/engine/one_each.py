@@ -83,7 +83,7 @@ def one_each_steps(
     found: list[MaskRecord] = []
     for start in range(0, total, AT_A_TIME):
         yield Progress(start, total, "Asking the model")
-        part = _part(prompt, slice(start, start + AT_A_TIME))
+        part = prompt.part(slice(start, start + AT_A_TIME))
         answer = predictor.answer_in_logits(embedding, part)
         for index in range(len(answer.logits)):
             inside = used_logits(answer.logits[index], embedding.input_shape) > threshold
@@ -175,16 +175,4 @@ def _record(
         predicted_iou=iou,
         stability_score=statistics.stability_score,
         prompt=prompt.to_dict(),
-    )
-
-
-def _part(prompt: Prompt, part: slice) -> Prompt:
-    points, labels, box, mask, text = prompt.points, prompt.labels, prompt.box, prompt.mask, prompt.text
-    return Prompt(
-        prompt.image_shape,
-        None if points is None else points[part],
-        None if labels is None else labels[part],
-        None if box is None else box[part],
-        None if mask is None else mask[part],
-        None if text is None else text[part],
     )

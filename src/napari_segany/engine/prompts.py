@@ -112,6 +112,18 @@ class Prompt:
         parts = (self.points, self.labels, self.box, self.mask, self.text)
         return Prompt(self.image_shape, *(None if part is None else part[index] for part in parts))
 
+    def part(self, chosen: slice | NDArray[np.bool_]) -> Prompt:
+        """Return some prompts of a batch, as a batch."""
+        points, labels, box, mask, text = self.points, self.labels, self.box, self.mask, self.text
+        return Prompt(
+            self.image_shape,
+            None if points is None else points[chosen],
+            None if labels is None else labels[chosen],
+            None if box is None else box[chosen],
+            None if mask is None else mask[chosen],
+            None if text is None else text[chosen],
+        )
+
     def items(self) -> list[Prompt]:
         """Return the prompts of a batch, or this prompt alone, each without the axis B."""
         return [self] if self.batch_size is None else [self.item(index) for index in range(self.batch_size)]

@@ -78,6 +78,10 @@ class BandChoice:
         return index.astype(np.float32)[None], defined
 
 
+ShownBands = Sequence[int] | BandChoice
+"""Numbers from 1, or a choice, which knows besides where an index of its bands is undefined."""
+
+
 def choose_bands(raster: Raster, wanted: str | int | Sequence[int] | None = None) -> BandChoice:
     """Return the bands of a preset, or of numbers.
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_segany.formats.atomic import replacing
+from napari_segany.formats.geo_bands import ShownBands
 from napari_segany.formats.geo_extra import geo_module
 from napari_segany.formats.geo_grid import GeoGrid
 from napari_segany.formats.geo_nodata import labels_on_data
@@ -27,7 +27,7 @@ def write_label_geotiff(
     grid: GeoGrid,
     *,
     raster: Raster | None = None,
-    bands: Sequence[int] = (1,),
+    bands: ShownBands = (1,),
 ) -> None:
     """Write a label image with the place of its raster, window by window, whole or not at all.
 
@@ -44,8 +44,8 @@ def write_label_geotiff(
         Where the pixels lie.
     raster : Raster, optional
         What the labels are of: pixels where any of its `bands` is nodata become background.
-    bands : sequence of int
-        Their numbers, from 1.
+    bands : sequence of int or BandChoice
+        Their numbers, from 1, or what was chosen: an index is undefined where its bands add up to 0.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def read_label_geotiff(path: str | os.PathLike[str]) -> tuple[NDArray[np.integer
     return labels, grid
 
 
-def _label_type(labels: Any, raster: Raster | None, bands: Sequence[int]) -> str:
+def _label_type(labels: Any, raster: Raster | None, bands: ShownBands) -> str:
     if np.dtype(labels.dtype).kind not in "bui":
         raise ValueError(f"labels are integers or bool; these are {labels.dtype}")
     lowest = highest = 0

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_segany.formats.geo_bands import ShownBands
 from napari_segany.formats.geo_raster import Raster
 from napari_segany.formats.geo_windows import Box, boxes_of, read_valid
 from napari_segany.formats.record import MaskRecord
@@ -33,8 +34,8 @@ def placed(window: NDArray[np.bool_], corner: tuple[int, int], size: tuple[int, 
     return RunLengths(np.diff(np.concatenate([[0], positions, [size[0] * size[1]]])), size)
 
 
-def on_data(record: MaskRecord, raster: Raster, bands: Sequence[int]) -> MaskRecord:
-    """Return a mask without its pixels where any of the bands is nodata; the very record where there are none.
+def on_data(record: MaskRecord, raster: Raster, bands: ShownBands) -> MaskRecord:
+    """Return a mask without its pixels that are not valid, see `read_valid`; the very record where there are none.
 
     Raises
     ------
@@ -53,16 +54,34 @@ def on_data(record: MaskRecord, raster: Raster, bands: Sequence[int]) -> MaskRec
     return replace(record, rle=rle, bbox=rle.bbox, area=rle.area)
 
 
-def valid_pixels(raster: Raster, bands: Sequence[int]) -> NDArray[np.bool_] | None:
-    """Return (H, W) bool, False where any of the bands is nodata; None where none of them is anywhere."""
-    valid = read_valid(raster, bands, (0, 0, *raster.size))
+def pixels_of_box(box: Sequence[float], size: tuple[int, int]) -> Box:
+    """Return the pixels (half-open, at least one) of a raster of (H, W) that a box of positions touches."""
+    low = np.clip(np.floor(np.add(box[:2], 0.5)), 0, np.subtract(size, 1)).astype(int)
+    high = np.clip(np.ceil(np.add(box[2:], 0.5)), low + 1, size).astype(int)
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+
+def has_data(raster: Raster, bands: ShownBands, box: Box) -> bool:
+    """Tell whether a box of pixels holds a valid one, looking no further than to the first window that does."""
+    top, left, bottom, right = box
+    return any(
+        read_valid(raster, bands, (top + part[0], left + part[1], top + part[2], left + part[3])).any()
+        for part in boxes_of((bottom - top, right - left), raster.block)
+    )
+
+
+def valid_pixels(raster: Raster, bands: ShownBands) -> NDArray[np.bool_] | None:
+    """Return (H, W) bool, False where a pixel is not valid, see `read_valid`; None where all are."""
+    valid = np.ones(raster.size, np.bool_)
+    for box in boxes_of(raster.size, raster.block):
+        valid[box[0] : box[2], box[1] : box[3]] = read_valid(raster, bands, box)
     return None if valid.all() else valid
 
 
 def labels_on_data(
-    labels: Any, raster: Raster | None = None, bands: Sequence[int] = ()
+    labels: Any, raster: Raster | None = None, bands: ShownBands = ()
 ) -> Iterator[tuple[Box, NDArray[np.integer[Any]]]]:
-    """Yield a label image window by window, 0 where any of the bands is nodata.
+    """Yield a label image window by window, 0 where a pixel is not valid, see `read_valid`.
 
     Parameters
     ----------
@@ -70,7 +89,7 @@ def labels_on_data(
         (H, W) integers that can be sliced: numpy, dask, zarr.
     raster : Raster, optional
         What the labels are of; without it, they stay as they are.
-    bands : sequence of int
+    bands : sequence of int or BandChoice
         Its bands.
     """
     size = (int(labels.shape[0]), int(labels.shape[1]))

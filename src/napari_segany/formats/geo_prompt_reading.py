@@ -15,14 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_segany.formats.geo_bands import ShownBands
 from napari_segany.formats.geo_crs import is_same_crs, reprojection
 from napari_segany.formats.geo_extra import geo_module
 from napari_segany.formats.geo_features import Features, read_features
 from napari_segany.formats.geo_grid import GeoGrid
-from napari_segany.formats.geo_nodata import on_data, placed
+from napari_segany.formats.geo_nodata import has_data, on_data, pixels_of_box, placed
 from napari_segany.formats.geo_prompts import BOX, KIND, LABEL, OBJECT, POLYGON, GeoPrompt, GeoPrompts, LeftOut
 from napari_segany.formats.geo_raster import Raster
-from napari_segany.formats.geo_windows import boxes_of, read_valid, valid_at
+from napari_segany.formats.geo_windows import valid_at
 from napari_segany.formats.record import MaskRecord
 from napari_segany.formats.rle import RunLengths
 
@@ -42,7 +43,7 @@ class _Target:
 
     grid: GeoGrid
     raster: Raster | None
-    bands: Sequence[int]
+    bands: ShownBands
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +62,7 @@ def read_prompts(
     grid: GeoGrid,
     *,
     raster: Raster | None = None,
-    bands: Sequence[int] = (1,),
+    bands: ShownBands = (1,),
     layer: str | None = None,
     crs: str | None = None,
 ) -> GeoPrompts:
@@ -77,8 +78,8 @@ def read_prompts(
         The pixels of the raster.
     raster : Raster, optional
         The raster itself: nothing is asked where any of its `bands` is nodata.
-    bands : sequence of int
-        Their numbers, from 1.
+    bands : sequence of int or BandChoice
+        Their numbers, from 1, or what was chosen: an index is undefined where its bands add up to 0.
     layer : str, optional
         Which layer of the file, where it has several.
     crs : str, optional
@@ -148,7 +149,10 @@ def _part(index: int, geometry: Any, features: Features, target: _Target) -> _Pa
     kind, original = _column(features, KIND, index), features.geometries[index]
     is_box = kind == BOX or (kind != POLYGON and (_is_rectangle(original) or _is_rectangle(geometry)))
     if is_box:
-        return _Part(index, box=box) if _has_data(box, target) else ON_NODATA
+        is_there = target.raster is None or has_data(
+            target.raster, target.bands, pixels_of_box(box, target.grid.size)
+        )
+        return _Part(index, box=box) if is_there else ON_NODATA
     mask = _rasterised(geometry, box, target.grid)
     if target.raster is not None:
         mask = on_data(MaskRecord.from_mask(mask), target.raster, target.bands).rle
@@ -171,29 +175,9 @@ def _is_rectangle(geometry: Any) -> bool:
     return bool(around > 0 and abs(geometry.area - around) <= _STRAIGHT * around)
 
 
-def _pixels_of(box: Area, grid: GeoGrid) -> tuple[int, int, int, int]:
-    """Return the pixels that a box touches, half-open."""
-    low = np.floor(np.add(box[:2], 0.5)).astype(int)
-    high = np.minimum(np.ceil(np.add(box[2:], 0.5)).astype(int), grid.size)
-    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
-
-
-def _has_data(box: Area, target: _Target) -> bool:
-    """Tell whether a box holds a pixel that is not nodata, looking no further than to the first one."""
-    raster = target.raster
-    if raster is None:
-        return True
-    row_min, col_min, row_max, col_max = _pixels_of(box, target.grid)
-    size = (row_max - row_min, col_max - col_min)
-    return any(
-        read_valid(raster, target.bands, (top + row_min, left + col_min, bottom + row_min, right + col_min)).any()
-        for top, left, bottom, right in boxes_of(size, raster.block)
-    )
-
-
 def _rasterised(geometry: Any, box: Area, grid: GeoGrid) -> RunLengths:
     """Return the pixels whose centres lie in a polygon; those that it touches where it is thinner than a pixel."""
-    row_min, col_min, row_max, col_max = _pixels_of(box, grid)
+    row_min, col_min, row_max, col_max = pixels_of_box(box, grid.size)
     size = (row_max - row_min, col_max - col_min)
     shift = geo_module("rasterio").Affine.translation(col_min, row_min)
     rasterize = geo_module("rasterio.features").rasterize

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,9 +11,10 @@ from numpy.typing import NDArray
 
 from napari_segany.formats.geo_bands import BandChoice
 from napari_segany.formats.geo_extra import geo_module
+from napari_segany.formats.geo_nodata import has_data, pixels_of_box
 from napari_segany.formats.geo_raster import Raster
 from napari_segany.formats.geo_stretch import Stretch
-from napari_segany.formats.geo_windows import Box, pixel_type, read_window
+from napari_segany.formats.geo_windows import Box, pixel_type, read_valid, read_window, valid_at
 from napari_segany.formats.lazy_image import LazyImage
 
 VIEW_KEY = "napari_segany_raster"
@@ -73,6 +75,21 @@ class RasterView:
             return np.ascontiguousarray(np.moveaxis(self.stretch.apply(channels, valid), 0, -1))
         # A nodata value such as -9999 or 65535 would show, and be fed to the model, as the darkest or the brightest.
         return np.where(valid, channels[0], np.array(self.stretch.low[0]).astype(self.dtype))
+
+    def valid(self, box: Box, *, factor: int = 1) -> NDArray[np.bool_]:
+        """Return (H, W) bool of a part of the image, False where nothing is shown: on nodata, or without an index.
+
+        With a factor, the box is in pixels of the image reduced by it; see `read_valid`.
+        """
+        return read_valid(self.raster, self.choice, box, factor=factor)
+
+    def valid_at(self, positions: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Tell for (N, 2) positions (row, col) within the image whether the pixel there is valid."""
+        return valid_at(self.raster, self.choice, positions)
+
+    def has_data(self, box: Sequence[float]) -> bool:
+        """Tell whether a box (row_min, col_min, row_max, col_max) of positions touches a pixel that is valid."""
+        return has_data(self.raster, self.choice, pixels_of_box(box, self.raster.size))
 
 
 def lazy_levels(view: RasterView) -> list[Any]:

@@ -32,8 +32,16 @@ def is_readable_raster(path: Path) -> bool:
 
     One that is placed by ground control points alone is an image like any other.
     """
-    is_candidate = path.suffix.lower() in (*_TIFF, ".vrt")
-    return is_candidate and find_spec("rasterio") is not None and has_place(path) and not _by_points(path)
+    return find_spec("rasterio") is not None and _is_raster(path)
+
+
+def lacks_reader(path: Path) -> bool:
+    """Tell whether a file is such a raster, and the library that reads it is not there: its place is lost."""
+    return find_spec("rasterio") is None and _is_raster(path)
+
+
+def _is_raster(path: Path) -> bool:
+    return path.suffix.lower() in (*_TIFF, ".vrt") and has_place(path) and not _by_points(path)
 
 
 def _by_points(path: Path) -> bool:

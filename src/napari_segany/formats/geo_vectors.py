@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_segany.formats.geo_bands import ShownBands
 from napari_segany.formats.geo_features import Features, check_target, column_of, own_names, write_features
 from napari_segany.formats.geo_grid import GeoGrid
 from napari_segany.formats.geo_measure import Measure, measure_polygons
@@ -130,7 +131,7 @@ def write_vectors(
     settings: VectorSettings | None = None,
     *,
     raster: Raster | None = None,
-    bands: Sequence[int] = (1,),
+    bands: ShownBands = (1,),
 ) -> Generator[tuple[int, int], None, VectorReport]:
     """Write objects as GeoPackage, GeoJSON or Shapefile, one feature for each, whole or not at all.
 
@@ -148,8 +149,8 @@ def write_vectors(
         Exact outlines, geodesic areas and no minimum by default.
     raster : Raster, optional
         What the masks are of: pixels where any of its `bands` is nodata do not count.
-    bands : sequence of int
-        Their numbers, from 1.
+    bands : sequence of int or BandChoice
+        Their numbers, from 1, or what was chosen: an index is undefined where its bands add up to 0.
 
     Warns
     -----

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_segany.formats.geo_bands import BandChoice, ShownBands
 from napari_segany.formats.geo_extra import geo_module
 from napari_segany.formats.geo_raster import Raster, opened
 
@@ -79,28 +80,33 @@ def pixel_type(raster: Raster, bands: Sequence[int]) -> np.dtype[Any]:
     return np.result_type(*(raster.bands[band - 1].dtype for band in bands))
 
 
-def read_valid(raster: Raster, bands: Sequence[int], box: Box, *, factor: int = 1) -> NDArray[np.bool_]:
+def read_valid(raster: Raster, bands: ShownBands, box: Box, *, factor: int = 1) -> NDArray[np.bool_]:
     """Return (H, W) bool of a part of a raster: False where any of the bands is nodata. See `read_window`.
+
+    Of an index it is also False where that is undefined: where its bands add up to 0.
 
     With a factor, the box is in pixels of the raster reduced by it, and one pixel stands for each of those.
     """
+    choice = bands if isinstance(bands, BandChoice) else BandChoice(tuple(bands))
+    numbers = list(choice.bands)
     rows, cols = raster.size
     own = [min(side * factor, last) for side, last in zip(box, (rows, cols, rows, cols), strict=True)]
     options: dict[str, Any] = {
         "window": _window((own[0], own[1], own[2], own[3])),
-        "out_shape": (len(bands), box[2] - box[0], box[3] - box[1]),
+        "out_shape": (len(numbers), box[2] - box[0], box[3] - box[1]),
     }
-    has_floats = any(raster.bands[band - 1].dtype.startswith("float") for band in bands)
+    dtype = pixel_type(raster, numbers)
     with opened(raster.path) as dataset:
-        masks: NDArray[np.uint8] = dataset.read_masks(list(bands), **options)
+        masks: NDArray[np.uint8] = dataset.read_masks(numbers, **options)
         valid: NDArray[np.bool_] = np.all(masks > 0, axis=0, keepdims=False)
-        if has_floats:
-            valid &= np.isfinite(dataset.read(list(bands), **options)).all(axis=0)
-    return valid
+        if dtype.kind != "f" and not choice.is_index:
+            return valid
+        pixels = dataset.read(numbers, out_dtype=dtype, **options)
+    return choice.combine(pixels, valid & np.isfinite(pixels).all(axis=0))[1]
 
 
-def valid_at(raster: Raster, bands: Sequence[int], positions: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Tell for (N, 2) positions (row, col) within a raster whether the pixel there is no nodata."""
+def valid_at(raster: Raster, bands: ShownBands, positions: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell for (N, 2) positions (row, col) within a raster whether the pixel there is valid. See `read_valid`."""
     last = np.subtract(raster.size, 1)
     pixels = np.clip(np.floor(np.asarray(positions).reshape(-1, 2) + 0.5).astype(np.int64), 0, last)
     side = np.array(_tile(raster.block, raster.size))

@@ -50,7 +50,8 @@ def open_lazy(path: str | os.PathLike[str]) -> LazyImage:
         if path.suffix.lower() == ".npy":
             return LazyImage((np.load(path, mmap_mode="r", allow_pickle=False),))
         if path.suffix.lower() in _TIFF_SUFFIXES:
-            image, is_decoded = _tiff_image(path)
+            file = tifffile.TiffFile(path)  # stays open as long as the arrays are used
+            image, is_decoded = _tiff_image(path, file)
             if is_decoded:
                 return image
     except FileNotFoundError:
@@ -66,7 +67,8 @@ def plane_shape(path: str | os.PathLike[str]) -> tuple[int, int] | None:
     path = Path(path)
     try:
         if path.suffix.lower() in _TIFF_SUFFIXES and path.is_file():
-            return _tiff_image(path)[0].shape
+            with tifffile.TiffFile(path) as file:
+                return _tiff_image(path, file)[0].shape
         if path.is_dir() or path.suffix.lower() == ".npy":
             return open_lazy(path).shape
         with Image.open(path) as picture:
@@ -121,11 +123,10 @@ def _zarr_image(path: Path) -> LazyImage:
     return _by_axes(arrays, None)
 
 
-def _tiff_image(path: Path) -> tuple[LazyImage, bool]:
+def _tiff_image(path: Path, file: tifffile.TiffFile) -> tuple[LazyImage, bool]:
     """Return the image, and whether its windows can be decoded: of LZW, JPEG, ... Pillow reads whole files only."""
     import zarr
 
-    file = tifffile.TiffFile(path)  # stays open as long as the arrays are used
     if not file.series:
         raise ValueError("the TIFF holds no image")
     series = file.series[0]

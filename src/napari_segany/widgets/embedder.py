@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from numpy.typing import ArrayLike
 from psygnal import Signal
 
+from napari_segany.engine.encoding import encoding_steps
 from napari_segany.engine.prediction import Prediction
 from napari_segany.engine.progress import Progress, Steps
 from napari_segany.widgets.embedding_cache import EmbeddingCache, EmbeddingKey
 from napari_segany.widgets.geometry import Plane
-from napari_segany.widgets.large_planes import encoding_steps
 from napari_segany.widgets.predictor_facts import Digestible, is_rounded, weights_digest
 from napari_segany.widgets.progress_runner import Runner, Task
 from napari_segany.widgets.provenance import Answerer

@@ -12,7 +12,7 @@ from typing import Any
 
 from napari.layers import Image
 
-from napari_segany.formats.geo_bands import choose_bands
+from napari_segany.formats.geo_bands import ShownBands, choose_bands
 from napari_segany.formats.geo_extra import GeoMissingError
 from napari_segany.formats.geo_grid import GRID_KEY, GeoGrid
 from napari_segany.formats.geo_pyramid import VIEW_KEY, RasterView
@@ -32,7 +32,7 @@ class LabelsPlace:
         Where their pixels lie.
     raster : Raster or None
         The raster that they are of, where its file is there.
-    bands : tuple of int
+    bands : tuple of int or BandChoice
         The bands of it that were shown.
     lost : str
         The file of a raster that is not there any more; "" for none.
@@ -40,7 +40,7 @@ class LabelsPlace:
 
     grid: GeoGrid
     raster: Raster | None = None
-    bands: tuple[int, ...] = ()
+    bands: ShownBands = ()
     lost: str = ""
 
 
@@ -107,7 +107,7 @@ class _Placed:
     """A grid, and which bands of which raster are shown on it, where that is known."""
 
     grid: GeoGrid
-    shown: tuple[Raster, tuple[int, ...]] | None = None
+    shown: tuple[Raster, ShownBands] | None = None
 
 
 def _fitting(source: LabelsSource, layers: Sequence[LayerTuple]) -> list[_Placed]:
@@ -154,7 +154,7 @@ def _known_place(metadata: Mapping[str, Any], size: tuple[int, ...]) -> _Placed 
     grid, view = metadata.get(GRID_KEY), metadata.get(VIEW_KEY)
     if not isinstance(grid, GeoGrid) or not grid.has_place or grid.size != size:
         return None
-    return _Placed(grid, (view.raster, view.choice.bands) if isinstance(view, RasterView) else None)
+    return _Placed(grid, (view.raster, view.choice) if isinstance(view, RasterView) else None)
 
 
 def _image_place(image: Image, size: tuple[int, ...]) -> _Placed | None:
@@ -166,7 +166,7 @@ def _image_place(image: Image, size: tuple[int, ...]) -> _Placed | None:
         return None
     try:
         raster = read_raster(path)
-        bands = choose_bands(raster, None).bands
+        bands = choose_bands(raster, None)
     except (GeoMissingError, OSError, ValueError):
         return None
     return _Placed(raster.grid, (raster, bands)) if raster.grid.has_place and raster.grid.size == size else None

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari.layers import Image
-from numpy.typing import ArrayLike
 
-from napari_segany.engine.progress import Progress, Steps
-from napari_segany.engine.tiled_embedding import TiledEmbedding, image_limits
-from napari_segany.engine.tiling import TilePlan, is_large, model_side, shown_window, tile_plan
+from napari_segany.engine.progress import Steps
+from napari_segany.engine.tiled_embedding import TiledEmbedding
+from napari_segany.engine.tiling import is_large, shown_window
 from napari_segany.formats.lazy_image import LazyImage
 from napari_segany.formats.window_mask import WindowMask
 from napari_segany.widgets.drafts import Candidate, Prompts
@@ -20,9 +19,6 @@ from napari_segany.widgets.layers import full_resolution, read_plane, spatial_sh
 from napari_segany.widgets.raster_data import RasterData
 from napari_segany.widgets.thumbnails import thumbnail
 
-if TYPE_CHECKING:  # it brings torch, which takes seconds to import
-    from napari_segany.engine.cache_prepared import Preparation
-
 
 def plane_reader(image: Image, plane: Plane) -> Callable[[], Any]:
     """Return what reads a plane in the background: its pixels, or of a large one a `LazyImage` of all its levels."""
@@ -30,30 +26,6 @@ def plane_reader(image: Image, plane: Plane) -> Callable[[], Any]:
         return partial(read_plane, full_resolution(image), plane)
     levels = tuple(image.data) if image.multiscale else (image.data,)
     return partial(LazyImage, levels, plane.slicer())
-
-
-def encoding_steps(predictor: Any, image: ArrayLike | LazyImage, limits: tuple[float, float] | None) -> Steps[Any]:
-    """Return the embedding of an image; of a large one a value that encodes a window when it is asked."""
-    if isinstance(image, LazyImage):
-        yield Progress(0, 0, "Looking at the image")
-        plan = tile_plan(image.shape, model_side(predictor))
-        if limits is None:
-            limits = image_limits(image)
-        prepared = yield from _prepared_steps(predictor, image, plan, limits)
-        return TiledEmbedding(image, plan, limits, prepared=prepared)
-    return (yield from predictor.encode_steps(image, contrast_limits=limits))
-
-
-def _prepared_steps(
-    predictor: Any, image: LazyImage, plan: TilePlan, limits: tuple[float, float]
-) -> Steps[Preparation | None]:
-    """Return what the folder of prepared embeddings holds of an image; None without such a folder."""
-    folder = getattr(getattr(predictor, "cache", None), "prepared", None)
-    if folder is None:
-        return None
-    from napari_segany.engine.cache_prepared import window_preparation_steps
-
-    return (yield from window_preparation_steps(folder, predictor, image, plan, limits))
 
 
 def window_candidate_steps(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from napari.layers import Image
 
+from napari_segany.engine.encoding import encoding_steps
 from napari_segany.engine.mask_cleaning import CleanUp, cleaned_window
 from napari_segany.engine.mask_policy import MaskPolicy, choose_mask
 from napari_segany.engine.one_each import AnswersInLogits, mask_in_its_box, one_each_steps
@@ -21,7 +22,7 @@ from napari_segany.widgets.drafts import Prompts
 from napari_segany.widgets.embedder import Embedder
 from napari_segany.widgets.embedding_cache import EmbeddingKey
 from napari_segany.widgets.geometry import Floats, Plane
-from napari_segany.widgets.large_planes import encoding_steps, plane_reader
+from napari_segany.widgets.large_planes import plane_reader
 from napari_segany.widgets.layers import intensity_limits
 from napari_segany.widgets.one_each_inputs import EachPrompt
 from napari_segany.widgets.predictor_facts import is_rounded

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from napari_segany.formats.geo_nodata import valid_pixels
 from napari_segany.formats.geo_pyramid import VIEW_KEY, RasterView
-from napari_segany.formats.geo_windows import read_valid, valid_at
 from napari_segany.formats.window_mask import WindowMask
 from napari_segany.widgets.drafts import Prompts
 from napari_segany.widgets.geometry import Plane
@@ -49,19 +48,15 @@ class RasterData:
         """
         if prompts.points:
             points = np.array(prompts.points, float)
-            missing = ~valid_at(self.view.raster, self.view.choice.bands, points)
+            missing = ~self.view.valid_at(points)
             if missing.any():
                 row, col = np.round(points[missing][0]).astype(int)
                 raise ValueError(
                     f"{self.view.raster.name} has no data at row {row}, column {col}: nothing is asked there; move "
                     "or undo that point."
                 )
-        if prompts.box is not None:
-            rows, cols = self.view.raster.size
-            low = np.clip(np.floor(np.add(prompts.box[:2], 0.5)), 0, (rows - 1, cols - 1)).astype(int)
-            high = np.clip(np.ceil(np.add(prompts.box[2:], 0.5)), low + 1, (rows, cols)).astype(int)
-            if not self._valid((int(low[0]), int(low[1]), int(high[0]), int(high[1]))).any():
-                raise ValueError(f"{self.view.raster.name} has no data in the box: nothing is asked there; move it.")
+        if prompts.box is not None and not self.view.has_data(prompts.box):
+            raise ValueError(f"{self.view.raster.name} has no data in the box: nothing is asked there; move it.")
 
     def allows(self, prompts: Prompts) -> bool:
         """Tell whether `check` accepts prompts."""
@@ -75,15 +70,12 @@ class RasterData:
         """Return a mask without its pixels where there are no data."""
         if not mask.area:
             return mask
-        valid = self._valid(mask.box)
+        valid = self.view.valid(mask.box)
         return mask if valid.all() else WindowMask.cropped(mask.pixels & valid, mask.origin, mask.image_shape)
 
     def cut_whole(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Return an (H, W) mask without its pixels where there are no data."""
         return self.cut(WindowMask.cropped(mask, (0, 0), (mask.shape[0], mask.shape[1]))).full()
-
-    def _valid(self, box: tuple[int, int, int, int]) -> NDArray[np.bool_]:
-        return read_valid(self.view.raster, self.view.choice.bands, box)
 
 
 def region_on_data(image: Image, read_region: ReadRegion) -> ReadRegion:
@@ -94,7 +86,7 @@ def region_on_data(image: Image, read_region: ReadRegion) -> ReadRegion:
     view = data.view
 
     def read(plane: Plane) -> NDArray[np.bool_] | None:
-        valid, wanted = valid_pixels(view.raster, view.choice.bands), read_region(plane)
+        valid, wanted = valid_pixels(view.raster, view.choice), read_region(plane)
         return wanted if valid is None else valid if wanted is None else valid & wanted
 
     return read

@@ -146,7 +146,7 @@ def _object_steps(
         found = yield from box_mask_steps(predictor, pixels, image.detections, contrast_limits=limits)
         return _on_data(found, content)
     generator = AutomaticMaskGenerator(predictor, job.settings.automatic)
-    region = None if content.view is None else valid_pixels(content.view.raster, content.view.choice.bands)
+    region = None if content.view is None else valid_pixels(content.view.raster, content.view.choice)
     if region is not None and not _is_asked(pixels, region, job.settings.automatic):
         return []
     records = yield from generator.run(pixels, contrast_limits=limits, region=region)
@@ -169,7 +169,7 @@ def _on_data(found: list[BatchObject], content: ImageContent) -> list[BatchObjec
     if content.view is None:
         return found
     view = content.view
-    cut = [replace(item, record=on_data(item.record, view.raster, view.choice.bands)) for item in found]
+    cut = [replace(item, record=on_data(item.record, view.raster, view.choice)) for item in found]
     return [item for item in cut if item.record.area]
 
 

@@ -24,7 +24,6 @@ from napari_segany.formats.geo_labels import write_label_geotiff
 from napari_segany.formats.geo_polygons import window_polygon
 from napari_segany.formats.geo_pyramid import RasterView, raster_levels
 from napari_segany.formats.geo_vectors import TracedObject, VectorSettings, write_traced
-from napari_segany.formats.geo_windows import read_valid
 from napari_segany.formats.lazy_image import LazyImage
 from napari_segany.formats.pixel_size import PixelSize
 
@@ -57,8 +56,8 @@ class RasterAtPath:
         return raster_levels(self.view)
 
     def valid(self, window: Window) -> NDArray[np.bool_] | None:
-        """Return (rows, cols) bool of a window, False where any of the bands is nodata; None where none is."""
-        valid = read_valid(self.view.raster, self.view.choice.bands, window.box, factor=window.factor)
+        """Return (rows, cols) bool of a window, False where it holds no data; None where it does everywhere."""
+        valid = self.view.valid(window.box, factor=window.factor)
         return None if valid.all() else valid
 
     @property

@@ -1,0 +1,39 @@
+"""What a model makes of an image of any size: one embedding, or of a large one windows, encoded when asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import ArrayLike
+
+from napari_segany.engine.progress import Progress, Steps
+from napari_segany.engine.tiled_embedding import TiledEmbedding, image_limits
+from napari_segany.engine.tiling import TilePlan, model_side, tile_plan
+from napari_segany.formats.lazy_image import LazyImage
+
+if TYPE_CHECKING:  # it brings torch, which takes seconds to import
+    from napari_segany.engine.cache_prepared import Preparation
+
+
+def encoding_steps(predictor: Any, image: ArrayLike | LazyImage, limits: tuple[float, float] | None) -> Steps[Any]:
+    """Return the embedding of an image; of a `LazyImage` a value that encodes a window when it is asked."""
+    if isinstance(image, LazyImage):
+        yield Progress(0, 0, "Looking at the image")
+        plan = tile_plan(image.shape, model_side(predictor))
+        if limits is None:
+            limits = image_limits(image)
+        prepared = yield from _prepared_steps(predictor, image, plan, limits)
+        return TiledEmbedding(image, plan, limits, prepared=prepared)
+    return (yield from predictor.encode_steps(image, contrast_limits=limits))
+
+
+def _prepared_steps(
+    predictor: Any, image: LazyImage, plan: TilePlan, limits: tuple[float, float]
+) -> Steps[Preparation | None]:
+    """Return what the folder of prepared embeddings holds of an image; None without such a folder."""
+    folder = getattr(getattr(predictor, "cache", None), "prepared", None)
+    if folder is None:
+        return None
+    from napari_segany.engine.cache_prepared import window_preparation_steps
+
+    return (yield from window_preparation_steps(folder, predictor, image, plan, limits))
