@@ -1,7 +1,7 @@
 """The windows of a large plane that answer at once: encoded ahead around the last answer, and outlined. No Qt.
 
 A click encodes the window that it needs. Whenever nothing else is to do, the windows around it follow, those in view
-first; a new prompt has the processor for itself at once, and what was begun is gone on with after its answer.
+first; a new prompt has the processor for itself at once, and what was begun is gone on with, for it or afterwards.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class WindowsAhead:
         self._viewer = viewer
         self._embedder, self._conversation = embedder, conversation
         self._enabled, self._outlined = False, True
-        self._work = WorkAhead(runner, self._may_work, self._next, self._show)
+        self._work = WorkAhead(runner, self._may_work, self._next, self._show, conversation.begun)
         self._links: list[tuple[Any, Callable[..., None]]] = [
             (conversation.turned, self._look_again),
             (conversation.settled, self._look_again),
@@ -160,7 +160,7 @@ class WindowsAhead:
             return None
         for window in embedding.neighbours(embedding.answered, self._view()):
             begin = partial(embedding.embedding_steps, predictor, window)
-            work = self._work.half_done((id(embedding), window), begin, lambda found: None)  # which keeps itself
+            work = self._work.half_done((embedding, window), begin, lambda found: None)  # which keeps itself
             return Piece("Encoding windows ahead", work.steps(), failed=self._failed)
         return None
 
