@@ -93,10 +93,11 @@ def test_a_click_never_waits_for_a_window_that_is_being_encoded(drive, tiles, mo
     person.click(image, (735, 735))
     qtbot.waitUntil(encoding(3), timeout=20_000)
     assert not session.windows.is_working, "the question has the processor for itself"
-    assert bar.format() == "Computing the embedding of a part of the image"
+    told = "Computing the embedding of a part of the image"  # after that of reading it
+    qtbot.waitUntil(lambda: bar.format() == told, timeout=20_000)
     assert row.button.text() == "Cancel"
     person.press(Qt.Key_U)
-    assert bar.format() == "Image embedding ready"
+    qtbot.waitUntil(lambda: bar.format() == "Image embedding ready", timeout=20_000)
     person.click(image, (600, 600))
     person.wait_answer(1)
     assert session.candidates[0].mask.sum() == 10 * 10
