@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -42,10 +44,16 @@ class CountingArray:
 
 @dataclass
 class ComponentPredictor:
-    """Its input is `side` pixels wide; grey levels from 1 on are objects, 0 is background and an object too."""
+    """Its input is `side` pixels wide; grey levels from 1 on are objects, 0 is background and an object too.
+
+    Can be held while it encodes.
+    """
 
     side: int = 128
     name: str = "components"
+    held: bool = False
+    released: threading.Event = field(default_factory=threading.Event)
+    begun: list[tuple[int, ...]] = field(default_factory=list)
     encoded: list[tuple[int, ...]] = field(default_factory=list)
     limits: list[Any] = field(default_factory=list)
     asked: list[dict[str, Any]] = field(default_factory=list)
@@ -55,7 +63,11 @@ class ComponentPredictor:
         return SimpleNamespace(config=SimpleNamespace(image_size=self.side))
 
     def encode_steps(self, image, *, contrast_limits=None):
+        self.begun.append(image.shape)
         yield Progress(1, 2, "encoding")
+        while self.held and not self.released.is_set():
+            time.sleep(0.005)
+            yield Progress(1, 2, "encoding")
         self.encoded.append(image.shape)
         self.limits.append(contrast_limits)
         return SimpleNamespace(pixels=np.array(image), nbytes=image.nbytes, image_shape=image.shape[:2])

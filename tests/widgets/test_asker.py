@@ -5,7 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from napari_segany.engine.progress import drain
+from napari_segany.engine.progress import Progress, drain
+from napari_segany.engine.tiled_embedding import TiledEmbedding
+from napari_segany.engine.tiling import tile_plan
+from napari_segany.formats.lazy_image import LazyImage
 from napari_segany.widgets.asker import Asker, Question, candidate_steps
 from napari_segany.widgets.drafts import ObjectPrompt, Prompts
 from napari_segany.widgets.geometry import Plane
@@ -75,3 +78,104 @@ def test_a_failure_of_an_old_question_is_not_told(question, predictor, by_hand):
     by_hand.finish_all()
     assert failures == []
     asker.close()
+
+
+class Windows:
+    """Questions about a large plane whose encoder is held; each click is asked in a window of its own."""
+
+    HERE, THERE = (100, 100), (700, 700)
+
+    def __init__(self, tiles):
+        self.predictor = tiles.ComponentPredictor(side=128)
+        pixels = np.zeros((1000, 1000), np.uint8)
+        for row, col in (self.HERE, self.THERE):
+            pixels[row - 5 : row + 5, col - 5 : col + 5] = 200
+        image = LazyImage((pixels,), (slice(None), slice(None)))
+        self.embedding = TiledEmbedding(image, tile_plan(image.shape, 128))
+
+    def question(self, *points):
+        prompts = Prompts(points, (1,) * len(points))
+        return Question(Plane((0, 1), ()), prompts, None, self.predictor, self.embedding, lambda: None, (0, 255))
+
+    def make_ready(self, point):
+        drain(candidate_steps(self.question(point)))
+        self.predictor.held = True
+
+
+@pytest.fixture
+def windows(tiles):
+    return Windows(tiles)
+
+
+@pytest.fixture
+def asked(windows, by_hand):
+    """An asker whose question has begun to encode a window; one elsewhere is ready."""
+    answers = []
+    windows.make_ready(windows.THERE)
+    asker = Asker(by_hand, lambda question, candidates: answers.append(question.prompts), answers.append)
+    asker.answers = answers
+    asker.ask(windows.question(windows.HERE))
+    (task,) = by_hand.running
+    while asker.encoding != Progress(1, 2, "Computing the embedding of a part of the image"):
+        task.step()
+    assert len(windows.predictor.begun) == 2
+    return asker
+
+
+def test_a_newer_question_begins_after_one_step_of_the_window_that_is_encoded(asked, windows, by_hand):
+    (task,) = by_hand.running
+    asked.ask(windows.question(windows.THERE))
+    assert asked.encoding is None
+    assert by_hand.running == [task], "one question at a time"
+    task.step()
+    assert task.over
+    (newer,) = by_hand.running
+    newer.finish()  # held is held: were a window encoded, this would never end
+    assert [prompts.points for prompts in asked.answers] == [(windows.THERE,)]
+    assert len(windows.predictor.encoded) == 1
+
+
+def test_a_window_that_was_left_is_gone_on_with(asked, windows, by_hand):
+    asked.ask(windows.question(windows.THERE))
+    while not asked.answers:
+        by_hand.running[0].step()
+    windows.predictor.held = False
+    asked.ask(windows.question(windows.HERE, (102, 102)))
+    by_hand.finish_all()
+    assert len(asked.answers) == 2
+    assert len(windows.predictor.begun) == len(windows.predictor.encoded) == 2
+
+
+def test_a_window_that_nobody_waits_for_is_encoded_no_further(asked, windows, by_hand):
+    (task,) = by_hand.running
+    asked.invalidate()
+    assert asked.encoding is None
+    task.step()
+    assert by_hand.running == []
+    assert asked.answers == []
+    windows.predictor.held = False
+    asked.ask(windows.question(windows.HERE))
+    by_hand.finish_all()
+    assert [prompts.points for prompts in asked.answers] == [(windows.HERE,)]
+
+
+def test_a_window_that_could_not_be_encoded_begins_anew(asked, windows, by_hand, monkeypatch):
+    windows.predictor.held = False
+    with monkeypatch.context() as patch:
+        patch.setattr(windows.predictor, "encoded", None)  # as broken as can be
+        by_hand.finish_all()
+    (error,) = asked.answers
+    assert isinstance(error, AttributeError)
+    assert asked.encoding is None
+    asked.ask(windows.question(windows.HERE))
+    by_hand.finish_all()
+    assert asked.answers[1].points == (windows.HERE,)
+    assert len(windows.predictor.begun) == 3
+
+
+def test_a_question_that_is_closed_says_nothing_any_more(asked, windows, by_hand):
+    said = []
+    asked._moved = lambda: said.append(asked.encoding)
+    asked.close()
+    assert said == []
+    assert by_hand.running == []

@@ -222,6 +222,71 @@ def test_a_prompt_has_the_processor_for_itself(viewer, image, predictor, by_hand
     assert len(session.windows.ready) > 4
 
 
+def test_the_window_of_a_question_is_shown_and_can_be_cancelled(viewer, image, predictor, by_hand):
+    session = PromptSession(viewer, by_hand, lambda model, device: predictor)
+    session.choose_image(image)
+    session.windows.enabled = True
+    by_hand.finish_all()
+    states = []
+    session.embedding_changed.connect(states.append)
+    predictor.held = True
+    session.add_point((505, 505))
+    (task,) = by_hand.running
+    while session.embedding_state.progress.total == 0:
+        task.step()
+    assert session.embedding_state == states[-1]
+    assert states[-1].phase == "working"
+    assert states[-1].progress.note == "Computing the embedding of a part of the image"
+    session.cancel()
+    assert states[-1].phase == session.embedding_state.phase == "ready"
+    assert "Stopped" in session.status
+    task.step()
+    assert by_hand.running == [], "neither the question nor windows ahead go on"
+    predictor.held = False
+    session.add_point((507, 505))
+    by_hand.finish_all()
+    assert len(session.candidates) == 1
+    assert len(predictor.begun) == len(predictor.encoded), "the window was gone on with"
+    assert states[-1].phase == "ready"
+
+
+def test_a_click_goes_on_with_the_window_that_was_begun_ahead(viewer, image, predictor, by_hand):
+    image.data[570:576, 570:576] = 200  # too near to the edge of the first window to be answered from it
+    session = PromptSession(viewer, by_hand, lambda model, device: predictor)
+    session.choose_image(image)
+    by_hand.finish_all()
+    session.add_point((505, 505))
+    by_hand.finish_all()
+    predictor.held = True
+    session.windows.enabled = True
+    (task,) = by_hand.running
+    while len(predictor.begun) < 2:
+        task.step()
+    session.windows.enabled = predictor.held = False
+    session.clear_prompts()
+    session.add_point((573, 573))
+    by_hand.finish_all()
+    assert [window.image_box for window in session.windows.ready] == [(448, 448, 576, 576), (480, 480, 608, 608)]
+    assert session.candidates[0].mask.sum() == 6 * 6
+    assert len(predictor.begun) == 2
+
+
+def test_another_model_leaves_nothing_of_a_window_that_was_begun(viewer, image, predictor, by_hand):
+    session = PromptSession(viewer, by_hand, lambda model, device: predictor)
+    session.choose_image(image)
+    by_hand.finish_all()
+    predictor.held = True
+    session.add_point((505, 505))
+    (task,) = by_hand.running
+    while not predictor.begun:
+        task.step()
+    session.choose_model("another")
+    assert session._conversation.begun._held == ()
+    predictor.held = False
+    by_hand.finish_all()
+    assert len(session.candidates) == 1
+
+
 def test_small_images_have_no_windows_and_closing_leaves_no_outlines(viewer, image, predictor):
     session = PromptSession(viewer, SynchronousRunner(), lambda model, device: predictor)
     session.windows.enabled = True

@@ -7,7 +7,7 @@ Knows no user interface; of the model only what `WindowPredictor` says.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -220,6 +220,7 @@ class TiledEmbedding:
         mask: WindowMask | None = None,
         level: int | None = None,
         refine: Refinement | None = None,
+        encode: Callable[[Window], Steps[Any]] | None = None,
     ) -> Steps[TiledPrediction]:
         """Answer one prompt, encoding what is needed for it and nothing else.
 
@@ -235,6 +236,9 @@ class TiledEmbedding:
             The finest level to answer from, `plan.level_for_view` of what the user sees; else the finest of all.
         refine : Refinement, optional
             The last answer, for a prompt that adds to it; it is used while its window holds the prompt.
+        encode : callable, optional
+            Returns the steps that make the embedding of a window, for callers that go on with one that was left; else
+            `embedding_steps`.
 
         Raises
         ------
@@ -243,8 +247,9 @@ class TiledEmbedding:
         """
         prompt = _checked(points, labels, box, mask, self.image_shape)
         extent = _extent(prompt, mask)
+        encode = encode or partial(self.embedding_steps, predictor)
         if refine is not None and self.plan.margin(refine.window, extent) >= _KEPT_INSIDE * self.plan.side:
-            found = yield from self._asked(predictor, prompt, mask, refine.window, refine.logits)
+            found = yield from self._asked(predictor, encode, prompt, mask, refine.window, refine.logits)
             if not found.is_cut:
                 return found
             window = self._next(found, extent)
@@ -253,7 +258,7 @@ class TiledEmbedding:
         asked: set[Window] = set()
         while True:
             asked.add(window)
-            found = yield from self._asked(predictor, prompt, mask, window, None)
+            found = yield from self._asked(predictor, encode, prompt, mask, window, None)
             if not found.is_cut or window.level >= self.plan.last_level:
                 return found
             following = self._next(found, extent)
@@ -297,12 +302,13 @@ class TiledEmbedding:
     def _asked(
         self,
         predictor: WindowPredictor,
+        encode: Callable[[Window], Steps[Any]],
         prompt: Prompt,
         mask: WindowMask | None,
         window: Window,
         logits: NDArray[np.float32] | None,
     ) -> Steps[TiledPrediction]:
-        embedding = yield from self.embedding_steps(predictor, window)
+        embedding = yield from encode(window)
         self.answered = window
         yield Progress(0, 1, "Predicting masks")
         prediction = predictor.predict(embedding, **_arguments(prompt, mask, window, logits))

@@ -1,21 +1,29 @@
-"""Asks the predictor in the background: one question in flight, the newest one next, old answers dropped. No Qt."""
+"""Asks the predictor in the background: one question in flight, the newest one next, old answers dropped. No Qt.
+
+On a large plane a question may have to encode windows, which can take a minute. It is left at its next step once
+nobody waits for its answer, and the window is gone on with when it is needed again.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_segany.engine.prediction import Prediction
-from napari_segany.engine.progress import Progress, Steps
+from napari_segany.engine.progress import Progress, Steps, relabelled
 from napari_segany.engine.tiled_embedding import TiledEmbedding
+from napari_segany.engine.tiling import Window
 from napari_segany.widgets.drafts import Candidate, Prompts
 from napari_segany.widgets.embedder import AnyPredictor
 from napari_segany.widgets.geometry import Plane
-from napari_segany.widgets.large_planes import window_candidate_steps
+from napari_segany.widgets.half_done import Begun
+from napari_segany.widgets.large_planes import window_candidate_steps, window_embedding_steps
 from napari_segany.widgets.progress_runner import Runner, Task
 from napari_segany.widgets.provenance import Asked, without_logits
 from napari_segany.widgets.raster_data import RasterData
@@ -66,13 +74,18 @@ class Question:
     view: float = 0
 
     @property
+    def of_large_plane(self) -> bool:
+        """Whether it is asked in windows."""
+        return isinstance(self.embedding, TiledEmbedding)
+
+    @property
     def asked(self) -> tuple[Asked, ...]:
         """The question, after those that it refines; () where it cannot be replayed.
 
         Replay asks about whole planes and keeps all of a mask; windows of a large plane, and rasters with pixels that
         hold no data, are asked otherwise.
         """
-        if self.data is not None or isinstance(self.embedding, TiledEmbedding):
+        if self.data is not None or self.of_large_plane:
             return ()
         kept = without_logits(arguments_of(self.prompts, self.refine), self.refine)
         return (*self.earlier, Asked(kept, self.refines, self.contrast_limits))
@@ -89,6 +102,15 @@ class Asker:
         Receives a question and its candidates.
     failed : callable
         Receives what went wrong.
+    moved : callable
+        Called when `encoding` has changed.
+    begun : Begun, optional
+        The windows of large planes that were begun, where others go on with them too.
+
+    Attributes
+    ----------
+    encoding : Progress or None
+        How far the window is that is encoded for the question; None where none is.
     """
 
     def __init__(
@@ -96,59 +118,116 @@ class Asker:
         runner: Runner,
         answered: Callable[[Question, tuple[Candidate, ...]], None],
         failed: Callable[[Exception], None],
+        moved: Callable[[], None] = lambda: None,
+        begun: Begun | None = None,
     ) -> None:
-        self._runner, self._answered, self._failed = runner, answered, failed
-        self._number = 0
+        self.encoding: Progress | None = None
+        self._runner, self._answered, self._failed, self._moved = runner, answered, failed, moved
+        self._begun = Begun() if begun is None else begun
         self._pending: Question | None = None
-        self._busy = False
+        self._answering: _Answering | None = None
         self._task: Task | None = None
 
     def ask(self, question: Question) -> None:
         """Answer this question next; answers to all earlier ones are dropped."""
-        self._number += 1
-        if self._busy:
+        self.invalidate()
+        if self._answering is not None:
             self._pending = question
         else:
             self._begin(question)
 
     def invalidate(self) -> None:
         """Drop the answer that is under way and the question that waits."""
-        self._number += 1
-        self._pending = None
+        self._let_go()
+        self._show(None)
 
     def close(self) -> None:
-        """Stop for good."""
-        self.invalidate()
+        """Stop for good, and say nothing any more."""
+        self._let_go()
         if self._task is not None:
             self._task.cancel()
 
+    def _let_go(self) -> None:
+        self._pending = None
+        if self._answering is not None:
+            self._answering.is_wanted = False
+
     def _begin(self, question: Question) -> None:
-        self._busy = True
-        number = self._number
+        answering = self._answering = _Answering(question, self._begun)
         self._task = self._runner.start(
             "Predicting masks",
-            candidate_steps(question),
-            done=lambda candidates: self._end(number, lambda: self._answered(question, candidates)),
-            failed=lambda error: self._end(number, lambda: self._failed(error)),
+            answering.steps(),
+            done=lambda candidates: self._end(answering, lambda: self._answered(question, candidates)),
+            failed=lambda error: self._end(answering, lambda: self._failed(error)),
+            report=partial(self._report, answering) if question.of_large_plane else None,
         )
 
-    def _end(self, number: int, deliver: Callable[[], None]) -> None:
-        self._busy = False
-        if number == self._number:
+    def _report(self, answering: _Answering, progress: Progress) -> None:
+        if answering.is_wanted:
+            self._show(answering.encoding)
+
+    def _show(self, encoding: Progress | None) -> None:
+        if encoding != self.encoding:
+            self.encoding = encoding
+            self._moved()
+
+    def _end(self, answering: _Answering, deliver: Callable[[], None]) -> None:
+        self._answering = None
+        if answering.is_wanted:
+            self._show(None)
             deliver()
-        if self._pending is not None and not self._busy:
+        if self._pending is not None and self._answering is None:
             question, self._pending = self._pending, None
             self._begin(question)
 
 
-def candidate_steps(question: Question) -> Steps[tuple[Candidate, ...]]:
-    """Answer a question; the result is the candidates, best first."""
+class _Answering:
+    """A question under way, answered in another thread than the one that says whether it is still wanted."""
+
+    def __init__(self, question: Question, begun: Begun) -> None:
+        self.is_wanted = True
+        self.encoding: Progress | None = None
+        self._question, self._begun = question, begun
+
+    def steps(self) -> Steps[tuple[Candidate, ...]]:
+        """Answer it; on a large plane only as long as it is wanted, for that may take long."""
+        embedding = self._question.embedding
+        if not isinstance(embedding, TiledEmbedding):
+            return (yield from candidate_steps(self._question))
+        encode = partial(self._embedding_steps, embedding)
+        with closing(candidate_steps(self._question, encode)) as steps:
+            while self.is_wanted:
+                try:
+                    progress = next(steps)
+                except StopIteration as end:
+                    return tuple(end.value)
+                yield progress
+        return ()
+
+    def _embedding_steps(self, embedding: TiledEmbedding, window: Window) -> Steps[Any]:
+        steps = window_embedding_steps(self._begun, self._question.predictor, embedding, window)
+        found = yield from relabelled(steps, self._noted)
+        self.encoding = None
+        return found
+
+    def _noted(self, progress: Progress) -> Progress:
+        self.encoding = progress
+        return progress
+
+
+def candidate_steps(
+    question: Question, encode: Callable[[Window], Steps[Any]] | None = None
+) -> Steps[tuple[Candidate, ...]]:
+    """Answer a question; the result is the candidates, best first.
+
+    `encode` makes the embedding of a large plane's window, where it is not to be made from the beginning.
+    """
     yield Progress(0, 1, "Predicting masks")
     if question.data is not None:
         question.data.check(question.prompts)
     if isinstance(question.embedding, TiledEmbedding):
         asked = question.predictor, question.embedding, question.prompts
-        return (yield from window_candidate_steps(*asked, question.data, question.view))
+        return (yield from window_candidate_steps(*asked, question.data, question.view, encode))
     prediction = question.predictor.predict(question.embedding, **arguments_of(question.prompts, question.refine))
     yield Progress(1, 1, "Predicting masks")
     return _candidates(prediction, question)

@@ -20,10 +20,11 @@ from napari_segany.engine.mask_policy import MaskPolicy, choose_mask
 from napari_segany.widgets.asker import Asker, Question
 from napari_segany.widgets.candidate_layers import CandidateLayers
 from napari_segany.widgets.drafts import Candidate, Draft, ObjectPrompt, Prompts
-from napari_segany.widgets.embedder import Embedder
+from napari_segany.widgets.embedder import Embedder, EmbeddingState
 from napari_segany.widgets.embedding_cache import EmbeddingKey
 from napari_segany.widgets.everything_region import view_corners
 from napari_segany.widgets.geometry import Plane
+from napari_segany.widgets.half_done import Begun
 from napari_segany.widgets.large_planes import plane_reader
 from napari_segany.widgets.layers import intensity_limits
 from napari_segany.widgets.progress_runner import Runner
@@ -54,12 +55,15 @@ class Conversation:
     ----------
     policy : str
         Which of three candidates is shown first, see `MaskPolicy`.
+    begun : Begun
+        The windows of a large plane that were begun, for a question or ahead.
     """
 
     turned = Signal()
     candidates_changed = Signal(tuple)
     selected_changed = Signal(int)
     settled = Signal()
+    encoding_changed = Signal()
     failed = Signal(str)
 
     def __init__(self, viewer: ViewerModel, runner: Runner, embedder: Embedder, prompt_layers: PromptLayers) -> None:
@@ -73,7 +77,8 @@ class Conversation:
         self._rest = Rest(runner, self.prepare, _SETTLE_MS)
         self._embedder = embedder
         self._prompt_layers = prompt_layers
-        self._asker = Asker(runner, self._answered, self._could_not_answer)
+        self.begun = Begun(room=2)  # one for a question, one ahead
+        self._asker = Asker(runner, self._answered, self._could_not_answer, self.encoding_changed.emit, self.begun)
 
     # ------------------------------------------------------------ what it is about
 
@@ -90,6 +95,7 @@ class Conversation:
             self._drafts = {} if image is None else self._drafts_of.pop(image.unique_id, {})
             if self.image is not None and not keep_layers:
                 self.layers.clear()
+            self.begun.drop()
         self.image, self.plane = image, plane
         self._show()
         self.turned.emit()
@@ -104,6 +110,7 @@ class Conversation:
     def forget_answers(self) -> None:
         """Drop all candidates and keep the prompts, because another model is to answer them."""
         self._asker.invalidate()
+        self.begun.drop()
         for drafts in (self._drafts, *self._drafts_of.values()):
             drafts.update({plane: draft.unanswered() for plane, draft in drafts.items()})
         self._show()
@@ -115,12 +122,21 @@ class Conversation:
             self._drafts.clear()
 
     def hold(self) -> None:
-        """Drop the answer that is under way."""
+        """Drop the answer that is under way; a window that is encoded for it is left at the next step."""
+        was_encoding = self._asker.encoding is not None
         self._asker.invalidate()
+        if was_encoding:
+            self.failed.emit("Stopped. The next prompt asks again, together with those that are there.")
 
     def close(self) -> None:
         """Stop for good."""
         self._asker.close()
+
+    @property
+    def embedding_state(self) -> EmbeddingState:
+        """How far the embedding of the shown plane is; of a large one that of the window that is asked."""
+        encoding = self._asker.encoding
+        return self._embedder.state if encoding is None else EmbeddingState("working", encoding)
 
     @property
     def key(self) -> EmbeddingKey | None:

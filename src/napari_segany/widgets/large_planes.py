@@ -10,11 +10,12 @@ from napari.layers import Image
 
 from napari_segany.engine.progress import Steps
 from napari_segany.engine.tiled_embedding import TiledEmbedding
-from napari_segany.engine.tiling import is_large, shown_window
+from napari_segany.engine.tiling import Window, is_large, shown_window
 from napari_segany.formats.lazy_image import LazyImage
 from napari_segany.formats.window_mask import WindowMask
 from napari_segany.widgets.drafts import Candidate, Prompts
 from napari_segany.widgets.geometry import Plane
+from napari_segany.widgets.half_done import Begun
 from napari_segany.widgets.layers import full_resolution, read_plane, spatial_shape
 from napari_segany.widgets.raster_data import RasterData
 from napari_segany.widgets.thumbnails import thumbnail
@@ -28,12 +29,27 @@ def plane_reader(image: Image, plane: Plane) -> Callable[[], Any]:
     return partial(LazyImage, levels, plane.slicer())
 
 
+def window_embedding_steps(begun: Begun, predictor: Any, embedding: TiledEmbedding, window: Window) -> Steps[Any]:
+    """Return the embedding of a window; what was begun of it is gone on with, and kept if this is left again."""
+    steps = partial(embedding.embedding_steps, predictor, window)
+    if window not in embedding.ready:
+        yield from begun.take_up((embedding, window), steps).steps()
+        begun.tidy()
+    return (yield from steps())  # which is there by now
+
+
 def window_candidate_steps(
-    predictor: Any, embedding: TiledEmbedding, prompts: Prompts, data: RasterData | None = None, viewed: float = 0
+    predictor: Any,
+    embedding: TiledEmbedding,
+    prompts: Prompts,
+    data: RasterData | None = None,
+    viewed: float = 0,
+    encode: Callable[[Window], Steps[Any]] | None = None,
 ) -> Steps[tuple[Candidate, ...]]:
     """Answer prompts on a large plane, encoding what they need of it; best first; nothing where there are no data.
 
-    `viewed` is how much of the plane is seen, in its pixels: what is clicked on is not tiny in it.
+    `viewed` is how much of the plane is seen, in its pixels: what is clicked on is not tiny in it. `encode` makes the
+    embedding of a window, where it is not to be made from the beginning.
     """
     arguments: dict[str, Any] = {}
     level = embedding.plan.level_for_view(viewed)
@@ -41,7 +57,7 @@ def window_candidate_steps(
         arguments.update(points=list(prompts.points), labels=list(prompts.labels))
     if prompts.mask is not None:
         arguments["mask"] = WindowMask.cropped(prompts.mask.mask, (0, 0), embedding.image_shape)
-    answer = yield from embedding.answer_steps(predictor, box=prompts.box, level=level, **arguments)
+    answer = yield from embedding.answer_steps(predictor, box=prompts.box, level=level, encode=encode, **arguments)
     found = []
     for rank, whole in enumerate(answer.masks):
         mask = whole if data is None else data.cut(whole)

@@ -133,7 +133,8 @@ class PromptSession:
         self.one_each = OneEach(self.viewer, runner, *parts, self._say, rule)
         self.series = ImageSeries(self, runner, self._embedder, self._say)
         self._chosen.changed.connect(self.image_changed.emit)
-        self._chosen.became_stale.connect(lambda: self.embedding_changed.emit(self.embedding_state))
+        for moved in (self._chosen.became_stale, self._conversation.encoding_changed):
+            moved.connect(lambda: self.embedding_changed.emit(self.embedding_state))
         self._embedder.state_changed.connect(self._embedding_moved)
         self.prompt_layers.changed.connect(self._prompts_edited)
         self._conversation.candidates_changed.connect(self.candidates_changed.emit)
@@ -207,7 +208,7 @@ class PromptSession:
     @property
     def embedding_state(self) -> EmbeddingState:
         """How far the embedding of the shown plane is."""
-        return self._embedder.state
+        return self._conversation.embedding_state
 
     @property
     def embedding_is_stale(self) -> bool:

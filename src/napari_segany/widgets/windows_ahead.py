@@ -2,7 +2,8 @@
 
 A click encodes the window that it needs. Whenever nothing else is to do and the view is still, the windows around the
 last answer follow, then those in view. Those in view that are kept on the disk are loaded first, even where nothing
-is to be encoded ahead. A new prompt has the processor for itself at once; what was begun is gone on with after it.
+is to be encoded ahead. A new prompt has the processor for itself at once; what was begun is gone on with, for it or
+afterwards.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class WindowsAhead:
         self._embedder, self._conversation = embedder, conversation
         self._enabled, self._outlined = False, True
         self._is_still = True
-        self._work = WorkAhead(runner, self._may_work, self._next, self._show)
+        self._work = WorkAhead(runner, self._may_work, self._next, self._show, conversation.begun)
         self._rest = Rest(runner, self._rests, _STILL_MS)
         self._links: list[tuple[Any, Callable[..., None]]] = [
             (conversation.turned, self._turned),
@@ -196,7 +197,7 @@ class WindowsAhead:
                 return Piece("Looking for windows that are kept", steps, failed=self._failed)
         for window in windows_ahead(embedding, view) if self._enabled else ():
             begin = partial(embedding.embedding_steps, predictor, window)
-            work = self._work.half_done((id(embedding), window), begin, lambda found: None)  # which keeps itself
+            work = self._work.half_done((embedding, window), begin, lambda found: None)  # which keeps itself
             return Piece("Encoding windows ahead", work.steps(), failed=self._failed)
         return None
 

@@ -5,13 +5,13 @@ It makes way at once: what it has begun waits, half done, and is gone on with af
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from napari_segany.engine.progress import Steps
+from napari_segany.widgets.half_done import Begun, HalfDone
 from napari_segany.widgets.progress_runner import Runner, Task
 from napari_segany.widgets.rest import Rest
 
@@ -56,6 +56,8 @@ class WorkAhead:
         Returns the next piece; None when all is done.
     moved : callable
         Called after each look at what there is to do.
+    begun : Begun, optional
+        What was begun, where others go on with it too.
 
     Attributes
     ----------
@@ -69,10 +71,12 @@ class WorkAhead:
         may_work: Callable[[], bool],
         next_piece: Callable[[], Piece | None],
         moved: Callable[[], None] = _nothing,
+        begun: Begun | None = None,
     ) -> None:
         self.nbytes = 0
         self._runner, self._may_work, self._next_piece, self._moved = runner, may_work, next_piece, moved
         self._task: Task | None = None
+        self._begun = Begun() if begun is None else begun
         self._half_done: HalfDone | None = None
         self._is_starting = False
         self._nap = Rest(runner, self.look_again, _REST_MS)
@@ -92,8 +96,7 @@ class WorkAhead:
 
     def half_done(self, key: Hashable, begin: Callable[[], Steps[Any]], keep: Callable[[Any], None]) -> HalfDone:
         """Return an embedding to go on with: the one that was left, if it is of this key, else a new one."""
-        if self._half_done is None or self._half_done.key != key:
-            self._half_done = HalfDone(key, begin, keep)
+        self._half_done = self._begun.take_up(key, begin, keep)
         return self._half_done
 
     def make_way(self) -> None:
@@ -105,14 +108,14 @@ class WorkAhead:
 
     def pause(self) -> None:
         """Rest until it is told to look again; what was begun is kept."""
-        task, self._task = self._task, None
+        task, self._task, self._half_done = self._task, None, None
         if task is not None:
             task.cancel()
 
     def drop(self) -> None:
         """Rest until it is told to look again, and begin anew then."""
         self.pause()
-        self._half_done = None
+        self._begun.drop()
 
     def close(self) -> None:
         """Stop, and drop what was begun."""
@@ -142,6 +145,7 @@ class WorkAhead:
         if self._half_done is not None and self._half_done.is_over:
             self.nbytes = max(self.nbytes, self._half_done.nbytes)
             self._half_done = None
+            self._begun.tidy()
         piece.done(result)
         self.look_again()
 
@@ -150,57 +154,3 @@ class WorkAhead:
         self._task = self._half_done = None
         piece.failed(error)
         self.look_again()
-
-
-class HalfDone:
-    """An embedding under way that can be left and gone on with, in another thread too.
-
-    Parameters
-    ----------
-    key : hashable
-        What it is of.
-    begin : callable
-        Begins the work.
-    keep : callable
-        Receives the embedding, in the thread that finished it.
-
-    Attributes
-    ----------
-    nbytes : int
-        What the embedding holds; 0 before it is there.
-    """
-
-    def __init__(self, key: Hashable, begin: Callable[[], Steps[Any]], keep: Callable[[Any], None]) -> None:
-        self.key = key
-        self.nbytes = 0
-        self._begin, self._keep = begin, keep
-        self._inner: Steps[Any] | None = None
-        self._over = False
-        self._lock = threading.Lock()  # the step that was under way when it was left may still be so
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the embedding is there."""
-        return self._over
-
-    def steps(self) -> Steps[None]:
-        """Go on where the work was left."""
-        while True:
-            with self._lock:
-                progress = self._step()
-            if progress is None:
-                return None
-            yield progress
-
-    def _step(self) -> Any:
-        if self._over:
-            return None
-        try:
-            if self._inner is None:
-                self._inner = self._begin()
-            return next(self._inner)
-        except StopIteration as end:
-            self._over = True
-            self.nbytes = int(end.value.nbytes)
-            self._keep(end.value)
-            return None
