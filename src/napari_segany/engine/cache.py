@@ -7,7 +7,9 @@ not change when the image is closed and opened again.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Protocol
 
 import numpy as np
@@ -42,8 +44,12 @@ class Encoder(Protocol):
     def device(self) -> torch.device:
         """Where the model is."""
 
+    @property
+    def accepted_precisions(self) -> tuple[str, ...]:
+        """Precisions of embeddings that it takes where they are kept, in the order in which they are looked for."""
+
     def digest_steps(self) -> Steps[str]:
-        """Return a digest of the model's shape and of every weight."""
+        """Return a digest of the model's shape, of every weight, and of its precision."""
 
     def compute_steps(
         self, image: ArrayLike, *, contrast_limits: tuple[float, float] | None = None
@@ -107,10 +113,11 @@ class LayeredCache:
         """
         key, pixels = yield from key_steps(encoder, image, contrast_limits, region)
         yield Progress(0, 0, "Looking for the image embedding")
-        known = None if self.memory is None else self.memory.get(key)
+        keys = [key.in_precision(precision) for precision in encoder.accepted_precisions]
+        known = self._remembered(keys)
         if known is not None:
             return replace(known.to(encoder.device), model_name=encoder.name)
-        entry, damage = self._read(key)
+        entry, damage = self._read(keys)
         if entry is not None:
             found = entry.named(encoder.name).embedding(encoder.device)
         else:
@@ -120,16 +127,22 @@ class LayeredCache:
             if self.disk is not None:
                 entry = CacheEntry.of(found)
                 yield Progress(0, 0, "Keeping the image embedding")
-                self._keep(self.disk, key, entry)
+                self._keep(self.disk, key.in_precision(found.precision), entry)
                 found = entry.embedding(encoder.device)
         if self.memory is not None:
-            self.memory.put(key, found)
+            self.memory.put(key.in_precision(found.precision), found)
         return found
 
-    def _read(self, key: CacheKey) -> tuple[CacheEntry | None, bool]:
-        """Return what the places on the disk hold, and whether any of it is damaged."""
+    def _remembered(self, keys: Iterable[CacheKey]) -> ImageEmbedding | None:
+        """Return the first that the memory holds."""
+        if self.memory is None:
+            return None
+        return next((known for key in keys if (known := self.memory.get(key)) is not None), None)
+
+    def _read(self, keys: Sequence[CacheKey]) -> tuple[CacheEntry | None, bool]:
+        """Return the first that the places on the disk hold, and whether any of them is damaged."""
         damage = False
-        for place in (self.prepared, self.disk):
+        for place, key in product((self.prepared, self.disk), keys):
             try:
                 entry = None if place is None else place.get(key)
             except DamagedEntryError as error:
