@@ -39,7 +39,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     images = [read_picture(path) for path in _pictures(parser, arguments)]
-    print(f"bfloat16 products are {bfloat16_gain('cpu'):.1f} times as fast as float32 here; {len(images)} images\n")
+    print(f"bfloat16 products are {bfloat16_gain('cpu'):.1f} times as fast as float32 here. Images: {len(images)}\n")
     print("| model | weights | masks | mean IoU | lowest | mean of best | lowest of best | same choice | enough |")
     print("|---|---|---|---|---|---|---|---|---|")
     for given in arguments.models:
