@@ -6,20 +6,17 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
 from gpu_bench import Bench, Row, Task
 from gpu_clock import MIB, tensor_float
-from torch import Tensor
+from mask_agreement import Answers, agreement, masks_of, read_picture
 
 from napari_segany.engine.embedding import ImageEmbedding
 from napari_segany.engine.predictor import Predictor
-from napari_segany.engine.prompts import Prompt
-from napari_segany.model import Sam
 
-_MOST_IMAGES, _POINTS_DOWN, _POINTS_ACROSS = 12, 5, 8
+_MOST_IMAGES = 12
 _STEPS, _SMALLEST_SCENE = 4, 256
 
 
@@ -73,82 +70,27 @@ def quality(bench: Bench) -> Iterator[Task]:
     files = sorted(bench.images.glob("*.png"))[:_MOST_IMAGES] if bench.images else []
     if not files:
         raise ValueError("there are no PNG files to compare masks on; name their folder with --images")
-    images = [_read(path) for path in files]
+    images = [read_picture(path) for path in files]
     for name in ("light", "vit_b"):
         sam = bench.sam(name)
         exact = Predictor(sam, device=bench.device)
         short = Predictor(sam, device=bench.device, precision="bfloat16")
-        expected = [_masks(exact, image) for image in images]
+        expected = [masks_of(exact, image) for image in images]
 
         def masks_in_tf32(image: np.ndarray, exact: Predictor = exact) -> Answers:
             with tensor_float(True):
-                return _masks(exact, image)
+                return masks_of(exact, image)
 
         def masks_all_short(image: np.ndarray, short: Predictor = short) -> Answers:
-            return _masks(short, image, torch.autocast(bench.device.type, torch.bfloat16))
+            return masks_of(short, image, torch.autocast(bench.device.type, torch.bfloat16))
 
         ways: dict[str, Callable[[np.ndarray], Answers]] = {
-            "bfloat16 encoder, as precision='bfloat16'": lambda image, short=short: _masks(short, image),
+            "bfloat16 encoder, as precision='bfloat16'": lambda image, short=short: masks_of(short, image),
             "bfloat16 encoder and decoder": masks_all_short,
             "TF32": masks_in_tf32,
         }
         for label, way in ways.items():
-            yield f"{name}, {label}", lambda way=way, e=expected: _agreement([way(image) for image in images], e)
-
-
-Answers = tuple[Tensor, Tensor]
-"""Masks (points, 3, H, W) and predicted IoU (points, 3)."""
-
-
-def _read(path: Path) -> np.ndarray:
-    from PIL import Image
-
-    with Image.open(path) as file:
-        pixels = np.asarray(file if file.mode in ("L", "RGB", "I", "I;16") else file.convert("RGB"))
-    return pixels.astype(np.float32) if pixels.dtype.kind == "i" else pixels
-
-
-@torch.inference_mode()
-def _masks(asked: Predictor, image: np.ndarray, autocast: torch.autocast | None = None) -> Answers:
-    height, width = image.shape[:2]
-    rows = (np.arange(_POINTS_DOWN) + 0.5) * height / _POINTS_DOWN - 0.5
-    cols = (np.arange(_POINTS_ACROSS) + 0.5) * width / _POINTS_ACROSS - 0.5
-    points = np.stack(np.meshgrid(rows, cols, indexing="ij"), axis=-1).reshape(-1, 1, 2)
-    embedding = asked.encode(image)
-    prompt = Prompt.checked(points, image_shape=(height, width), logits_shape=embedding.logits_shape)
-    places = torch.tensor(prompt.model_points(embedding.input_shape), device=asked.device)
-    decoder = asked.decoder(embedding)
-    with autocast or torch.autocast(asked.device.type, enabled=False):
-        logits, iou = decoder.decode(points=places, labels=places.new_ones(places.shape[:2]), multimask=True)
-    drawn = [_drawn(asked.sam, part, embedding) for part in logits.float()]
-    return torch.cat(drawn), iou.float()
-
-
-def _drawn(sam: Sam, logits: Tensor, embedding: ImageEmbedding) -> Tensor:
-    """Return the masks (1, 3, H, W) of one point at the size of the image."""
-    return sam.upscale(logits[None], embedding.input_shape, embedding.image_shape) > sam.mask_threshold
-
-
-def _agreement(found: list[Answers], expected: list[Answers]) -> Row:
-    ious, best, same = [], [], []
-    for (masks, scores), (wanted, wanted_scores) in zip(found, expected, strict=True):
-        both = (masks & wanted).sum((2, 3))
-        either = (masks | wanted).sum((2, 3))
-        iou = torch.where(either > 0, both / either.clamp(min=1), 1.0)
-        choice, wanted_choice = scores.argmax(1), wanted_scores.argmax(1)
-        ious.append(iou.flatten().cpu())
-        best.append(iou.gather(1, wanted_choice[:, None])[:, 0].cpu())
-        same.append((choice == wanted_choice).float().cpu())
-    every, chosen = torch.cat(ious), torch.cat(best)
-    return {
-        "images": len(found),
-        "masks": len(every),
-        "mean_iou": float(every.mean()),
-        "fifth_percentile": float(every.quantile(0.05)),
-        "mean_iou_of_best": float(chosen.mean()),
-        "fifth_percentile_of_best": float(chosen.quantile(0.05)),
-        "same_choice": float(torch.cat(same).mean()),
-    }
+            yield f"{name}, {label}", lambda way=way, e=expected: agreement([way(image) for image in images], e)
 
 
 def training(bench: Bench) -> Iterator[Task]:

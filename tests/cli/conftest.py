@@ -9,6 +9,12 @@ import pytest
 from PIL import Image
 
 
+@pytest.fixture(autouse=True)
+def no_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A processor without its instructions, so that answers are those of `Predictor` on any computer."""
+    monkeypatch.setattr("napari_segany.engine.precision.bfloat16_gain", lambda device: 0.2)
+
+
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model with random weights, small enough to load at once."""

@@ -203,3 +203,44 @@ def test_a_damaged_one_counts_as_not_kept_until_it_is_encoded(predictor, tmp_pat
     with pytest.warns(DamagedCacheWarning, match=path.name):
         cached.encode(IMAGE)
     assert drain(cached.known_steps(IMAGE)) is not None
+
+
+@pytest.mark.filterwarnings("ignore::napari_segany.engine.precision.PrecisionWarning")
+@pytest.mark.parametrize(("gain", "own"), [(0.2, "float32"), (8.0, "bfloat16")])
+def test_auto_takes_what_is_there_in_either_precision_and_others_what_they_ask_for(
+    predictor, tmp_path, counted, monkeypatch, gain, own
+):
+    """So that a folder which a fast computer made serves a slow one, and one made before serves a fast one."""
+    monkeypatch.setattr("napari_segany.engine.precision.bfloat16_gain", lambda device: gain)
+
+    def asked(precision, **places):
+        cache = CachePlaces(folder=tmp_path, **places).open()
+        return Predictor(predictor.sam, device="cpu", cache=cache, precision=precision)
+
+    for place in ({}, {"limit": 0, "prepared": tmp_path}, {"memory": 10**7}):
+        for precision in ("float32", "bfloat16"):
+            for kept in tmp_path.glob("*.zip"):
+                kept.unlink()
+            made = asked(precision).encode(IMAGE)
+            before = len(counted)
+            auto = asked("auto", **place)
+            assert auto.precision == own
+            for _ in range(2):
+                found = auto.encode(IMAGE)
+                assert (found.precision, len(counted)) == (precision, before)
+                torch.testing.assert_close(found.features, made.features, rtol=0, atol=0)
+            other = "float32" if precision == "bfloat16" else "bfloat16"
+            assert asked(other, **place).encode(IMAGE).precision == other
+            assert len(counted) == before + 1
+            if not place:
+                assert auto.encode(IMAGE).precision == own, "both are there"
+
+
+def test_auto_takes_nothing_rounded_for_a_model_that_does_not_keep_its_masks(tmp_path, monkeypatch):
+    monkeypatch.setattr("napari_segany.engine.precision.bfloat16_gain", lambda device: 8.0)
+    cache = CachePlaces(folder=tmp_path).open()
+    encoder = PyramidConfig(widths=(8, 16, 24, 32), depths=(1, 1, 1, 1), fine_channels=(8, 16))
+    small = build_sam(SamConfig(image_size=128, encoder=encoder))
+    Predictor(small, device="cpu", cache=cache, precision="bfloat16").encode(IMAGE)
+    assert Predictor(small, device="cpu", cache=cache, precision="auto").encode(IMAGE).precision == "float32"
+    assert len(DiskCache(tmp_path)) == 2

@@ -5,10 +5,12 @@ import pytest
 import torch
 
 from napari_segany.engine import precision as module
+from napari_segany.engine.batch.model_source import LoadedModel, NamedModel
+from napari_segany.engine.batch.sources import file_digest_steps
 from napari_segany.engine.precision import PrecisionWarning, bfloat16_gain, products_of
 from napari_segany.engine.predictor import Predictor
 from napari_segany.engine.progress import drain
-from napari_segany.model import SamConfig, TinyViTConfig, ViTConfig, build_sam
+from napari_segany.model import SamConfig, TinyViTConfig, ViTConfig, build_sam, save_sam
 from napari_segany.model.config import EncoderConfig, PyramidConfig
 
 CPU = torch.device("cpu")
@@ -83,4 +85,44 @@ def test_a_predictor_rounds_as_it_is_told_and_its_embeddings_are_kept_apart(sam)
     difference = (found - expected).abs().max() / expected.abs().max()
     assert 1e-5 < difference < 0.1
     assert drain(exact.digest_steps()) != drain(rounded.digest_steps())
+    assert (exact.encode(image).precision, rounded.encode(image).precision) == ("float32", "bfloat16")
     assert not torch.is_autocast_enabled("cpu")
+
+
+@pytest.fixture
+def weights(sam, tmp_path):
+    save_sam(sam, tmp_path / "small.safetensors", dtype=None)
+    return tmp_path / "small.safetensors"
+
+
+@pytest.mark.filterwarnings("ignore::napari_segany.engine.precision.PrecisionWarning")
+def test_a_batch_tells_precisions_apart_and_its_keys_of_float32_are_those_of_the_file(weights):
+    models = {name: NamedModel(weights, "cpu", precision=name) for name in ("float32", "bfloat16")}
+    keys = {name: drain(model.digest_steps()) for name, model in models.items()}
+    assert keys["float32"] == drain(NamedModel(weights, "cpu").digest_steps()) == drain(file_digest_steps(weights))
+    assert keys["bfloat16"] != keys["float32"]
+    loaded = [LoadedModel(model.load()) for model in models.values()]
+    assert [model.predictor.precision for model in loaded] == list(keys)
+    exact, rounded = (drain(model.digest_steps()) for model in loaded)
+    assert exact == drain(loaded[0].predictor.digest_steps()) != rounded
+    with pytest.raises(ValueError, match="the precision is 'half'"):
+        drain(NamedModel(weights, precision="half").digest_steps())
+
+
+@pytest.mark.parametrize(("gain", "chosen"), [(0.3, "float32"), (8.0, "bfloat16")])
+def test_auto_of_a_batch_is_decided_before_it_is_loaded_or_sent_away(weights, gain, chosen, monkeypatch):
+    monkeypatch.setattr(module, "bfloat16_gain", lambda _: gain)
+    auto = NamedModel(weights, "cpu", precision="auto")
+    assert drain(auto.digest_steps()) == drain(NamedModel(weights, "cpu", precision=chosen).digest_steps())
+    assert auto.load().precision == chosen
+    sent = auto.portable()
+    assert sent.precision == chosen
+    monkeypatch.setattr(module, "bfloat16_gain", lambda _: 1.0)  # the computer that it is sent to
+    assert sent.load().precision == chosen
+
+
+def test_auto_of_a_batch_spares_light(monkeypatch):
+    monkeypatch.setattr(module, "bfloat16_gain", lambda _: 8.0)
+    light = NamedModel("light", "cpu", precision="auto")
+    assert drain(light.digest_steps()) == drain(NamedModel("light").digest_steps())
+    assert light.load().precision == light.portable().precision == "float32"

@@ -8,7 +8,7 @@ import pytest
 
 from napari_segany.formats.rle import RunLengths
 from napari_segany.formats.session_file import SavedMaskPrompt, SavedSession, read_session, write_session
-from napari_segany.formats.session_log import SavedEach, SavedLog
+from napari_segany.formats.session_log import SavedAnswer, SavedEach, SavedLog, SavedQuestion
 
 MASK = RunLengths.from_mask(np.eye(6, 8, dtype=bool))
 SAVED = SavedSession(
@@ -70,6 +70,23 @@ def test_many_prompts_are_read_as_they_were_written_and_refused_without_their_la
     path.write_text(json.dumps(values))
     with pytest.raises(ValueError, match="0 points, 2 boxes and 1 labels"):
         read_session(path)
+
+
+def test_the_precision_of_an_answer_is_read_again_and_is_float32_where_none_is_said(tmp_path):
+    answerer = {"model": "vit_b", "weights": "", "device": "cpu", "rounded": False, "precision": "bfloat16"}
+    question = SavedQuestion(points=((1.0, 2.0),), labels=(1,))
+    step = SavedAnswer(axes=(0, 1), index=(), questions=(question,), chosen=0, label=1, **answerer)
+    path = tmp_path / "one.json"
+    write_session(path, replace(SAVED, log=SavedLog(steps=(step,))))
+    assert read_session(path).log.steps == (step,)
+    values = json.loads(path.read_text())
+    values["log"]["steps"][0]["precision"] = "half"
+    path.write_text(json.dumps(values))
+    with pytest.raises(ValueError, match="the precision is 'half'; known are float32, bfloat16"):
+        read_session(path)
+    del values["log"]["steps"][0]["precision"]
+    path.write_text(json.dumps(values))
+    assert read_session(path).log.steps == (replace(step, precision="float32"),)
 
 
 def test_a_label_that_is_infinite_is_one_sentence(tmp_path):

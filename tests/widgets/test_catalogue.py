@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from napari_segany.engine.progress import drain
+from napari_segany.widgets.batch_work import named_model
 from napari_segany.widgets.catalogue import ModelChoice, catalogue_steps, predictor_loader
 
 
@@ -26,6 +27,15 @@ def test_light_comes_first_and_is_here_without_a_network(tmp_path, monkeypatch):
 def test_a_model_that_is_not_here_says_so_when_loaded(tmp_path):
     with pytest.raises(FileNotFoundError, match="vit_b"):
         predictor_loader(tmp_path)("vit_b", "cpu")
+
+
+@pytest.mark.filterwarnings("ignore::napari_segany.engine.precision.PrecisionWarning")
+def test_the_precision_of_the_preferences_reaches_the_models(monkeypatch):
+    monkeypatch.setattr("napari_segany.engine.precision.bfloat16_gain", lambda device: 8.0)
+    assert predictor_loader(None)("light", "cpu").precision == "float32", "its masks are not spoilt unasked"
+    assert predictor_loader(None, None, "bfloat16")("light", "cpu").precision == "bfloat16"
+    assert named_model(None, "bfloat16")("light", "cpu").precision == "bfloat16"
+    assert named_model(None)("light", "cpu").precision == "auto"
 
 
 def test_texts_for_the_list():

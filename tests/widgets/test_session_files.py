@@ -140,6 +140,34 @@ def test_the_script_gives_the_labels_of_the_viewer_and_uses_the_package_only(beg
     np.testing.assert_array_equal(np.load(tmp_path / "mask.npy"), session.candidates[session.selected].mask)
 
 
+@pytest.mark.filterwarnings("ignore::napari_segany.engine.precision.PrecisionWarning")
+def test_what_was_computed_in_bfloat16_is_replayed_and_written_so(begin, tmp_path, capsys):
+    """The script is run with the image's file and the package alone; files of before have no precision: float32."""
+    session = begin(model=predictor_loader(None, precision="bfloat16")("light", "cpu"))
+    some_work(session)
+    labels, path = session.objects.layer.data.copy(), tmp_path / "one.json"
+    session.files.save(path)
+    saved = read_session(path)
+    assert {answer.precision for answer in saved.log.answers} == {"bfloat16"}
+    assert {len(answer.weights) for answer in saved.log.answers} == {32}
+    capsys.readouterr()
+    assert main(["replay", str(path), "-o", str(tmp_path / "out.tif")]) == 0
+    assert "note:" not in capsys.readouterr().out
+    np.testing.assert_array_equal(read_label_tiff(tmp_path / "out.tif"), labels)
+
+    script = tmp_path / "script.py"
+    script.write_text(f"{session.files.script()}\nnp.save(sys.argv[2], mask)\n")
+    command = [sys.executable, script, tmp_path / "again.tif", tmp_path / "mask.npy"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_array_equal(read_label_tiff(tmp_path / "again.tif"), labels)
+    np.testing.assert_array_equal(np.load(tmp_path / "mask.npy"), session.candidates[session.selected].mask)
+
+    changed(path, lambda values: [step.pop("precision", None) for step in values["log"]["steps"]])
+    assert main(["replay", str(path)]) == 1, "float32 gives other masks"
+    assert "pixels differ" in capsys.readouterr().out
+
+
 def test_another_viewer_goes_on_with_the_session_and_can_save_it_again(begin, tmp_path, capsys):
     session = begin()
     some_work(session)

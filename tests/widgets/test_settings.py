@@ -9,7 +9,11 @@ import pytest
 from napari.components import ViewerModel
 
 import napari_segany
+from napari_segany.widgets.batch_widget import BatchWidget
 from napari_segany.widgets.candidate_layers import CANDIDATE_COLOURS
+from napari_segany.widgets.edges_widget import EdgesWidget
+from napari_segany.widgets.engine_widget import EngineWidget
+from napari_segany.widgets.everything_widget import EverythingWidget
 from napari_segany.widgets.progress_runner import SynchronousRunner
 from napari_segany.widgets.prompt_widget import PromptWidget
 from napari_segany.widgets.section import Section
@@ -67,3 +71,27 @@ def test_policy_and_preview_are_remembered_across_a_restart(dock):
     assert second.choosing_row.policy.currentData() == "smallest"
     assert not second.session.preview.enabled
     assert not second.choosing_row.preview.isChecked()
+
+
+def test_the_precision_of_the_preferences_is_that_of_the_next_dock(dock, qtbot, monkeypatch):
+    asked = []
+
+    def loader(folder, places=None, precision="not given"):
+        asked.append(precision)
+        return lambda model, device: None
+
+    def batch_model(folder, precision="not given"):
+        asked.append(precision)
+        return lambda model, device: None
+
+    names = ("prompt", "everything", "edges", "engine")
+    for name in names:
+        monkeypatch.setattr(f"napari_segany.widgets.{name}_widget.predictor_loader", loader)
+    monkeypatch.setattr("napari_segany.widgets.batch_widget.named_model", batch_model)
+    dock()  # registers the preferences
+    for precision in ("auto", "bfloat16"):
+        napari.settings.get_plugin_settings("napari-segany").segany.precision = precision
+        asked.clear()
+        for made in (PromptWidget, EverythingWidget, EdgesWidget, EngineWidget, BatchWidget):
+            qtbot.addWidget(made(ViewerModel(), runner=SynchronousRunner()))
+        assert asked == [precision] * 5

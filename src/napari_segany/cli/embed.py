@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from napari_segany.cli.everything_geo import tell_lost_places
 from napari_segany.cli.everything_large import split_zarr
+from napari_segany.cli.precision_option import add_precision_option
 from napari_segany.cli.watched import watched
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="see `segany models`, or a checkpoint file (default: light)",
     )  # fmt: skip
     parser.add_argument("--device", default="auto", help="auto, cuda, mps or cpu (default: auto)")
+    add_precision_option(parser)
     parser.add_argument(
         "--contrast-limits", metavar="LO,HI|layer|percentiles", type=_mapping, default="layer",
         help="intensities that become black and white; an embedding is found only where these are the same "
@@ -65,11 +67,11 @@ def run(args: argparse.Namespace) -> int:
     from napari_segany.engine.cache_precompute import embed_steps
     from napari_segany.engine.predictor import Predictor
 
-    predictor = Predictor(args.model, device=args.device)
+    predictor = Predictor(args.model, device=args.device, precision=args.precision)
     result = watched(embed_steps(images, folder, predictor, args.contrast_limits), "slice")
     for sentence in result.failed:
         print(f"failed: {sentence}", file=sys.stderr)
-    print(_summary(result, folder))
+    print(_summary(result, folder, predictor.precision))
     return FAILED_STATUS if result.failed else 0
 
 
@@ -83,15 +85,17 @@ def _folder(inputs: Sequence[str], output: Path | None) -> Path:
     return output.expanduser().absolute()
 
 
-def _summary(result: EmbedResult, folder: Path) -> str:
+def _summary(result: EmbedResult, folder: Path, precision: str) -> str:
     from napari_segany.engine.cache_disk import DiskCache
+    from napari_segany.engine.precision_names import FLOAT32
 
     states = [f"{result.count('reused')} there before", f"{result.count('repaired')} damaged and computed again"]
     told = "".join(f", {text}" for text in states if not text.startswith("0 "))
+    computed = "" if precision == FLOAT32 else f" (computed in {precision})"
     failed = f"; {len(result.failed)} images failed" if result.failed else ""
     return (
-        f"{len(result.planes)} embeddings{told}, {DiskCache(folder).nbytes / 1e6:.1f} MB, relative error of half "
-        f"precision at most {result.relative_error:.1e} -> {folder}{failed}"
+        f"{len(result.planes)} embeddings{computed}{told}, {DiskCache(folder).nbytes / 1e6:.1f} MB, relative error "
+        f"of half precision at most {result.relative_error:.1e} -> {folder}{failed}"
     )
 
 

@@ -17,6 +17,7 @@ from napari_segany.cli.automatic_options import add_automatic_options, automatic
 from napari_segany.cli.clip_option import add_download_option, load_clip
 from napari_segany.cli.everything_geo import add_geo_options, check_geo, tell_lost_places, vector_settings
 from napari_segany.cli.everything_large import add_tile_options, run_large, split_large, split_zarr
+from napari_segany.cli.precision_option import add_precision_option, model_of_batch
 from napari_segany.engine.batch.output_names import DEFAULT_OUTPUTS, EVERY_OUTPUT, OUTPUTS
 from napari_segany.formats.painting import PAINTING_RULES
 
@@ -60,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="see `segany models`, or a checkpoint file (default: light)",
     )  # fmt: skip
     parser.add_argument("--device", default="auto", help="auto, cuda, mps or cpu (default: auto)")
+    add_precision_option(parser)
     parser.add_argument(
         "--contrast-limits", metavar="LO,HI", type=_limits,
         help="intensities that become black and white (default: 8-bit images as they are, others from percentiles)",
@@ -142,10 +144,9 @@ def run(args: argparse.Namespace) -> int:
             raise ValueError("--text is not for images that go tile by tile; cut them into smaller ones first")
     else:
         images, classes = _with_boxes(args, images)
-    from napari_segany.engine.batch.model_source import NamedModel
     from napari_segany.engine.batch.run import ThisProcess, batch_steps
 
-    model = NamedModel(args.model, args.device)
+    model = model_of_batch(args)
     model.check()
     status = 0
     if large:

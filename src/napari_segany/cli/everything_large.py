@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tqdm import tqdm
 
 from napari_segany.cli.errors import USER_ERRORS, one_line
+from napari_segany.cli.precision_option import model_of_batch
 from napari_segany.engine.batch.sources import FileSource
 from napari_segany.engine.large.choice import goes_by_tiles, not_written_text
 from napari_segany.engine.tiling import LARGE_SIDE, TilingSettings, is_large
@@ -184,14 +185,13 @@ def _done(
     args: argparse.Namespace, name: str, source: FileSource, settings: BatchSettings, workers: Workers | None
 ) -> ImageResult:
     """Do one image, print what became of it and of the tiles that failed, and return it."""
-    from napari_segany.engine.batch.model_source import NamedModel
     from napari_segany.engine.large.inputs import file_on_demand, limits_in_tiles
     from napari_segany.engine.large.results import image_result
     from napari_segany.engine.large.run import large_steps
 
     image, on_map = file_on_demand(name, source, args.output, settings)
     steps = large_steps(
-        image, name, args.output, NamedModel(args.model, args.device), settings.automatic,
+        image, name, args.output, model_of_batch(args), settings.automatic,
         tiling=_tiling(args),
         contrast_limits=limits_in_tiles(image, settings), painting=args.painting, tiff=args.tile_tiff,
         workers=_tile_workers(workers), on_map=on_map,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_segany.cli.outputs import check_no_input_is_replaced
+from napari_segany.cli.precision_option import add_precision_option
 from napari_segany.cli.watched import watched
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="see `segany models`, or a checkpoint file (default: light)",
     )  # fmt: skip
     parser.add_argument("--device", default="auto", help="auto, cuda, mps or cpu (default: auto)")
+    add_precision_option(parser)
     parser.add_argument(
         "--contrast-limits", metavar="LO,HI", type=_limits,
         help="intensities that become black and white on all slices (default: 8-bit images as they are, others from "
@@ -136,7 +138,8 @@ def run(args: argparse.Namespace) -> int:
     from napari_segany.engine.predictor import Predictor
     from napari_segany.engine.propagation import propagate_steps
 
-    predictor = Predictor(args.model, device=args.device, cache=CachePlaces(limit=0, prepared=args.embeddings).open())
+    cache = CachePlaces(limit=0, prepared=args.embeddings).open()
+    predictor = Predictor(args.model, device=args.device, cache=cache, precision=args.precision)
     embeddings = StackEmbeddings(predictor, stack, args.contrast_limits, _MEMORY)
     found = watched(propagate_steps(predictor, embeddings, prompts, shape[0], settings), "mask")
     for path in args.output:

@@ -51,7 +51,8 @@ def run(args: argparse.Namespace) -> int:
         from napari_segany.engine.predictor import Predictor
 
         cache = CachePlaces().open() if step.rounded and not args.no_cache else None
-        return Predictor(step.model, device=args.device or _device(step.device), cache=cache)
+        device = args.device or _device(step.device)
+        return Predictor(step.model, device=device, cache=cache, precision=step.precision)
 
     replay = watched(replay_steps(saved, image, load), "step")
     for note in replay.notes:

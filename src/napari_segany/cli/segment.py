@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from napari_segany.cli.clip_option import add_download_option, load_clip
 from napari_segany.cli.everything_geo import read_bands
 from napari_segany.cli.outputs import check_no_input_is_replaced
+from napari_segany.cli.precision_option import add_precision_option
 from napari_segany.cli.prepared_limits import prepared_limits
 from napari_segany.cli.segment_geo import (
     VECTORS,
@@ -83,6 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="see `segany models`, or a checkpoint file (default: light)",
     )
     parser.add_argument("--device", default="auto", help="auto, cuda, mps or cpu (default: auto)")
+    add_precision_option(parser)
     parser.add_argument(
         "--contrast-limits", metavar="LO,HI", type=_numbers(2),
         help="intensities that become black and white (default: 8-bit images as they are, others from percentiles)",
@@ -144,7 +146,7 @@ def run(args: argparse.Namespace) -> int:
     from napari_segany.engine.prompted_answers import answer_steps, each_steps, feature_steps
 
     cache = CachePlaces(limit=0, prepared=args.embeddings).open()
-    predictor = Predictor(args.model, device=args.device, cache=cache)
+    predictor = Predictor(args.model, device=args.device, cache=cache, precision=args.precision)
     if args.text is not None:
         text = _embedded(args, predictor)
         prompt = Prompt.checked(points or None, labels or None, args.box, text=text, image_shape=image.shape)

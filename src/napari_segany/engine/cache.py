@@ -7,7 +7,9 @@ not change when the image is closed and opened again.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Protocol
 
 import numpy as np
@@ -42,8 +44,12 @@ class Encoder(Protocol):
     def device(self) -> torch.device:
         """Where the model is."""
 
+    @property
+    def accepted_precisions(self) -> tuple[str, ...]:
+        """Precisions of embeddings that it takes where they are kept, in the order in which they are looked for."""
+
     def digest_steps(self) -> Steps[str]:
-        """Return a digest of the model's shape and of every weight."""
+        """Return a digest of the model's shape, of every weight, and of its precision."""
 
     def compute_steps(
         self, image: ArrayLike, *, contrast_limits: tuple[float, float] | None = None
@@ -107,7 +113,8 @@ class LayeredCache:
         """
         key, pixels = yield from key_steps(encoder, image, contrast_limits, region)
         yield Progress(0, 0, "Looking for the image embedding")
-        known, damage = self._found(encoder, key)
+        keys = [key.in_precision(precision) for precision in encoder.accepted_precisions]
+        known, damage = self._found(encoder, keys)
         for error in damage:
             warnings.warn(f"{error}; it is computed again", DamagedCacheWarning, stacklevel=2)
         if known is not None:
@@ -118,10 +125,10 @@ class LayeredCache:
         if self.disk is not None:
             entry = CacheEntry.of(found)
             yield Progress(0, 0, "Keeping the image embedding")
-            self._keep(self.disk, key, entry)
+            self._keep(self.disk, key.in_precision(found.precision), entry)
             found = entry.embedding(encoder.device)
         if self.memory is not None:
-            self.memory.put(key, found)
+            self.memory.put(key.in_precision(found.precision), found)
         return found
 
     def known_steps(
@@ -138,15 +145,18 @@ class LayeredCache:
         """
         key, _ = yield from key_steps(encoder, image, contrast_limits, region)
         yield Progress(0, 0, "Looking for the image embedding")
-        return self._found(encoder, key)[0]
+        return self._found(encoder, [key.in_precision(precision) for precision in encoder.accepted_precisions])[0]
 
-    def _found(self, encoder: Encoder, key: CacheKey) -> tuple[ImageEmbedding | None, list[DamagedEntryError]]:
-        """Return what the places hold, and what is damaged of it."""
+    def _found(
+        self, encoder: Encoder, keys: Sequence[CacheKey]
+    ) -> tuple[ImageEmbedding | None, list[DamagedEntryError]]:
+        """Return the first of these that the places hold, and what is damaged of it."""
+        for key in keys:
+            known = None if self.memory is None else self.memory.get(key)
+            if known is not None:
+                return replace(known.to(encoder.device), model_name=encoder.name), []
         damage: list[DamagedEntryError] = []
-        known = None if self.memory is None else self.memory.get(key)
-        if known is not None:
-            return replace(known.to(encoder.device), model_name=encoder.name), damage
-        for place in (self.prepared, self.disk):
+        for place, key in product((self.prepared, self.disk), keys):
             try:
                 entry = None if place is None else place.get(key)
             except DamagedEntryError as error:
@@ -155,7 +165,7 @@ class LayeredCache:
             if entry is not None:
                 found = entry.named(encoder.name).embedding(encoder.device)
                 if self.memory is not None:
-                    self.memory.put(key, found)
+                    self.memory.put(key.in_precision(found.precision), found)
                 return found, damage
         return None, damage
 

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from napari_segany.engine.cache_key import CacheKey
 from napari_segany.engine.embedding import ImageEmbedding
+from napari_segany.engine.precision_names import FLOAT32, precision_of
 from napari_segany.formats.atomic import replacing
 from napari_segany.formats.json_fields import integer, numbers, text
 
@@ -80,6 +81,8 @@ class CacheEntry:
         As in `ImageEmbedding`.
     rounding : Rounding
         What half precision took from it.
+    precision : str
+        As in `ImageEmbedding`; a file has it in its key.
     """
 
     arrays: Mapping[str, NDArray[Any]]
@@ -88,6 +91,7 @@ class CacheEntry:
     contrast_limits: tuple[float, float]
     model_name: str
     rounding: Rounding
+    precision: str = FLOAT32
 
     @classmethod
     def of(cls, embedding: ImageEmbedding) -> CacheEntry:
@@ -104,6 +108,7 @@ class CacheEntry:
             embedding.contrast_limits,
             embedding.model_name,
             _rounding(exact, arrays),
+            embedding.precision,
         )
 
     @property
@@ -131,6 +136,7 @@ class CacheEntry:
             self.input_shape,
             self.contrast_limits,
             self.model_name,
+            self.precision,
         )
 
 
@@ -215,6 +221,7 @@ def _read(path: Path, key: CacheKey) -> CacheEntry:
         (low, high),
         text(values, "model_name"),
         Rounding(*numbers(values, "rounding", 2)),
+        precision_of(key.model),
     )
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_segany.engine.digests import new_hasher
+from napari_segany.engine.precision_names import digest_in
 from napari_segany.engine.progress import Progress, Steps
 
 RECIPE = 1
@@ -37,7 +38,7 @@ class CacheKey:
         The part of the image that was encoded, (row_min, col_min, row_max, col_max) with the ends left out; None for
         all of it.
     model : str
-        Digest of the model's shape and of every weight.
+        Digest of the model's shape and of every weight, and of its precision.
     """
 
     image: str
@@ -50,6 +51,10 @@ class CacheKey:
         """32 hexadecimal digits that stand for all of it."""
         text = json.dumps([RECIPE, *astuple(self)])
         return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    def in_precision(self, precision: str) -> CacheKey:
+        """Return the key of the same embedding in a precision, "float32" or "bfloat16"."""
+        return replace(self, model=digest_in(self.model, precision))
 
 
 def image_digest_steps(image: NDArray[np.generic]) -> Steps[str]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from napari_segany.engine.precision_names import FLOAT32
+
 
 @dataclass(frozen=True, eq=False)
 class ImageEmbedding:
@@ -25,6 +27,8 @@ class ImageEmbedding:
         Intensities that became 0 and 255.
     model_name : str
         Name of the model that made it; another model refuses it.
+    precision : str
+        In which the large products of the encoder were computed: "float32" or "bfloat16".
     """
 
     features: torch.Tensor
@@ -33,6 +37,7 @@ class ImageEmbedding:
     input_shape: tuple[int, int]
     contrast_limits: tuple[float, float]
     model_name: str
+    precision: str = FLOAT32
 
     @property
     def logits_shape(self) -> tuple[int, int]:

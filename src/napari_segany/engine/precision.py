@@ -12,10 +12,8 @@ from functools import cache
 
 import torch
 
+from napari_segany.engine.precision_names import AUTO, FLOAT32, checked_precision
 from napari_segany.model.config import EncoderConfig, PyramidConfig, ViTConfig
-
-FLOAT32, BFLOAT16, AUTO = "float32", "bfloat16", "auto"
-PRECISIONS = (FLOAT32, BFLOAT16, AUTO)
 
 WORTHWHILE = 1.2
 """How many times as fast as float32 bfloat16 has to be to be chosen by itself."""
@@ -50,9 +48,7 @@ def products_of(precision: str, device: torch.device, encoder: EncoderConfig | N
     ValueError
         For another precision.
     """
-    if precision not in PRECISIONS:
-        raise ValueError(f"the precision is {precision!r}; known are {', '.join(PRECISIONS)}")
-    if precision == FLOAT32 or (precision == AUTO and device.type not in ("cpu", "cuda")):
+    if checked_precision(precision) == FLOAT32 or (precision == AUTO and device.type not in ("cpu", "cuda")):
         return None
     if precision == AUTO and encoder is not None and not suits_bfloat16(encoder, device.type):
         return None
@@ -72,10 +68,14 @@ def products_of(precision: str, device: torch.device, encoder: EncoderConfig | N
 def suits_bfloat16(encoder: EncoderConfig, device_type: str) -> bool:
     """Tell whether an encoder keeps its masks in bfloat16, and is large enough to gain by it (docs/performance.md).
 
-    The masks of `light` change too much on any device. On a GPU, TinyViT is bound by the number of its operations,
-    and each conversion is one more.
+    On a GPU, TinyViT is bound by the number of its operations, and each conversion is one more.
     """
-    return isinstance(encoder, ViTConfig) or (device_type == "cpu" and not isinstance(encoder, PyramidConfig))
+    return keeps_its_masks(encoder) and (device_type == "cpu" or isinstance(encoder, ViTConfig))
+
+
+def keeps_its_masks(encoder: EncoderConfig) -> bool:
+    """Tell whether the masks from an encoder in bfloat16 are those of float32: not from that of `light`."""
+    return not isinstance(encoder, PyramidConfig)
 
 
 @cache

@@ -31,7 +31,8 @@ from napari_segany.engine.full_size_masks import full_size_masks
 from napari_segany.engine.image import ModelInput, checked_image, model_input
 from napari_segany.engine.loaded_model import copy_on_cpu, load_model, model_digest_steps, placed, weights_checksum
 from napari_segany.engine.mask_prompt import mask_logits
-from napari_segany.engine.precision import FLOAT32, products_of
+from napari_segany.engine.precision import keeps_its_masks, products_of
+from napari_segany.engine.precision_names import AUTO, BFLOAT16, FLOAT32, digest_in
 from napari_segany.engine.prediction import LogitsPrediction, Prediction
 from napari_segany.engine.progress import Progress, Steps, drain, relabelled
 from napari_segany.engine.prompts import Prompt, check_words
@@ -60,6 +61,7 @@ class Predictor:
     precision : str
         Of the image encoder's large products: "float32"; "bfloat16", which rounds them to three digits; or "auto",
         which takes bfloat16 where it is measured to be faster, and never for `light`, whose masks it would change.
+        With "auto" a cache may also give an embedding of the other one; otherwise it is what was asked for.
 
     Attributes
     ----------
@@ -94,6 +96,7 @@ class Predictor:
         self.sam = placed(sam.eval(), target)
         self.cache = cache
         self._products = products_of(precision, self.device, self.sam.config.encoder)
+        self._takes_either = precision == AUTO and keeps_its_masks(self.sam.config.encoder)
         self._digest: str | None = None
         self._latest: WeakKeyDictionary[ImageEmbedding, ImageDecoder] = WeakKeyDictionary()
 
@@ -102,11 +105,25 @@ class Predictor:
         """Where the model is: the device asked for, or the CPU once the device ran out of memory."""
         return self.sam.pixel_mean.device
 
+    @property
+    def precision(self) -> str:
+        """The precision in which images are encoded here: "float32" or "bfloat16"."""
+        return FLOAT32 if self._products is None else BFLOAT16
+
+    @property
+    def accepted_precisions(self) -> tuple[str, ...]:
+        """Precisions of embeddings that are taken from a cache, that of this predictor first."""
+        own = self.precision
+        return (own, FLOAT32 if own == BFLOAT16 else BFLOAT16) if self._takes_either else (own,)
+
     def digest_steps(self) -> Steps[str]:
-        """Return a digest of the model's shape and of every weight, computed when it is first asked for."""
+        """Return a digest of the model's shape, of every weight, and of the precision where that is not float32.
+
+        It is computed when it is first asked for.
+        """
         if self._digest is None:
             self._digest = yield from model_digest_steps(self.sam)
-        return self._digest if self._products is None else f"{self._digest}-{self._products}"
+        return digest_in(self._digest, self.precision)
 
     def encode(self, image: ArrayLike, *, contrast_limits: tuple[float, float] | None = None) -> ImageEmbedding:
         """Compute the embedding of an image; see `encode_steps`."""
@@ -185,6 +202,7 @@ class Predictor:
             input_shape=prepared.shape,
             contrast_limits=prepared.contrast_limits,
             model_name=self.name,
+            precision=self.precision,
         )
 
     def decoder(self, embedding: ImageEmbedding) -> ImageDecoder:
@@ -294,7 +312,7 @@ class Predictor:
         # Outside of the except clause, where the error no longer keeps the device's tensors alive.
         note = f"{self.device.type.upper()} is out of memory: computing the image embedding on the CPU"
         warnings.warn(f"{note}, and so from now on", DeviceFallbackWarning, stacklevel=2)
-        self.sam = copy_on_cpu(self.sam)
+        self.sam, self._products = copy_on_cpu(self.sam), None
         yield Progress(0, 0, note)
         try:
             return (yield from _encode(self.sam, prepared, note, None))

@@ -20,6 +20,7 @@ from napari_segany.engine.mask_cleaning import CleanUp
 from napari_segany.engine.mask_policy import MASK_POLICIES
 from napari_segany.engine.object_overlap import OVERLAP_RULES, OverlapRule, put_object
 from napari_segany.engine.one_each import one_each_steps, put_each
+from napari_segany.engine.precision_names import FLOAT32, digest_in
 from napari_segany.engine.progress import Progress, Steps, drain, relabelled
 from napari_segany.engine.prompts import Prompt
 from napari_segany.formats.geo_session import SavedBands
@@ -43,7 +44,7 @@ RASTER_KEY = "raster"
 """Key of a saved session's image: the raster with a place on Earth that it shows bands of, as `SavedBands`."""
 
 LoadPredictor = Callable[[SavedAnswer | SavedEach], "Predictor"]
-"""Makes the predictor that answered; called once for each model."""
+"""Makes the predictor that answered; called once for each model and precision."""
 
 
 @dataclass(frozen=True)
@@ -253,7 +254,7 @@ class _Player:
     image: Any
     load: LoadPredictor
     notes: list[str] = field(default_factory=list)
-    _predictors: dict[tuple[str, str], Predictor] = field(default_factory=dict)
+    _predictors: dict[tuple[str, str, str], Predictor] = field(default_factory=dict)
     _embedding: tuple[tuple[Any, ...], ImageEmbedding] | None = None
 
     def play_steps(self, step: SavedAnswer | SavedEach, labels: NDArray[Any]) -> Steps[None]:
@@ -291,18 +292,19 @@ class _Player:
         put_each(labels[step.slicer], records, step.labels, overlap=_rule(step), cleaning=cleaning)
 
     def _predictor_steps(self, step: SavedAnswer | SavedEach) -> Steps[Predictor]:
-        key = (step.model, step.device)
+        key = (step.model, step.device, step.precision)
         if key not in self._predictors:
             yield Progress(0, 0, f"Loading the model {step.model}")
             self._predictors[key] = self.load(step)
-            if step.weights and step.weights != (yield from self._predictors[key].digest_steps()):
+            weights = yield from self._predictors[key].digest_steps()
+            if step.weights and digest_in(step.weights, FLOAT32) != digest_in(weights, FLOAT32):
                 self.notes.append(f"the weights of {step.model} are others than those that the session was made with")
         return self._predictors[key]
 
     def _embedding_steps(
         self, step: SavedAnswer | SavedEach, limits: tuple[float, float] | None, predictor: Predictor
     ) -> Steps[ImageEmbedding]:
-        key = (step.model, step.device, step.slicer, limits, step.rounded)
+        key = (step.model, step.device, step.precision, step.slicer, limits, step.rounded)
         if self._embedding is None or self._embedding[0] != key:
             try:
                 pixels = np.asarray(self.image[step.slicer])

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_segany.engine.precision_names import FLOAT32
 from napari_segany.engine.replay import asks_a_model, saved_bands
 from napari_segany.formats.session_file import SavedSession
 from napari_segany.formats.session_log import (
@@ -147,6 +148,7 @@ class _Writer:
             weights="",
             device=str(choices.get("device", "auto")),
             rounded=bool(choices.get("rounded", False)),
+            precision=str(choices.get("precision", FLOAT32)),
             label=0,
         )
         yield "# The mask under work, not accepted yet"
@@ -161,12 +163,13 @@ class _Writer:
             yield f"prediction = predictor.predict(embedding, {', '.join(_arguments(question))})"
 
     def _predictor_of(self, step: SavedAnswer | SavedEach) -> Iterator[str]:
-        predictor = (step.model, step.device, step.rounded)
+        predictor = (step.model, step.device, step.rounded, step.precision)
         if predictor != self._predictor:
             self._predictor, self._embedding = predictor, None
             # A cache keeps embeddings in half precision: with it the masks are those of the session, to the pixel.
             cache = ", cache=segany.CachePlaces().open()" if step.rounded else ""
-            yield f"predictor = segany.Predictor({step.model!r}, device={step.device!r}{cache})"
+            precision = "" if step.precision == FLOAT32 else f", precision={step.precision!r}"
+            yield f"predictor = segany.Predictor({step.model!r}, device={step.device!r}{precision}{cache})"
 
     def _embedding_of(
         self, slicer: tuple[int | slice, ...], contrast_limits: tuple[float, float] | None

@@ -13,6 +13,9 @@ from typing import Any
 from napari_segany.formats.json_fields import a_mapping, integer, objects, optional_number, text
 from napari_segany.formats.rle import RunLengths
 
+PRECISIONS = ("float32", "bfloat16")
+"""In which an image embedding may have been computed; where a file does not say, it was the first."""
+
 PlaneIndex = tuple[int, ...]
 PlaneMasks = Mapping[PlaneIndex, Mapping[int, RunLengths]]
 Slicer = tuple[int | slice, ...]
@@ -83,6 +86,8 @@ class SavedAsking:
         What answered: its name, the digest of its weights ("" where not known), and where.
     rounded : bool
         Whether the image embedding was in half precision, as the cache keeps it.
+    precision : str
+        In which it was computed: "float32", as by versions that do not say, or "bfloat16".
     overlap : str
         What became of pixels of others.
     cleaning : Mapping, optional
@@ -95,6 +100,7 @@ class SavedAsking:
     weights: str
     device: str
     rounded: bool
+    precision: str = PRECISIONS[0]
     overlap: str = "keep"
     cleaning: Mapping[str, Any] | None = None
 
@@ -116,6 +122,7 @@ class SavedAsking:
             "index": tuple(int(place) for place in values["index"]),
             **{name: text(values, name) for name in ("model", "weights", "device", "overlap")},
             "rounded": bool(values["rounded"]),
+            "precision": _precision(values),
             "cleaning": None if values["cleaning"] is None else a_mapping(values, "cleaning"),
         }
 
@@ -296,6 +303,13 @@ def planes_from_list(values: Mapping[str, Any], key: str = "planes") -> dict[Pla
         }
         for plane in objects(values, key)
     }
+
+
+def _precision(values: Mapping[str, Any]) -> str:
+    precision = text(values, "precision") if "precision" in values else PRECISIONS[0]
+    if precision not in PRECISIONS:
+        raise ValueError(f"the precision is {precision!r}; known are {', '.join(PRECISIONS)}")
+    return precision
 
 
 def _floats(values: Any, count: int) -> tuple[float, ...]:

@@ -74,10 +74,8 @@ def load_sam(path: str | os.PathLike[str], config: SamConfig | None = None) -> S
     """
     path = Path(path)
     stored = read_state(path)
+    config = _with_what_is_there(_config_of(path, stored) if config is None else config, stored.tensors)
     try:
-        if config is None:
-            config = _stored_config(stored) or recognise(stored.tensors)
-        config = _with_what_is_there(config, stored.tensors)
         with shapes_only():  # initial values would be thrown away
             sam = Sam(config)
     except (ValueError, TypeError, ArithmeticError, RuntimeError) as error:
@@ -88,6 +86,18 @@ def load_sam(path: str | os.PathLike[str], config: SamConfig | None = None) -> S
     tensors = {key: tensor.to(expected[key].dtype).contiguous() for key, tensor in tensors.items()}
     sam.load_state_dict(tensors, assign=True)
     return sam.eval()
+
+
+def read_config(path: str | os.PathLike[str]) -> SamConfig:
+    """Return the network that a file holds weights of, as `load_sam` would build it.
+
+    Raises
+    ------
+    CheckpointError
+        As `load_sam`.
+    """
+    path = Path(path)
+    return _config_of(path, read_state(path))
 
 
 def save_sam(
@@ -135,6 +145,14 @@ def _stored(key: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
             f"{key} holds values up to {tensor.abs().max().item():g}, which {dtype} cannot; save with dtype=None"
         )
     return converted
+
+
+def _config_of(path: Path, stored: StoredState) -> SamConfig:
+    try:
+        config = _stored_config(stored) or recognise(stored.tensors)
+    except (ValueError, TypeError, ArithmeticError, RuntimeError) as error:
+        raise CheckpointError(f"{path.name} cannot be used: {error}") from None
+    return _with_what_is_there(config, stored.tensors)
 
 
 def _stored_config(stored: StoredState) -> SamConfig | None:

@@ -19,7 +19,8 @@ from torch import Tensor
 
 from napari_segany.engine.clip import Clip, ObjectEncoder
 from napari_segany.engine.device import NotEnoughMemoryError, choose_device, is_out_of_memory
-from napari_segany.engine.precision import AUTO, BFLOAT16, FLOAT32, products_of
+from napari_segany.engine.precision import products_of
+from napari_segany.engine.precision_names import AUTO, BFLOAT16, FLOAT32
 from napari_segany.engine.progress import Progress, Steps
 from napari_segany.formats.atomic import replacing
 from napari_segany.model import Sam

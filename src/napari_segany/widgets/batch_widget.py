@@ -91,7 +91,7 @@ class BatchWidget(DockBody):
         self.session = BatchSession(
             unwrap(napari_viewer),
             self._runner,
-            make_model or named_model(self._settings.weights_folder),
+            make_model or named_model(self._settings.weights_folder, self._settings.precision),
             model=self._settings.model,
             device=self._settings.device,
         )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_segany.engine.batch.settings import BatchSettings
 from napari_segany.engine.batch.sources import BatchImage
+from napari_segany.engine.precision_names import AUTO
 from napari_segany.engine.progress import Progress, Steps, relabelled
 from napari_segany.widgets.batch_inputs import BatchInputs
 
@@ -86,13 +87,13 @@ class BatchOutcome:
     result: BatchResult
 
 
-def named_model(weights_folder: Path | None) -> ModelMaker:
-    """Return what makes models with weights of this folder."""
+def named_model(weights_folder: Path | None, precision: str = AUTO) -> ModelMaker:
+    """Return what makes models with weights of this folder that encode images in this precision."""
 
     def make(model: str, device: str) -> ModelSource:
         from napari_segany.engine.batch.model_source import NamedModel
 
-        return NamedModel(model, device, weights_folder)
+        return NamedModel(model, device, weights_folder, precision)
 
     return make
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_segany.engine.cache_places import CachePlaces
+from napari_segany.engine.precision_names import AUTO
 from napari_segany.engine.progress import Progress, Steps
 from napari_segany.widgets.embedder import AnyPredictor, LoadPredictor
 
@@ -91,13 +92,13 @@ def weights_steps(name: str, folder: Path | None) -> Steps[Path]:
     return (yield from download_steps(name, folder))
 
 
-def predictor_loader(folder: Path | None, places: CachePlaces | None = None) -> LoadPredictor:
+def predictor_loader(folder: Path | None, places: CachePlaces | None = None, precision: str = AUTO) -> LoadPredictor:
     """Return what makes a predictor with weights of this folder, which keeps its embeddings in these places."""
 
     def load(model: str, device: str) -> AnyPredictor:
         from napari_segany.engine.predictor import Predictor
 
         cache = None if places is None else places.open()
-        return Predictor(model, device=device, weights_folder=folder, cache=cache)
+        return Predictor(model, device=device, weights_folder=folder, cache=cache, precision=precision)
 
     return load

@@ -44,7 +44,7 @@ class EdgesWidget(DockBody):
         settings = settings or read_settings()
         self._weights_folder = settings.weights_folder
         self._runner = runner or BackgroundRunner()
-        load = load_predictor or predictor_loader(settings.weights_folder)
+        load = load_predictor or predictor_loader(settings.weights_folder, precision=settings.precision)
         self.session = EdgesSession(viewer, self._runner, load, settings.model, settings.device)
         self.image_combo = LayerCombo(viewer, _is_image, "no image")
         self.image_combo.setToolTip("The image whose edges are drawn; of a stack its shown slice")

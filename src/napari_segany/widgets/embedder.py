@@ -14,7 +14,7 @@ from napari_segany.engine.prediction import Prediction
 from napari_segany.engine.progress import Progress, Steps
 from napari_segany.widgets.embedding_cache import EmbeddingCache, EmbeddingKey
 from napari_segany.widgets.geometry import Plane
-from napari_segany.widgets.predictor_facts import Digestible, is_rounded, weights_digest
+from napari_segany.widgets.predictor_facts import Digestible, is_rounded, precision_of, weights_digest
 from napari_segany.widgets.progress_runner import Runner, Task
 from napari_segany.widgets.provenance import Answerer
 
@@ -140,8 +140,9 @@ class Embedder:
 
     def answerer(self, embedding: ImageEmbedding | None) -> Answerer:
         """Return what answers about an embedding: the loaded model, and how exact its embeddings are."""
-        digest, rounded = weights_digest(self.predictor), is_rounded(self.predictor, embedding)
-        return Answerer(self.model, self.device, digest, rounded)
+        predictor = self.predictor
+        rounded, precision = is_rounded(predictor, embedding), precision_of(predictor, embedding)
+        return Answerer(self.model, self.device, weights_digest(predictor), rounded, precision)
 
     def cancel(self) -> None:
         """Stop the work, but for a download; it begins anew with the next `want`."""

@@ -58,7 +58,9 @@ class EngineWidget(DockBody):
         super().__init__()
         viewer = unwrap(napari_viewer)
         settings = settings or read_settings()
-        load = RememberingLoader(load_predictor or predictor_loader(settings.weights_folder, settings.places))
+        load = RememberingLoader(
+            load_predictor or predictor_loader(settings.weights_folder, settings.places, settings.precision)
+        )
         self.prompts = PromptWidget(viewer, load_predictor=load, settings=settings)
         prompting, runner = self.prompts.session, runner or BackgroundRunner()
         self.session = EngineSession(viewer, runner, prompting, load, weights=load.weights)

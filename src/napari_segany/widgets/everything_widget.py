@@ -85,7 +85,7 @@ class EverythingWidget(DockBody):
         self.session = EverythingSession(
             viewer,
             self._runner,
-            load_predictor or predictor_loader(self._settings.weights_folder),
+            load_predictor or predictor_loader(self._settings.weights_folder, precision=self._settings.precision),
             model=self._settings.model,
             device=self._settings.device,
             cache_bytes=self._settings.cache_bytes,

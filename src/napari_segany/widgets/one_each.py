@@ -294,8 +294,11 @@ class OneEach:
 
 
 def _parts(prompts: EachPrompt, found: Found, written: Written, answerer: Answerer) -> tuple[EachOfPlane, ...]:
+    def of(plane: Plane) -> Answerer:
+        return replace(answerer, rounded=found[plane].rounded, precision=found[plane].precision)
+
     return tuple(
-        EachOfPlane(plane, positions, written.numbers[plane], replace(answerer, rounded=found[plane].rounded))
+        EachOfPlane(plane, positions, written.numbers[plane], of(plane))
         for plane, positions in prompts.planes.items()
         if not isinstance(positions, tuple)
     )

@@ -13,6 +13,7 @@ from napari_segany.engine.encoding import encoding_steps
 from napari_segany.engine.mask_cleaning import CleanUp, cleaned_window
 from napari_segany.engine.mask_policy import MaskPolicy, choose_mask
 from napari_segany.engine.one_each import AnswersInLogits, mask_in_its_box, one_each_steps
+from napari_segany.engine.precision_names import FLOAT32
 from napari_segany.engine.progress import Progress, Steps, relabelled
 from napari_segany.engine.prompts import Prompt
 from napari_segany.engine.tiled_embedding import TiledEmbedding
@@ -25,7 +26,7 @@ from napari_segany.widgets.geometry import Floats, Plane
 from napari_segany.widgets.large_planes import plane_reader
 from napari_segany.widgets.layers import intensity_limits
 from napari_segany.widgets.one_each_inputs import EachPrompt
-from napari_segany.widgets.predictor_facts import is_rounded
+from napari_segany.widgets.predictor_facts import is_rounded, precision_of
 from napari_segany.widgets.raster_data import RasterData
 
 
@@ -97,11 +98,14 @@ class FoundOnPlane:
         Whether they are the answers to all prompts at once, so that the same question makes them again.
     rounded : bool
         Whether the embedding was in half precision, if they are.
+    precision : str
+        In which it was computed: "float32" or "bfloat16".
     """
 
     masks: tuple[FoundMask, ...]
     in_one_pass: bool = False
     rounded: bool = False
+    precision: str = FLOAT32
 
 
 Found = dict[Plane, FoundOnPlane]
@@ -139,7 +143,8 @@ def each_steps(question: EachQuestion) -> Steps[Found]:
         )
         said = question.prompts.attributes_of(plane)
         named = tuple(replace(one, attributes=own) for one, own in zip(masks, said, strict=True))
-        found[plane] = FoundOnPlane(named, in_one_pass, in_one_pass and is_rounded(question.predictor, embedding))
+        rounded = in_one_pass and is_rounded(question.predictor, embedding)
+        found[plane] = FoundOnPlane(named, in_one_pass, rounded, precision_of(question.predictor, embedding))
         done += len(positions)
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol, runtime_checkable
 
+from napari_segany.engine.precision_names import FLOAT32, digest_in
 from napari_segany.engine.progress import Steps, drain
 
 
@@ -16,8 +17,14 @@ class Digestible(Protocol):
 
 
 def weights_digest(predictor: Any) -> str:
-    """Return the digest of a predictor's weights; "" for one that has none."""
-    return drain(predictor.digest_steps()) if isinstance(predictor, Digestible) else ""
+    """Return the digest of a predictor's weights, whatever its precision; "" for one that has none."""
+    return digest_in(drain(predictor.digest_steps()), FLOAT32) if isinstance(predictor, Digestible) else ""
+
+
+def precision_of(predictor: Any, embedding: Any) -> str:
+    """Return the precision that an embedding was computed in: that of its predictor where it does not say."""
+    own = getattr(predictor, "precision", FLOAT32)
+    return str(getattr(embedding, "precision", own))
 
 
 def is_rounded(predictor: Any, embedding: Any) -> bool:

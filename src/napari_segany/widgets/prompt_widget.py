@@ -93,7 +93,8 @@ class PromptWidget(DockBody):
         self.session = PromptSession(
             viewer,
             self._runner,
-            load_predictor or predictor_loader(self._settings.weights_folder, self._settings.places),
+            load_predictor
+            or predictor_loader(self._settings.weights_folder, self._settings.places, self._settings.precision),
             model=self._settings.model,
             device=self._settings.device,
             cache_bytes=self._settings.cache_bytes,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from napari_segany.engine.mask_cleaning import CleanUp
 from napari_segany.engine.mask_policy import MaskPolicy
 from napari_segany.engine.object_overlap import OverlapRule
+from napari_segany.engine.precision_names import FLOAT32
 from napari_segany.formats.rle import RunLengths
 from napari_segany.formats.session_log import SavedAnswer, SavedEach, SavedQuestion
 from napari_segany.widgets.geometry import Plane
@@ -61,12 +62,15 @@ class Answerer:
         Digest of its weights; "" where not known.
     rounded : bool
         Whether its embeddings of the image are in half precision.
+    precision : str
+        In which they were computed: "float32" or "bfloat16".
     """
 
     model: str
     device: str
     weights: str = ""
     rounded: bool = False
+    precision: str = FLOAT32
 
 
 @dataclass(frozen=True, eq=False)

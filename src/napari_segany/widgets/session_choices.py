@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def present_choices(session: PromptSession, conversation: Conversation) -> dict[str, Any]:
     """Return the choices as they are: device, polarity, overlap, clean-up, shown plane and candidate."""
-    plane = session.plane
+    plane, answerer = session.plane, conversation.answerer
     return {
         "device": session.device,
         "polarity": session.polarity,
@@ -26,7 +26,8 @@ def present_choices(session: PromptSession, conversation: Conversation) -> dict[
         "plane": None if plane is None else {"axes": list(plane.axes), "index": list(plane.index)},
         "candidate": session.selected if session.candidates else None,
         "questions": [one.saved().to_dict() for one in conversation.asked],
-        "rounded": conversation.answerer.rounded,
+        "rounded": answerer.rounded,
+        "precision": answerer.precision,
     }
 
 

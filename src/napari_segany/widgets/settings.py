@@ -12,6 +12,7 @@ from napari.settings import get_plugin_settings
 from napari_segany.engine.cache_places import CachePlaces
 from napari_segany.engine.mask_policy import MASK_POLICIES, MaskPolicy
 from napari_segany.engine.object_overlap import OVERLAP_RULES, OverlapRule
+from napari_segany.engine.precision_names import AUTO, PRECISIONS
 from napari_segany.widgets.candidate_layers import CANDIDATE_COLOURS
 from napari_segany.widgets.preview_layer import PREVIEW_COLOUR
 
@@ -29,6 +30,8 @@ class Settings:
         Name of the model that a new widget begins with.
     device : str
         "auto", "cuda", "mps" or "cpu".
+    precision : str
+        Of the image encoder: "auto", "float32" or "bfloat16", see `engine.predictor.Predictor`.
     weights_folder : Path, optional
         Where downloaded weights are; None for the default folder.
     cache_bytes : int
@@ -53,6 +56,7 @@ class Settings:
 
     model: str = "light"
     device: str = "auto"
+    precision: str = AUTO
     weights_folder: Path | None = None
     cache_bytes: int = 2 * _BYTES_PER_GB
     places: CachePlaces = field(default_factory=CachePlaces)
@@ -74,6 +78,7 @@ def read_settings() -> Settings:
     return Settings(
         model=str(values.model),
         device=str(values.device),
+        precision=next((one for one in PRECISIONS if one == str(values.precision)), AUTO),
         weights_folder=_folder(values.weights_dir),
         cache_bytes=int(values.cache_gb * _BYTES_PER_GB),
         places=CachePlaces(
