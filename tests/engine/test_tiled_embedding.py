@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from napari_segany.engine.progress import drain
-from napari_segany.engine.tiled_embedding import Refinement, TiledEmbedding
+from napari_segany.engine.tiled_embedding import TiledEmbedding
+from napari_segany.engine.tiled_prediction import Refinement
 from napari_segany.engine.tiling import tile_plan
 from napari_segany.formats.lazy_image import lazy_image
 from napari_segany.formats.window_mask import WindowMask

@@ -14,7 +14,8 @@ from napari_segany.engine.prediction import Prediction
 from napari_segany.engine.progress import Progress, Steps, relabelled
 from napari_segany.engine.prompts import Prompt
 from napari_segany.engine.records import records_of
-from napari_segany.engine.tiled_embedding import TiledEmbedding, TiledPrediction
+from napari_segany.engine.tiled_embedding import TiledEmbedding
+from napari_segany.engine.tiled_prediction import TiledPrediction
 from napari_segany.formats.geo_prompts import GeoPrompt
 from napari_segany.formats.record import MaskRecord
 from napari_segany.formats.window_mask import WindowMask

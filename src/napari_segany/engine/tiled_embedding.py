@@ -8,7 +8,6 @@ Knows no user interface; of the model only what `WindowPredictor` says.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -20,6 +19,7 @@ from napari_segany.engine.image import checked_image, checked_limits, default_li
 from napari_segany.engine.prediction import Prediction
 from napari_segany.engine.progress import Progress, Steps, relabelled
 from napari_segany.engine.prompts import Prompt
+from napari_segany.engine.tiled_prediction import Refinement, TiledPrediction
 from napari_segany.engine.tiling import Extent, TilePlan, Window
 from napari_segany.formats.lazy_image import LazyImage, enlarged
 from napari_segany.formats.window_mask import WindowMask
@@ -65,52 +65,6 @@ class RememberingPredictor(Protocol):
         self, image: ArrayLike, *, contrast_limits: tuple[float, float] | None = None
     ) -> Steps[Any | None]:
         """Return the embedding of a window if it is kept somewhere, else None."""
-
-
-@dataclass(frozen=True, eq=False)
-class TiledPrediction:
-    """Ranked masks of one prompt on a large image.
-
-    Attributes
-    ----------
-    masks : tuple of WindowMask
-        Best first, in pixels of the image.
-    predicted_iou, stability_score : numpy.ndarray
-        (N,) float32, as in `Prediction`.
-    logits : numpy.ndarray
-        (N, h, w) float32 low-resolution logits of the window; they refine a further answer in the same window only.
-    window : Window
-        Where it was asked.
-    is_cut : bool
-        Whether the best mask still reaches the edge of the window, at the coarsest level too.
-    """
-
-    masks: tuple[WindowMask, ...]
-    predicted_iou: NDArray[np.float32]
-    stability_score: NDArray[np.float32]
-    logits: NDArray[np.float32]
-    window: Window
-    is_cut: bool
-
-    def __len__(self) -> int:
-        """Return the number of masks."""
-        return len(self.masks)
-
-
-@dataclass(frozen=True, eq=False)
-class Refinement:
-    """The last answer about the same object.
-
-    Attributes
-    ----------
-    window : Window
-        Where it was given.
-    logits : numpy.ndarray
-        (h, w) low-resolution logits of the mask that was chosen.
-    """
-
-    window: Window
-    logits: NDArray[np.float32]
 
 
 class TiledEmbedding:

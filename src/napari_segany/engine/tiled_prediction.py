@@ -1,0 +1,57 @@
+"""What a prompt on a large image is answered with, and what a further answer about the same object goes on from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_segany.engine.tiling import Window
+from napari_segany.formats.window_mask import WindowMask
+
+
+@dataclass(frozen=True, eq=False)
+class TiledPrediction:
+    """Ranked masks of one prompt on a large image.
+
+    Attributes
+    ----------
+    masks : tuple of WindowMask
+        Best first, in pixels of the image.
+    predicted_iou, stability_score : numpy.ndarray
+        (N,) float32, as in `Prediction`.
+    logits : numpy.ndarray
+        (N, h, w) float32 low-resolution logits of the window; they refine a further answer in the same window only.
+    window : Window
+        Where it was asked.
+    is_cut : bool
+        Whether the best mask still reaches the edge of the window, at the coarsest level too.
+    """
+
+    masks: tuple[WindowMask, ...]
+    predicted_iou: NDArray[np.float32]
+    stability_score: NDArray[np.float32]
+    logits: NDArray[np.float32]
+    window: Window
+    is_cut: bool
+
+    def __len__(self) -> int:
+        """Return the number of masks."""
+        return len(self.masks)
+
+
+@dataclass(frozen=True, eq=False)
+class Refinement:
+    """The last answer about the same object.
+
+    Attributes
+    ----------
+    window : Window
+        Where it was given.
+    logits : numpy.ndarray
+        (h, w) low-resolution logits of the mask that was chosen.
+    """
+
+    window: Window
+    logits: NDArray[np.float32]
