@@ -84,6 +84,8 @@ class ObjectClasses:
         By their numbers.
     current : str
         Name of the class of all that is accepted next; "" for none.
+    shared : callable
+        Returns what a saved list and its current class become where images share a list; as they are, by default.
     """
 
     changed = Signal()
@@ -100,6 +102,7 @@ class ObjectClasses:
     ) -> None:
         self.classes: ClassList = ()
         self.current = ""
+        self.shared: Callable[[ClassList, str], tuple[ClassList, str]] = lambda classes, current: (classes, current)
         self._viewer, self._runner, self._recorder, self._editor = viewer, runner, recorder, editor
         self._say, self._is_asking = say, is_asking
         self._objects: ObjectsLayer | None = None
@@ -188,6 +191,13 @@ class ObjectClasses:
             self._layer.metadata = {**self._layer.metadata, CLASSES_KEY: classes}
         self.changed.emit()
         self._look_again()
+
+    def put_back(self, classes: ClassList, current: str) -> None:
+        """Have a saved list in place of the present one, within a step of the history."""
+        classes, current = self.shared(classes, current)
+        if (classes, current) != (self.classes, self.current):
+            self._recorder.add(ClassesChange(self, self.classes, self.current))
+            self.put(classes, current)
 
     # ------------------------------------------------------------------- giving classes
 
