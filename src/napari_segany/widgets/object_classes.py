@@ -254,7 +254,7 @@ class ObjectClasses:
             self.use(name)
 
     def choose_number(self, number: int) -> None:
-        """Choose the class of a number (keys Ctrl-1 to Ctrl-9); 0 for none.
+        """Choose the class of a number (keys Ctrl-1 to Ctrl-9).
 
         Raises
         ------
@@ -262,9 +262,13 @@ class ObjectClasses:
             If no class has it.
         """
         one = next((one for one in self.classes if one.number == number), None)
-        if number and one is None:
+        if one is None:
             raise ValueError(f"There is no class {number} yet: add it under Classes in the dock.")
-        self.choose("" if one is None else one.name)
+        self.choose(one.name)
+
+    def choose_none(self) -> None:
+        """Choose no class (key Shift-U)."""
+        self.choose("")
 
     def accepted(self, label: int, name: str | None = None) -> None:
         """Give a new object the present class (or this one), within the step that made it, unless it has one."""
