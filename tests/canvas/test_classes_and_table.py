@@ -43,6 +43,9 @@ def test_classes_and_the_table_from_the_first_name_to_the_file(person, qtbot, tm
     assert session.classes.current == "debris", "a new class is the one in use"
     person.press(Qt.Key_1, CONTROL)
     assert "nucleus" in panel.note.text()
+    person.press(Qt.Key_U, Qt.ShiftModifier)
+    assert "no class" in panel.note.text()
+    person.press(Qt.Key_1, CONTROL)
     for position in ((30, 30), (60, 80), (90, 130)):
         accept_at(person, position)
     assert classes_of(person) == ["nucleus"] * 3
@@ -67,6 +70,10 @@ def test_classes_and_the_table_from_the_first_name_to_the_file(person, qtbot, tm
     assert classes_of(person) == ["nucleus"] * 3
     item = panel.list.item(2)
     QTest.mouseClick(panel.list.viewport(), Qt.LeftButton, Qt.NoModifier, panel.list.visualItemRect(item).center())
+    assert classes_of(person) == ["nucleus", "debris", "debris"]
+    person.press(Qt.Key_U, Qt.ShiftModifier)
+    assert classes_of(person) == ["nucleus", "", ""]
+    person.press(Qt.Key_Z, CONTROL)
     assert classes_of(person) == ["nucleus", "debris", "debris"]
 
     QTest.mouseClick(panel.rename_button, Qt.LeftButton)

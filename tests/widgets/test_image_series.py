@@ -75,6 +75,104 @@ def test_done_images_are_remembered_by_the_next_session(series, session, folder,
     assert another.series.statuses[0] == "untouched"
 
 
+def accept(session, position, name):
+    session.classes.use(name)
+    session.add_point(position)
+    session.accept()
+
+
+def listed(session):
+    return [(one.number, one.name, one.colour) for one in session.classes.classes]
+
+
+def begun_anew(session, predictor):
+    """Return the session of the next day."""
+    session.close()
+    return PromptSession(type(session.viewer)(), SynchronousRunner(), lambda model, device: predictor)
+
+
+def test_all_images_share_a_list_of_classes_today_and_tomorrow(series, session, folder, predictor):
+    session.classes.add("nucleus", "#112233")
+    session.classes.add("debris", "#445566")
+    accept(session, (10, 20), "debris")
+    series.next()
+    session.classes.add("a rare one", "#778899")
+    accept(session, (10, 20), "a rare one")
+    series.next()
+    session.classes.use("nucleus")
+    classes = [(1, "nucleus", "#112233"), (2, "debris", "#445566"), (3, "a rare one", "#778899")]
+    series.go_to(0)
+    assert (listed(session), session.classes.current) == (classes, "nucleus"), "though it was saved before the third"
+    series.go_to(2)
+    another = begun_anew(session, predictor)
+    another.series.open(folder)
+    assert another.image.name == "c"
+    assert (listed(another), another.classes.current) == (classes, "nucleus")
+    another.classes.use("debris")
+    for position in (1, 0):
+        another.series.go_to(position)
+        assert (listed(another), another.classes.current) == (classes, "debris")
+    third = begun_anew(another, predictor)
+    third.classes.add("of another folder")
+    third.series.open(folder)
+    assert (listed(third), third.classes.current) == (classes, "debris"), "the folder's list holds"
+
+
+def test_a_folder_takes_the_classes_that_there_are_and_removals_are_kept(session, folder, predictor):
+    session.classes.add("nucleus", "#112233")
+    session.classes.add("debris", "#445566")
+    session.series.open(folder)
+    session.classes.remove("nucleus")
+    another = begun_anew(session, predictor)
+    another.series.open(folder)
+    assert listed(another) == [(2, "debris", "#445566")]
+    another.undo()
+    another.classes.remove("debris")
+    third = begun_anew(another, predictor)
+    third.classes.add("x")
+    third.series.open(folder)
+    assert listed(third) == [], "an empty list is a list"
+
+
+def test_classes_of_an_image_that_is_none_of_the_folder_do_not_come_into_its_list(series, session, viewer, folder):
+    session.classes.add("nucleus", "#112233")
+    session.choose_image(viewer.add_image(np.zeros((40, 50)), name="second channel"))
+    session.classes.add("vesicle")
+    session.classes.remove("nucleus")
+    known = json.loads((folder / "segany" / "series.json").read_text())
+    assert [one["name"] for one in known["classes"]] == ["nucleus"]
+    session.choose_image(viewer.layers["a"])
+    assert listed(session) == [(1, "nucleus", "#112233")]
+    series.next()
+    assert listed(session) == [(1, "nucleus", "#112233")]
+
+
+def test_a_session_of_an_earlier_version_takes_the_numbers_of_the_folder(series, session, folder):
+    session.classes.add("nucleus")
+    session.classes.add("debris")
+    accept(session, (10, 20), "debris")
+    series.next()
+    path = folder / "segany" / "a.png.session.json"
+    values = json.loads(path.read_text())
+    del values["choices"]["classes"], values["choices"]["class"]
+    path.write_text(json.dumps(values))
+    series.previous()
+    assert session.classes.counts == {"debris": 1}
+    assert [(one.number, one.name) for one in session.classes.classes] == [(1, "nucleus"), (2, "debris")]
+
+
+def test_a_list_of_an_earlier_version_has_no_classes_and_a_damaged_one_is_told(session, folder):
+    path = folder / "segany" / "series.json"
+    path.parent.mkdir()
+    values = {"format": "napari-segany series", "version": 1, "done": ["a.png"], "at": "b.png"}
+    path.write_text(json.dumps(values))
+    session.series.open(folder)
+    assert (session.image.name, session.series.statuses[0], listed(session)) == ("b", "done", [])
+    path.write_text(json.dumps({**values, "classes": [{}], "class": ""}))
+    session.series.attempt(str(folder))
+    assert "series.json is damaged: the list of classes" in session.status
+
+
 def test_the_next_images_are_embedded_ahead(series, session, predictor):
     assert len(predictor.encoded) == 3, "the shown one and two ahead"
     assert [series.ahead.is_ready(path) for path in series.images] == [False, True, True]

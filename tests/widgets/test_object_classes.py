@@ -99,7 +99,7 @@ def test_classes_are_given_before_and_after_and_both_are_undone(three):
     assert classes_of(three) == ["nucleus", "nucleus", ""]
     three.redo()
     assert classes_of(three) == ["nucleus", "debris", "debris"]
-    three.attempt("classes.choose_number", 0)
+    three.attempt("classes.choose_none")
     assert classes_of(three) == ["nucleus", "", ""]
     three.undo()
     three.undo()

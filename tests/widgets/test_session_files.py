@@ -16,6 +16,7 @@ from skimage.data import coins
 
 from napari_segany.cli.main import main
 from napari_segany.engine.mask_cleaning import CleanUp
+from napari_segany.formats.coco import read_coco
 from napari_segany.formats.labels import read_label_tiff
 from napari_segany.formats.session_file import read_session
 from napari_segany.formats.session_log import SavedEach
@@ -190,6 +191,35 @@ def test_another_viewer_goes_on_with_the_session_and_can_save_it_again(begin, tm
     assert not again.objects.layer.data.any()
     again.files.save(tmp_path / "three.json")
     assert read_session(tmp_path / "three.json").log.steps == ()
+
+
+def test_classes_come_back_from_the_file_and_with_them_what_is_written_by_them(
+    new_predictor, tmp_path, known_to_napari
+):
+    def begin():
+        viewer = ViewerModel()
+        session = PromptSession(viewer, SynchronousRunner(), lambda name, device: new_predictor())
+        session.choose_image(viewer.add_image(np.zeros((40, 50), np.uint8), name="cells"))
+        return session
+
+    session = begin()
+    for name, colour in (("nucleus", "#112233"), ("debris", None), ("a rare one", None)):
+        session.classes.add(name, colour)
+    for position, name in (((5, 6), "nucleus"), ((20, 20), "debris")):
+        session.classes.use(name)
+        session.add_point(position)
+        session.accept()
+    session.files.save(tmp_path / "one.json")
+    again = begin()
+    again.files.open(tmp_path / "one.json")
+    assert again.classes.classes == session.classes.classes
+    assert again.classes.current == "debris"
+    again.classes.make_class_layer()
+    assert again.viewer.layers["classes"].data[21, 21] == 2
+    again.objects.layer.save(str(tmp_path / "a.coco.json"))
+    assert dict(read_coco(tmp_path / "a.coco.json").categories) == {1: "nucleus", 2: "debris", 3: "a rare one"}
+    again.undo()
+    assert again.classes.classes == ()
 
 
 def test_what_was_in_the_layer_before_is_the_start_of_the_log(begin, tmp_path):

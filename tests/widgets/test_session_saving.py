@@ -9,6 +9,7 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_segany.formats.session_file import read_session
+from napari_segany.widgets.class_list import CLASSES_KEY
 from napari_segany.widgets.progress_runner import SynchronousRunner
 from napari_segany.widgets.session import PromptSession
 from napari_segany.widgets.session_saving import saved_sessions_folder
@@ -130,6 +131,63 @@ def test_rows_come_back_of_objects_whose_pixels_are_the_same(open_session):
     assert again.objects.row(1)["category"] == "nucleus"
     again.undo()
     assert again.objects.row(1)["category"] == "debris"
+
+
+def test_classes_come_back_with_their_numbers_and_colours_and_undo_takes_them_away(open_session):
+    session = open_session()
+    define_classes(session)
+    again = open_session()
+    again.classes.add("vesicle")
+    before = again.classes.classes
+    assert again.restore()
+    assert again.classes.classes == session.classes.classes
+    assert again.classes.current == "debris"
+    assert again.objects.layer.metadata[CLASSES_KEY] == session.classes.classes, "which files are written by"
+    assert again.undo()
+    assert (again.classes.classes, again.classes.current) == (before, "")
+    assert again.redo()
+    assert (again.classes.classes, again.classes.current) == (session.classes.classes, "debris")
+
+
+def define_classes(session):
+    """Three classes, in no order of the alphabet, with an object of the first two; the third is not in use."""
+    session.classes.add("nucleus", "#112233")
+    session.classes.add("debris")
+    session.classes.add("a rare one", "#445566")
+    for position, name in (((5, 6), "nucleus"), ((15, 6), "debris")):
+        session.classes.use(name)
+        session.add_point(position)
+        session.accept()
+    session.add_point((20, 20))  # a class in use is no work by itself: it is saved with what is done next
+
+
+def test_a_file_of_an_earlier_version_has_no_list_and_its_classes_are_taken_up(open_session, tmp_path):
+    define_classes(open_session())
+    path = tmp_path / "sessions" / files(tmp_path)[0]
+    values = json.loads(path.read_text())
+    del values["choices"]["classes"], values["choices"]["class"]
+    path.write_text(json.dumps(values))
+    again = open_session()
+    again.classes.add("nucleus", "#112233")
+    assert again.restore()
+    assert [(one.number, one.name) for one in again.classes.classes] == [(1, "nucleus"), (2, "debris")]
+    assert again.classes.classes[0].colour == "#112233"
+
+
+def test_a_damaged_list_of_classes_is_a_sentence_and_nothing_is_touched(open_session, tmp_path):
+    define_classes(open_session())
+    path = tmp_path / "sessions" / files(tmp_path)[0]
+    values = json.loads(path.read_text())
+    values["choices"]["classes"][0]["number"] = 2
+    path.write_text(json.dumps(values))
+    again = open_session()
+    assert not again.restore()
+    assert "two classes have the same number" in again.status
+    assert again.classes.classes == ()
+    assert not again.history.can_undo
+    again.files.open(path)
+    assert "two classes have the same number" in again.status
+    assert not again.history.can_undo
 
 
 def test_going_to_another_image_and_back_keeps_the_work_of_an_earlier_session(open_session):

@@ -75,7 +75,7 @@ class SavedSession:
     log : SavedLog, optional
         How the objects came about; None where that is not known.
     choices : Mapping
-        What else was chosen: "device", "overlap", "cleaning", "drafts" ...
+        What else was chosen: "device", "overlap", "cleaning", "classes" ...
     versions : Mapping
         Of this package and those that decide the masks, by name.
     """

@@ -133,6 +133,21 @@ def with_names(classes: ClassList, names: Iterable[str]) -> ClassList:
     return classes
 
 
+def joined(classes: ClassList, others: ClassList) -> ClassList:
+    """Return the list with classes of another one besides.
+
+    Where both have a name, the first list holds. The others keep their colours, and their numbers where those are
+    free.
+    """
+    taken = {one.number for one in classes}
+    missing = [one for one in others if found(classes, one.name) is None]
+    kept = in_order((*classes, *(one for one in missing if one.number not in taken)))
+    for one in missing:
+        if one.number in taken:
+            kept = with_class(kept, one.name, one.colour)
+    return kept
+
+
 def needed(classes: ClassList, name: str) -> ObjectClass:
     """Return the class of a name.
 

@@ -97,7 +97,7 @@ class ClassesPanel(QWidget):
         counts, current = self._classes.counts, self._classes.current
         self.list.blockSignals(True)
         self.list.clear()
-        self.list.addItem(_item("", f"no class  Ctrl-0   ({counts['']})", "#bdbdbd", marked=not current))
+        self.list.addItem(_item("", f"no class  Shift-U   ({counts['']})", "#bdbdbd", marked=not current))
         for one in self._classes.classes:
             key = f"  {one.key}" if one.key else ""
             text = f"{one.name}{key}   ({counts[one.name]})"

@@ -30,6 +30,7 @@ from napari_segany.widgets.objects import OWNER_KEY
 from napari_segany.widgets.progress_runner import Runner
 from napari_segany.widgets.prompt_layers import OWNER_KEY as PROMPTS_OF
 from napari_segany.widgets.series_ahead import ImagesAhead, layer_of, reading_steps
+from napari_segany.widgets.series_classes import SeriesClasses
 from napari_segany.widgets.series_folder import SeriesFolder, Status
 from napari_segany.widgets.session_saving import saved_sessions_folder
 
@@ -79,6 +80,8 @@ class ImageSeries:
         self._labels_due: tuple[Path, Labels] | None = None
         self._is_foreign = False  # the present image's files hold work that is not in its layers
         self.ahead = ImagesAhead(runner, embedder)
+        self._classes = SeriesClasses(session.classes, self._kept)
+        session.image_changed.connect(self._image_chosen)
         session.history_changed.connect(self.changed.emit)
 
     # --------------------------------------------------------------------- for users
@@ -173,6 +176,7 @@ class ImageSeries:
                 write_label_tiff(path, np.array(layer.data))
             except OSError as error:
                 show_warning(f"The labels were not saved in {path.name}: {error}")
+        self._kept(SeriesFolder.write_due)
         self.ahead.close()
 
     # --------------------------------------------------------------- leaving an image
@@ -245,6 +249,7 @@ class ImageSeries:
     # --------------------------------------------------------------- coming to an image
 
     def _begin(self, folder: SeriesFolder) -> None:
+        self._classes.turn_to(None)
         self._drop_layers()
         self._folder, self.position = folder, -1
         self._read(folder.first)
@@ -278,6 +283,7 @@ class ImageSeries:
         session.choose_image(layer)
         self._drop_layers()
         self._layer, self.position, self._is_foreign = layer, position, False
+        self._classes.turn_to(folder)
         session.viewer.reset_view()
         path = folder.images[position]
         self._kept(lambda folder: folder.stand_at(path))
@@ -300,6 +306,10 @@ class ImageSeries:
     def _did_not_come_back(self) -> None:
         self._is_foreign = True
         self._stuck(f"{self._session.status.rstrip('.')}. It stays as it is; what you do now is saved beside it")
+
+    def _image_chosen(self, image: Image | None) -> None:
+        """Have the classes of the folder for the present image, and for no other one that is chosen meanwhile."""
+        self._classes.turn_to(self._folder if image is not None and image is self._layer else None)
 
     def _drop_layers(self) -> None:
         """Remove the image that was left, with its objects and prompts: they are on the disk.

@@ -36,10 +36,8 @@ KEYS = (
     Key("J", "editor.merge_here", "merge it with the selected"),
     Key("K", "editor.split_here", "split it"),
     Key("Shift-N", "editor.delete_here", "delete it"),
-    *(
-        Key(f"Control-{number}", "classes.choose_number", f"class {number}" if number else "no class", (number,))
-        for number in range(10)
-    ),
+    *(Key(f"Control-{number}", "classes.choose_number", f"class {number}", (number,)) for number in range(1, 10)),
+    Key("Shift-U", "classes.choose_none", "no class"),  # Control-0 is napari's, and goes before what we bind
 )
 
 

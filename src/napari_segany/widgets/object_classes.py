@@ -84,6 +84,8 @@ class ObjectClasses:
         By their numbers.
     current : str
         Name of the class of all that is accepted next; "" for none.
+    shared : callable
+        Returns what a saved list and its current class become where images share a list; as they are, by default.
     """
 
     changed = Signal()
@@ -100,6 +102,7 @@ class ObjectClasses:
     ) -> None:
         self.classes: ClassList = ()
         self.current = ""
+        self.shared: Callable[[ClassList, str], tuple[ClassList, str]] = lambda classes, current: (classes, current)
         self._viewer, self._runner, self._recorder, self._editor = viewer, runner, recorder, editor
         self._say, self._is_asking = say, is_asking
         self._objects: ObjectsLayer | None = None
@@ -189,6 +192,13 @@ class ObjectClasses:
         self.changed.emit()
         self._look_again()
 
+    def put_back(self, classes: ClassList, current: str) -> None:
+        """Have a saved list in place of the present one, within a step of the history."""
+        classes, current = self.shared(classes, current)
+        if (classes, current) != (self.classes, self.current):
+            self._recorder.add(ClassesChange(self, self.classes, self.current))
+            self.put(classes, current)
+
     # ------------------------------------------------------------------- giving classes
 
     def use(self, name: str) -> None:
@@ -244,7 +254,7 @@ class ObjectClasses:
             self.use(name)
 
     def choose_number(self, number: int) -> None:
-        """Choose the class of a number (keys Ctrl-1 to Ctrl-9); 0 for none.
+        """Choose the class of a number (keys Ctrl-1 to Ctrl-9).
 
         Raises
         ------
@@ -252,9 +262,13 @@ class ObjectClasses:
             If no class has it.
         """
         one = next((one for one in self.classes if one.number == number), None)
-        if number and one is None:
+        if one is None:
             raise ValueError(f"There is no class {number} yet: add it under Classes in the dock.")
-        self.choose("" if one is None else one.name)
+        self.choose(one.name)
+
+    def choose_none(self) -> None:
+        """Choose no class (key Shift-U)."""
+        self.choose("")
 
     def accepted(self, label: int, name: str | None = None) -> None:
         """Give a new object the present class (or this one), within the step that made it, unless it has one."""

@@ -1,9 +1,9 @@
 """A folder of images as a work list on the disk: which there are, and how far each is. Knows neither napari nor Qt.
 
 What is done is kept beside the images, in a folder `segany`: `cells.tif.session.json` with prompts and objects of
-`cells.tif`, `cells.tif.labels.tif` with the objects as a label image, and `series.json` with what is done and where
-the work stands. What does not go with an image any more is kept as `cells.tif.earlier-...`. Where nothing can be
-written beside the images, it is kept in the user's data folder.
+`cells.tif`, `cells.tif.labels.tif` with the objects as a label image, and `series.json` with what is done, where the
+work stands, and the classes that the images share. What does not go with an image any more is kept as
+`cells.tif.earlier-...`. Where nothing can be written beside the images, it is kept in the user's data folder.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from typing import Any, Literal
 from napari_segany.engine.batch.inputs import find_images
 from napari_segany.engine.batch.sources import FileSource
 from napari_segany.formats.atomic import replacing
+from napari_segany.widgets.class_list import ClassList
+from napari_segany.widgets.class_values import class_values, saved_classes
 
 Status = Literal["untouched", "started", "done"]
 
@@ -44,6 +46,8 @@ class SeriesFolder:
         The image files, by name.
     store : Path
         Where the work is kept.
+    classes : tuple, optional
+        The list of classes of all the images, and the name of the current one; None where none is kept yet.
 
     Raises
     ------
@@ -60,7 +64,8 @@ class SeriesFolder:
         found = find_images([self.folder])
         self.images = tuple(one.source.path for one in found if isinstance(one.source, FileSource))
         self.store = _writable(self.folder / STORE) or _made(elsewhere, self.folder)
-        self._done, self._at = self._read()
+        self._done, self._at, self.classes = self._read()
+        self._is_due = False
 
     def session_file(self, image: Path) -> Path:
         """Return where prompts and objects of an image are kept."""
@@ -115,22 +120,46 @@ class SeriesFolder:
         self._at = image.name
         self._write()
 
-    def _read(self) -> tuple[frozenset[str], str]:
+    def keep_classes(self, classes: ClassList, current: str) -> None:
+        """Keep the classes of the images.
+
+        Which one is current changes with a key, often: that alone is written with the next that is, or by
+        `write_due`.
+        """
+        is_other_list = self.classes is None or self.classes[0] != classes
+        self.classes, self._is_due = (classes, current), True
+        if is_other_list:
+            self._write()
+
+    def write_due(self) -> None:
+        """Write what waits for it."""
+        if self._is_due:
+            self._write()
+
+    def _read(self) -> tuple[frozenset[str], str, tuple[ClassList, str] | None]:
         path = self.store / _LIST
         if not path.is_file():
-            return frozenset(), ""
+            return frozenset(), "", None
         try:
             known: Any = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
             known = None
+        remedy = "move it away to begin a new list, sessions stay where they are"
         if not isinstance(known, dict) or known.get("format") != _FORMAT or not isinstance(known.get("done"), list):
-            raise ValueError(f"{path} is damaged; move it away to begin a new list, sessions stay where they are")
-        return frozenset(str(name) for name in known["done"]), str(known.get("at", ""))
+            raise ValueError(f"{path} is damaged; {remedy}")
+        try:
+            classes = saved_classes(known)
+        except ValueError as error:
+            raise ValueError(f"{path} is damaged: {error}; {remedy}") from None
+        return frozenset(str(name) for name in known["done"]), str(known.get("at", "")), classes
 
     def _write(self) -> None:
         values = {"format": _FORMAT, "version": 1, "done": sorted(self._done), "at": self._at}
+        if self.classes is not None:
+            values |= class_values(*self.classes)
         with replacing(self.store / _LIST) as path:
             path.write_text(json.dumps(values, indent=1), encoding="utf-8")
+        self._is_due = False
 
 
 def _writable(folder: Path) -> Path | None:

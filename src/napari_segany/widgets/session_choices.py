@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_segany.engine.mask_cleaning import CleanUp
 from napari_segany.engine.object_overlap import OVERLAP_RULES
+from napari_segany.widgets.class_values import class_values
 
 if TYPE_CHECKING:
     from napari_segany.widgets.conversation import Conversation
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def present_choices(session: PromptSession, conversation: Conversation) -> dict[str, Any]:
-    """Return the choices as they are: device, polarity, overlap, clean-up, shown plane and candidate."""
+    """Return the choices as they are: device, polarity, overlap, clean-up, classes, shown plane and candidate."""
     plane, answerer = session.plane, conversation.answerer
     return {
         "device": session.device,
@@ -23,6 +24,7 @@ def present_choices(session: PromptSession, conversation: Conversation) -> dict[
         "overlap": session.overlap,
         "cleaning": asdict(session.editor.cleaning),
         "clean_accepted": session.editor.clean_accepted,
+        **class_values(session.classes.classes, session.classes.current),
         "plane": None if plane is None else {"axes": list(plane.axes), "index": list(plane.index)},
         "candidate": session.selected if session.candidates else None,
         "questions": [one.saved().to_dict() for one in conversation.asked],
@@ -33,6 +35,8 @@ def present_choices(session: PromptSession, conversation: Conversation) -> dict[
 
 def put_choices_back(session: PromptSession, choices: Mapping[str, Any]) -> None:
     """Choose what was chosen, as far as it is known here; what is not, stays as it is.
+
+    Classes come back with the objects that have them, in one step of the history: see `SessionObjects.put_back`.
 
     Raises
     ------

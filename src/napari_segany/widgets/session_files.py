@@ -28,6 +28,7 @@ from napari_segany.engine.session_script import session_script
 from napari_segany.formats.geo_pyramid import RasterLevel
 from napari_segany.formats.geo_session import SavedBands
 from napari_segany.formats.session_file import SavedSession, read_session, write_session
+from napari_segany.widgets.class_values import saved_classes
 from napari_segany.widgets.geo_reader import LayerTuple, view_layer
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.layers import full_resolution, read_plane, show_plane
@@ -250,6 +251,7 @@ def _opening_steps(path: Path, shown: Any) -> Steps[tuple[SavedSession, LayerTup
     """Return a session, and what a layer of its image is made of where the shown one is another."""
     yield Progress(0, 0, "Opening the session")
     saved = read_session(path)
+    saved_classes(saved.choices)  # a damaged list is told before anything is touched
     if shown is not None and list(shown.shape) == list(saved.image.get("shape", ())):
         try:
             check_image(saved, shown, "the image that is chosen")

@@ -13,6 +13,7 @@ from napari.layers import Image, Labels, Layer
 from napari_segany.engine.object_overlap import OverlapRule
 from napari_segany.formats.session_file import SavedSession
 from napari_segany.widgets.brush import Brush
+from napari_segany.widgets.class_values import saved_classes
 from napari_segany.widgets.conversation import Conversation
 from napari_segany.widgets.drafts import Candidate, ObjectPrompt
 from napari_segany.widgets.geometry import Plane
@@ -201,16 +202,19 @@ class SessionObjects:
         return True
 
     def put_back(self, saved: SavedSession) -> None:
-        """Have the prompts and objects of a saved session in place of the present ones, as a step of the history.
+        """Have prompts, objects and classes of a saved session in place of the present ones, as one step of history.
 
         Raises
         ------
         ValueError
-            Without an image.
+            Without an image, or for a list of classes that is damaged.
         """
         if self.layer is None:
             raise ValueError("no image is chosen; call choose_image with an Image layer")
+        classes = saved_classes(saved.choices)
         with self.recorder.step("restoring"), self.log.explaining() as explanations:
+            if classes is not None:  # before the objects: classes that nobody defined would be taken up by alphabet
+                self.classes.put_back(*classes)
             put_state_back(saved, self.recorder, self._conversation, self._prompt_layers, self.layer)
             if saved.log is not None:
                 explanations.append(saved.log)

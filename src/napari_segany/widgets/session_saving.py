@@ -23,6 +23,7 @@ from napari_segany.engine.progress import Progress, Steps
 from napari_segany.formats.labels import run_lengths_by_label
 from napari_segany.formats.rle import RunLengths
 from napari_segany.formats.session_file import PlaneIndex, SavedSession, read_session
+from napari_segany.widgets.class_values import saved_classes
 from napari_segany.widgets.layers import full_resolution, spatial_shape
 from napari_segany.widgets.object_table import labels_of, rows_of
 from napari_segany.widgets.pixel_changes import PixelChange
@@ -211,6 +212,7 @@ class Autosave:
             return None
         try:
             saved = read_session(earlier)
+            saved_classes(saved.choices)
         except (OSError, ValueError) as error:
             self._say(f"The saved session cannot be read: {error}")
             return None

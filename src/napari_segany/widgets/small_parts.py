@@ -49,7 +49,7 @@ def rule() -> QFrame:
 def key_list() -> QLabel:
     """Return the keys of prompting as a table."""
     texts = {key.key: key.text for key in KEYS if not key.arguments}
-    texts["Ctrl-1 ... Ctrl-9"] = "choose a class (Ctrl-0 none)"
+    texts["Ctrl-1 ... Ctrl-9"] = "choose a class"
     rows = "".join(f"<tr><td><b>{key}</b>&nbsp;&nbsp;</td><td>{text}</td></tr>" for key, text in texts.items())
     label = QLabel(f"<table>{rows}</table>")
     label.setToolTip("Keys of this widget; they work while the canvas or a prompt layer is active")
