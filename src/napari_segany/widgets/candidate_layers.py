@@ -29,9 +29,7 @@ from napari_segany.widgets.layers import (
     set_visible,
     spatial_shape,
 )
-
-PREVIEW_KEY = "napari_segany_preview"
-"""Key of the metadata of these layers, by which others leave them out."""
+from napari_segany.widgets.preview_saving import PREVIEW_KEY
 
 CANDIDATE_COLOURS = ("#3b9dff", "#ffa733", "#e765d8")
 """Of the first, second and third candidate; told apart by people with any colour vision, and from red and green."""

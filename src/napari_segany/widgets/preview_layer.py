@@ -14,10 +14,10 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 
 from napari_segany.engine.mask_outline import Outline, OutlineRaster
-from napari_segany.widgets.candidate_layers import PREVIEW_KEY
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.layers import insert_below, placement, remove
 from napari_segany.widgets.outline_colours import outline_colormap
+from napari_segany.widgets.preview_saving import PREVIEW_KEY
 
 PREVIEW_NAME = "preview"
 PREVIEW_COLOUR = "#f7ff3c"
