@@ -60,6 +60,13 @@ class PreviewLayer:
         """Whether nothing is shown."""
         return self._drawn is None
 
+    def paint(self, colour: str) -> None:
+        """Have this colour, "#rrggbb", in a layer that is there too."""
+        if colour != self.colour:
+            self.colour = colour
+            if self._layer is not None:
+                self._layer.colormap = outline_colormap(colour)
+
     def show(self, image: Image, plane: Plane, outline: Outline) -> None:
         """Show an outline on a plane of an image, in place of the last one."""
         layer = self._ready(image, plane, outline.raster)
