@@ -19,9 +19,9 @@ from napari_segany.formats.painting import PAINTING_RULES
 from napari_segany.formats.pixel_size import read_pixel_size
 from napari_segany.formats.record import MaskRecord
 from napari_segany.formats.yolo import YoloData, read_data_yaml, write_data_yaml
-from napari_segany.widgets.candidate_layers import PREVIEW_KEY
 from napari_segany.widgets.file_writers import NotSavedError, write_coco
 from napari_segany.widgets.kept_masks import MASKS_KEY, KeptMask, KeptMasks, painted
+from napari_segany.widgets.preview_saving import PREVIEW_KEY
 
 SHAPE = (30, 40)
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from napari_segany.engine.prediction import LogitsPrediction
-from napari_segany.widgets.candidate_layers import PREVIEW_KEY
 from napari_segany.widgets.choosing_row import ChoosingRow
+from napari_segany.widgets.preview_saving import PREVIEW_KEY
 from napari_segany.widgets.progress_runner import SynchronousRunner
 from napari_segany.widgets.session import PromptSession
 

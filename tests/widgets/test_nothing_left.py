@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import gc
 import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from napari.settings import get_plugin_settings
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication, QWidget
 
+import napari_segany
 from napari_segany.widgets.progress_runner import SynchronousRunner
 from napari_segany.widgets.prompt_widget import PromptWidget
 
@@ -77,3 +80,16 @@ def test_two_viewers_know_nothing_of_each_other(predictor):
     gone = [weakref.ref(one) for one in viewers]
     del second, viewer, viewers
     assert left([*watched[1], *gone]) == []
+
+
+def test_preferences_do_not_hold_a_closed_dock(plugin_settings, npe2pm, qapp, predictor):
+    with npe2pm.tmp_plugin(manifest=Path(napari_segany.__file__).with_name("napari.yaml")):
+        viewer = ViewerModel()
+        dock = PromptWidget(viewer, runner=SynchronousRunner(), load_predictor=lambda model, device: predictor)
+        get_plugin_settings("napari-segany").segany.overlap_rule = "smaller"
+        assert dock.session.overlap == "smaller"
+        watched = [weakref.ref(dock), weakref.ref(dock.session), weakref.ref(dock._watch)]
+        close(dock)
+        del dock
+        assert left(watched) == []
+        get_plugin_settings("napari-segany").segany.overlap_rule = "keep"

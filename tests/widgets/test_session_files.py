@@ -88,6 +88,7 @@ def some_work(session):
     viewer.dims.set_current_step(0, 1)
     session.one_each.from_boxes([(10, 10, 60, 60), (20, 20, 50, 50), (70, 90, 130, 150)])
     session.add_point((70, 70))
+    session.select_candidate(2)
 
 
 @pytest.mark.parametrize("cached", [False, True])
@@ -181,6 +182,10 @@ def test_another_viewer_goes_on_with_the_session_and_can_save_it_again(begin, tm
     assert again.overlap == "smaller"
     assert again.editor.cleaning == CleanUp(fill_holes=True, smooth=2)
     assert again.plane == session.plane
+    assert len(again.candidates) == len(session.candidates) == 3
+    for mine, others in zip(again.candidates, session.candidates, strict=True):
+        np.testing.assert_array_equal(mine.mask, others.mask)
+    assert again.selected == session.selected == 2
     again.viewer.dims.set_current_step(0, 1)
     again.accept()
     again.files.save(tmp_path / "two.json")

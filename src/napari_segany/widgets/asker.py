@@ -59,6 +59,8 @@ class Question:
         Where a raster with a place on Earth holds data.
     view : float
         How much of the plane is seen, the longer side in its pixels; 0 where that is not known.
+    again : tuple of Asked
+        What an earlier session asked, each question refining the one before, to be asked in place of the prompts.
     """
 
     plane: Plane
@@ -72,6 +74,7 @@ class Question:
     earlier: tuple[Asked, ...] = ()
     data: RasterData | None = None
     view: float = 0
+    again: tuple[Asked, ...] = ()
 
     @property
     def of_large_plane(self) -> bool:
@@ -87,6 +90,8 @@ class Question:
         """
         if self.data is not None or self.of_large_plane:
             return ()
+        if self.again:
+            return self.again
         kept = without_logits(arguments_of(self.prompts, self.refine), self.refine)
         return (*self.earlier, Asked(kept, self.refines, self.contrast_limits))
 
@@ -228,9 +233,33 @@ def candidate_steps(
     if isinstance(question.embedding, TiledEmbedding):
         asked = question.predictor, question.embedding, question.prompts
         return (yield from window_candidate_steps(*asked, question.data, question.view, encode))
-    prediction = question.predictor.predict(question.embedding, **arguments_of(question.prompts, question.refine))
+    if question.again:
+        prediction = yield from _again_steps(question)
+    else:
+        arguments = arguments_of(question.prompts, question.refine)
+        prediction = question.predictor.predict(question.embedding, **arguments)
     yield Progress(1, 1, "Predicting masks")
     return _candidates(prediction, question)
+
+
+def _again_steps(question: Question) -> Steps[Prediction]:
+    """Ask what an earlier session asked, in its order and with the contrast of that time; return the last answer."""
+    embedding, limits = question.embedding, question.contrast_limits
+    prediction: Prediction | None = None
+    for number, one in enumerate(question.again):
+        yield Progress(number, len(question.again), "Predicting masks")
+        if one.contrast_limits != limits:
+            limits = one.contrast_limits
+            embedding = yield from question.predictor.encode_steps(question.read(), contrast_limits=limits)
+        arguments = dict(one.arguments)
+        if one.refines is not None:
+            if prediction is None or not 0 <= one.refines < len(prediction):
+                raise ValueError("the saved session refines a mask that the model does not offer")
+            arguments["mask"] = prediction.logits[one.refines]
+        prediction = question.predictor.predict(embedding, **arguments)
+    if prediction is None:
+        raise ValueError("nothing is to be asked again")
+    return prediction
 
 
 def arguments_of(prompts: Prompts, refine: NDArray[np.float32] | None) -> dict[str, Any]:

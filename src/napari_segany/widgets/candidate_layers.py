@@ -29,9 +29,7 @@ from napari_segany.widgets.layers import (
     set_visible,
     spatial_shape,
 )
-
-PREVIEW_KEY = "napari_segany_preview"
-"""Key of the metadata of these layers, by which others leave them out."""
+from napari_segany.widgets.preview_saving import PREVIEW_KEY
 
 CANDIDATE_COLOURS = ("#3b9dff", "#ffa733", "#e765d8")
 """Of the first, second and third candidate; told apart by people with any colour vision, and from red and green."""
@@ -59,7 +57,7 @@ class CandidateLayers:
     Attributes
     ----------
     colours : tuple of str
-        "#rrggbb" of the first, second ... candidate; layers that are made from now on have them.
+        "#rrggbb" of the first, second ... candidate, see `paint`.
     """
 
     def __init__(self, viewer: ViewerModel) -> None:
@@ -73,6 +71,13 @@ class CandidateLayers:
     def when_made(self, callback: Callable[[Layer], None]) -> None:
         """Call back with each new layer, so that keys can be bound to it."""
         self._on_made.append(callback)
+
+    def paint(self, colours: tuple[str, ...]) -> None:
+        """Have these colours, in layers that are there too."""
+        if colours != self.colours:
+            self.colours = colours
+            for rank, layer in self._layers.items():
+                layer.colormap = _colormap(colours[rank % len(colours)])
 
     def show(
         self, image: Image, plane: Plane, candidates: Sequence[Candidate], selected: int, below: Layer | None
@@ -156,17 +161,20 @@ class CandidateLayers:
 
 
 def _new_layer(image: Image, plane: Plane, shape: tuple[int, ...], rank: int, colours: tuple[str, ...]) -> Labels:
-    colour = colours[rank % len(colours)]
     return Labels(
         np.zeros(shape, dtype=np.uint8),
         name=candidate_name(rank),
         opacity=1.0,
         visible=False,
         metadata={PREVIEW_KEY: True},
-        colormap=DirectLabelColormap(
-            color_dict={0: "transparent", INSIDE: colour + _FAINT, EDGE: colour, None: "transparent"}
-        ),
+        colormap=_colormap(colours[rank % len(colours)]),
         **placement(image, plane),
+    )
+
+
+def _colormap(colour: str) -> DirectLabelColormap:
+    return DirectLabelColormap(
+        color_dict={0: "transparent", INSIDE: colour + _FAINT, EDGE: colour, None: "transparent"}
     )
 
 

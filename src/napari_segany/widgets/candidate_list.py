@@ -53,6 +53,10 @@ class CandidateList(QListWidget):
             self.addItem(item)
         self.blockSignals(False)
 
+    def paint(self, colours: tuple[str, ...]) -> None:
+        """Have these colours from the next candidates on."""
+        self._colours = colours
+
     def show_selected(self, rank: int) -> None:
         """Mark the candidate that is shown."""
         self.blockSignals(True)

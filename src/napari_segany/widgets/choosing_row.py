@@ -39,7 +39,7 @@ class ChoosingRow(QWidget):
         self.policy.setToolTip("Which of the three masks of a click is shown first, and previewed")
         for policy, text in POLICY_TEXTS.items():
             self.policy.addItem(text, policy)
-        self.policy.setCurrentIndex(self.policy.findData(session.preview.policy))
+        self._show_policy()
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
         form.addRow(self.preview)
@@ -48,10 +48,14 @@ class ChoosingRow(QWidget):
         self.policy.activated.connect(self._choose)
         session.preview.switched.connect(self._show_switched)
         session.preview.preferred.connect(self._prefer)
+        session.choices_changed.connect(self._show_policy)
 
     def _choose(self, index: int) -> None:
         self._session.preview.policy = self.policy.itemData(index)
         self._remember("candidate_policy", self._session.preview.policy)
+
+    def _show_policy(self) -> None:
+        self.policy.setCurrentIndex(self.policy.findData(self._session.preview.policy))
 
     def _show_switched(self, enabled: bool) -> None:
         self.preview.blockSignals(True)

@@ -19,7 +19,7 @@ from psygnal import Signal
 from napari_segany.engine.mask_policy import MaskPolicy, choose_mask
 from napari_segany.widgets.asker import Asker, Question
 from napari_segany.widgets.candidate_layers import CandidateLayers
-from napari_segany.widgets.drafts import Candidate, Draft, ObjectPrompt, Prompts
+from napari_segany.widgets.drafts import Candidate, Draft, ObjectPrompt, Prompts, Recalled
 from napari_segany.widgets.embedder import Embedder, EmbeddingState
 from napari_segany.widgets.embedding_cache import EmbeddingKey
 from napari_segany.widgets.everything_region import view_corners
@@ -195,7 +195,8 @@ class Conversation:
 
     def ask(self) -> None:
         """Ask about the prompts of the shown plane, unless they are answered; get the embedding first."""
-        plane, key, draft, prompts = self.plane, self.key, self._draft, self.prompts
+        plane, key, prompts = self.plane, self.key, self.prompts
+        draft = self._recalling(prompts)
         if plane is None or key is None or (prompts and prompts == draft.answered):
             return
         self._asker.invalidate()
@@ -210,11 +211,21 @@ class Conversation:
             if self._embedder.state.phase == "working":
                 self.settled.emit()
             return
+        again: tuple[Asked, ...] = ()
+        if draft.recalled is not None:
+            again, prompts = draft.recalled.asked, draft.recalled.prompts
         refine = self.logits_to_refine(prompts)
         read, limits = self._reader(plane), key.contrast_limits
         refines, earlier = (None, ()) if refine is None else (draft.selected, draft.asked)
-        seen = RasterData.of(self.image), self._viewed()
-        self._asker.ask(Question(plane, prompts, refine, predictor, embedding, read, limits, refines, earlier, *seen))
+        asked = refines, earlier, RasterData.of(self.image), self._viewed(), again
+        self._asker.ask(Question(plane, prompts, refine, predictor, embedding, read, limits, *asked))
+
+    def _recalling(self, prompts: Prompts) -> Draft:
+        """Return the draft of the shown plane; what it recalls is dropped where that is about other prompts."""
+        draft = self._draft
+        if self.plane is not None and draft.recalled is not None and not draft.recalled.serves(prompts):
+            draft = self._drafts[self.plane] = replace(draft, recalled=None)
+        return draft
 
     def logits_to_refine(self, prompts: Prompts) -> NDArray[np.float32] | None:
         """Return the (h, w) logits of the shown candidate where prompts only add to those that it answers."""
@@ -233,6 +244,11 @@ class Conversation:
     def asked(self) -> tuple[Asked, ...]:
         """The questions that led to the candidates."""
         return self._draft.asked
+
+    @property
+    def recalled(self) -> Recalled | None:
+        """What an earlier session asked about the shown plane, as long as it is not asked again."""
+        return self._draft.recalled
 
     @property
     def answerer(self) -> Answerer:
@@ -275,17 +291,29 @@ class Conversation:
         return float((corners.max(axis=0) - corners.min(axis=0)).max())
 
     def _answered(self, question: Question, candidates: tuple[Candidate, ...]) -> None:
+        recalled = self._draft.recalled
+        if recalled is not None and recalled.chosen < len(candidates):
+            selected = recalled.chosen
+        else:
+            selected = choose_mask([np.count_nonzero(one.mask) for one in candidates], self.policy)
         self._drafts[question.plane] = replace(
             self._draft,
             answered=question.prompts,
             candidates=candidates,
-            selected=choose_mask([np.count_nonzero(one.mask) for one in candidates], self.policy),
+            selected=selected,
             asked=question.asked,
+            recalled=None,
         )
         self._show()
         self.settled.emit()
+        if recalled is not None:
+            self.ask()  # prompts that were not answered yet when the session was saved, or came since
 
     def _could_not_answer(self, error: Exception) -> None:
+        if self.plane is not None and self._draft.recalled is not None:
+            self._drafts[self.plane] = replace(self._draft, recalled=None)
+            self.ask()  # all prompts at once, for the model does not answer as it did
+            return
         self.failed.emit(str(error) or type(error).__name__)
 
     def _show(self) -> None:

@@ -88,6 +88,29 @@ class Prompts:
 
 
 @dataclass(frozen=True, eq=False)
+class Recalled:
+    """What an earlier session asked about a plane, to be asked again as it was.
+
+    Attributes
+    ----------
+    asked : tuple of Asked
+        The questions, each refining the one before; none where that is not known.
+    prompts : Prompts
+        What they were about in the end.
+    chosen : int
+        Which candidate of the last answer was shown.
+    """
+
+    asked: tuple[Asked, ...]
+    prompts: Prompts
+    chosen: int
+
+    def serves(self, prompts: Prompts) -> bool:
+        """Whether these prompts are the ones that were asked about, maybe with more added."""
+        return prompts == self.prompts or prompts.extends(self.prompts)
+
+
+@dataclass(frozen=True, eq=False)
 class Candidate:
     """One of the masks that the model offers for the current prompts.
 
@@ -129,6 +152,8 @@ class Draft:
         Which one is shown.
     asked : tuple of Asked
         The questions that led to the candidates; none for masks that were there before.
+    recalled : Recalled, optional
+        What is to be asked before anything else, because a saved session goes on here.
     """
 
     mask_prompt: ObjectPrompt | None = None
@@ -136,10 +161,11 @@ class Draft:
     candidates: tuple[Candidate, ...] = ()
     selected: int = 0
     asked: tuple[Asked, ...] = ()
+    recalled: Recalled | None = None
 
     def unanswered(self) -> Draft:
         """Return the draft without its candidates (after a change of model)."""
-        return replace(self, answered=None, candidates=(), selected=0, asked=())
+        return replace(self, answered=None, candidates=(), selected=0, asked=(), recalled=None)
 
     def packed(self) -> PackedDraft:
         """Return the draft with its masks packed, to be kept for long."""

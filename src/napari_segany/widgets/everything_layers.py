@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from napari_segany.formats.painting import PaintingRule
 from napari_segany.formats.record import MaskRecord
-from napari_segany.widgets.candidate_layers import PREVIEW_KEY
 from napari_segany.widgets.clicks import clicked
 from napari_segany.widgets.everything_table import FoundObject, features_table
 from napari_segany.widgets.geo_metadata import inherited_place
@@ -24,6 +23,7 @@ from napari_segany.widgets.kept_masks import MASKS_KEY, KeptMask, KeptMasks
 from napari_segany.widgets.labels_source import FOUND_IN_KEY, file_name_of
 from napari_segany.widgets.layers import follow, insert_below, placement, remove, spatial_shape, world_to_data
 from napari_segany.widgets.outline_colours import outline_colormap
+from napari_segany.widgets.preview_saving import PREVIEW_KEY
 
 EVERYTHING_NAME = "everything"
 SELECTION_NAME = "selected objects"

@@ -21,7 +21,6 @@ from qtpy.QtWidgets import (
 
 from napari_segany.engine.automatic_presets import PRESETS
 from napari_segany.formats.painting import PAINTING_RULES
-from napari_segany.widgets.candidate_layers import PREVIEW_KEY
 from napari_segany.widgets.catalogue import BUNDLED, Catalogue, catalogue_steps, predictor_loader, weights_steps
 from napari_segany.widgets.dock_body import DockBody
 from napari_segany.widgets.everything_form import SettingsForm
@@ -35,6 +34,7 @@ from napari_segany.widgets.farewell import Farewell
 from napari_segany.widgets.layer_combo import LayerCombo
 from napari_segany.widgets.layers import unwrap
 from napari_segany.widgets.model_picker import ModelPicker
+from napari_segany.widgets.preview_saving import PREVIEW_KEY
 from napari_segany.widgets.section import Section
 from napari_segany.widgets.settings import Settings, read_settings
 from napari_segany.widgets.vertical_scroll import VerticalScroll

@@ -106,9 +106,9 @@ class HoverPreview:
         self._conversation.policy = policy
 
     def paint(self, masks: tuple[str, ...], preview: str) -> None:
-        """Have colours "#rrggbb" for masks on offer and for the preview, in layers that are made from now on."""
-        self._conversation.layers.colours = masks
-        self.layer.colour = preview
+        """Have colours "#rrggbb" for masks on offer and for the preview."""
+        self._conversation.layers.paint(masks)
+        self.layer.paint(preview)
 
     @property
     def is_asking(self) -> bool:

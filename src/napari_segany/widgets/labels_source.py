@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from napari_segany.formats.geo_pyramid import VIEW_KEY, RasterView
 from napari_segany.formats.record import MaskRecord
-from napari_segany.widgets.candidate_layers import PREVIEW_KEY
 from napari_segany.widgets.class_list import CLASSES_KEY, ClassList, ObjectClass
 from napari_segany.widgets.kept_masks import MASKS_KEY, KeptMasks, PlaneIndex, present_masks
 from napari_segany.widgets.label_features import category_of, described, row_finder
 from napari_segany.widgets.layers import spatial_shape
 from napari_segany.widgets.objects import OWNER_KEY
+from napari_segany.widgets.preview_saving import PREVIEW_KEY
 
 FOUND_IN_KEY = "napari_segany_found_in"
 """Key of a layer's metadata whose value is the unique id of the image that its objects were found in.

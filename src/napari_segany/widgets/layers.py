@@ -24,6 +24,7 @@ from napari_segany.widgets.geometry import (
     displayed_plane,
     sample_plane,
 )
+from napari_segany.widgets.preview_saving import is_preview, leave_previews_out
 
 SPATIAL = ("scale", "translate", "rotate", "shear", "affine", "units")
 """Attributes, with events of the same names, that say where a layer lies."""
@@ -210,10 +211,15 @@ def line_width(viewer: ViewerModel, image: Image, plane: Plane, step: float = 1.
 
 
 def insert_below(viewer: ViewerModel, layer: Layer, above: Layer | None) -> None:
-    """Add a layer under another one (on top if that is not there) and leave the active layer active."""
+    """Add a layer under another one (on top if that is not there) and leave the active layer active.
+
+    A preview is left out from now on when the viewer's layers are saved.
+    """
     active = viewer.layers.selection.active
     position = viewer.layers.index(above) if above is not None and above in viewer.layers else len(viewer.layers)
     viewer.layers.insert(position, layer)
+    if is_preview(layer):
+        leave_previews_out(viewer.layers)
     if active is not None and active in viewer.layers:
         viewer.layers.selection.active = active
 

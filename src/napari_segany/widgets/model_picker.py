@@ -53,6 +53,11 @@ class ModelPicker(QComboBox):
             self.setItemData(index, name, Qt.ItemDataRole.ToolTipRole)
         self.setCurrentIndex(index)
 
+    def knows(self, name: str) -> bool:
+        """Whether a model answers already, or could without a download."""
+        choice = self._choices.get(name)
+        return name == self._current or (choice is not None and choice.present) or Path(name).is_file()
+
     def _append(self, text: str, name: str, tip: str) -> None:
         self.addItem(text, name)
         self.setItemData(self.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)

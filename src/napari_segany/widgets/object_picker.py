@@ -7,8 +7,8 @@ from napari.layers import Labels, Layer
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
-from napari_segany.widgets.candidate_layers import PREVIEW_KEY
 from napari_segany.widgets.layer_combo import LayerCombo
+from napari_segany.widgets.preview_saving import PREVIEW_KEY
 
 
 class ObjectPicker(QWidget):

@@ -62,6 +62,17 @@ class ObjectsRow(QWidget):
         self.undo.setEnabled(can_undo)
         self.redo.setEnabled(can_redo)
 
+    def show_choices(self, rule: OverlapRule, cleaning: CleanUp, *, clean_accepted: bool) -> None:
+        """Show what holds; nothing is emitted for it."""
+        self.overlap.setCurrentIndex(self.overlap.findData(rule))
+        self.blockSignals(True)
+        self.largest_part.setChecked(cleaning.largest_part)
+        self.fill_holes.setChecked(cleaning.fill_holes)
+        self.drop_islands.setValue(cleaning.drop_islands)
+        self.smooth.setValue(cleaning.smooth)
+        self.clean_accepted.setChecked(clean_accepted)
+        self.blockSignals(False)
+
     @property
     def cleaning(self) -> CleanUp:
         """What is chosen."""

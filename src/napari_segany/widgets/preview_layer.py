@@ -14,10 +14,10 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 
 from napari_segany.engine.mask_outline import Outline, OutlineRaster
-from napari_segany.widgets.candidate_layers import PREVIEW_KEY
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.layers import insert_below, placement, remove
 from napari_segany.widgets.outline_colours import outline_colormap
+from napari_segany.widgets.preview_saving import PREVIEW_KEY
 
 PREVIEW_NAME = "preview"
 PREVIEW_COLOUR = "#f7ff3c"
@@ -59,6 +59,13 @@ class PreviewLayer:
     def is_empty(self) -> bool:
         """Whether nothing is shown."""
         return self._drawn is None
+
+    def paint(self, colour: str) -> None:
+        """Have this colour, "#rrggbb", in a layer that is there too."""
+        if colour != self.colour:
+            self.colour = colour
+            if self._layer is not None:
+                self._layer.colormap = outline_colormap(colour)
 
     def show(self, image: Image, plane: Plane, outline: Outline) -> None:
         """Show an outline on a plane of an image, in place of the last one."""

@@ -39,7 +39,8 @@ from napari_segany.widgets.series_panel import SeriesPanel
 from napari_segany.widgets.session import PromptSession
 from napari_segany.widgets.session_row import SessionRow
 from napari_segany.widgets.session_saving import saved_sessions_folder
-from napari_segany.widgets.settings import Settings, read_settings, remember
+from napari_segany.widgets.session_settings import put_settings
+from napari_segany.widgets.settings import Settings, SettingsWatch, read_settings, remember
 from napari_segany.widgets.similar_panel import SimilarPanel
 from napari_segany.widgets.small_parts import button, key_list, rule
 from napari_segany.widgets.stack_panel import StackSection
@@ -90,6 +91,7 @@ class PromptWidget(DockBody):
         self._settings = settings or read_settings()
         self._remember = remember if settings is None else lambda name, value: None
         self._runner = runner or BackgroundRunner()
+        self._watch = SettingsWatch(self._put_settings, self._runner.later) if settings is None else None
         self.session = PromptSession(
             viewer,
             self._runner,
@@ -136,7 +138,6 @@ class PromptWidget(DockBody):
         self.candidate_list = CandidateList(self._settings.mask_colours)
         self.object_picker = ObjectPicker(viewer)
         self.objects_row = ObjectsRow()
-        self.objects_row.overlap.setCurrentIndex(self.objects_row.overlap.findData(self.session.overlap))
 
         form = QFormLayout()
         form.setContentsMargins(0, 0, 0, 0)
@@ -208,9 +209,9 @@ class PromptWidget(DockBody):
     def _connect(self, viewer: ViewerModel) -> None:
         session = self.session
         self.image_combo.chosen.connect(self._choose_image)
-        self.model_picker.chosen.connect(session.choose_model)
+        self.model_picker.chosen.connect(self._choose_model)
         self.model_picker.download_wanted.connect(self._download)
-        self.device_combo.textActivated.connect(session.choose_device)
+        self.device_combo.textActivated.connect(self._choose_device)
         self.progress_row.begun.connect(session.compute_embedding)
         self.progress_row.cancelled.connect(session.cancel)
         self.tool_row.tool_chosen.connect(self._choose_tool)
@@ -230,6 +231,7 @@ class PromptWidget(DockBody):
         session.polarity_changed.connect(self.tool_row.show_polarity)
         session.status_changed.connect(self._show_status)
         session.history_changed.connect(self._show_history)
+        session.choices_changed.connect(self._show_choices)
         session.editor.selection_changed.connect(self.objects_row.show_selection)
         self._links.add(viewer.layers.selection.events.active, self._show_tool)
         self.status_label.setText(session.status)
@@ -260,7 +262,26 @@ class PromptWidget(DockBody):
         self.session.editor.cleaning = cleaning
         self.session.editor.clean_accepted = accepted_too
 
+    def _put_settings(self, settings: Settings, names: frozenset[str]) -> None:
+        """Take over what was changed on the page of preferences while the dock is open."""
+        self.candidate_list.paint(settings.mask_colours)
+        if "all_tools" in names:
+            self.view_row.all_tools.setChecked(settings.all_tools)
+        if not self.model_picker.knows(settings.model):
+            names -= {"model"}  # a name that is still being typed
+        put_settings(self.session, settings, names)
+        self._show_candidates(self.session.candidates)
+        self.candidate_list.show_selected(self.session.selected)
+
     # -------------------------------------------------------------------- models
+
+    def _choose_model(self, name: str) -> None:
+        self.session.choose_model(name)
+        self._remember("model", name)
+
+    def _choose_device(self, device: str) -> None:
+        self.session.choose_device(device)
+        self._remember("device", device.partition(":")[0])  # the page knows no second graphics card
 
     def _list_models(self) -> None:
         self._runner.start(
@@ -274,14 +295,12 @@ class PromptWidget(DockBody):
         self.model_picker.set_catalogue(catalogue)
         self.device_combo.clear()
         self.device_combo.addItems(list(catalogue.devices))
-        if self.device_combo.findText(self.session.device) < 0:
-            self.device_combo.addItem(self.session.device)
-        self.device_combo.setCurrentText(self.session.device)
+        self._show_choices()
 
     def _download(self, name: str) -> None:
         def downloaded() -> None:
             self._list_models()
-            self.session.choose_model(name)
+            self._choose_model(name)
 
         self.session.download(f"Downloading {name}", weights_steps(name, self._settings.weights_folder), downloaded)
 
@@ -293,6 +312,14 @@ class PromptWidget(DockBody):
         self.image_combo.blockSignals(False)
         self.objects_row.restore.setEnabled(self.session.earlier_work is not None)
         self._show_embedding()
+
+    def _show_choices(self) -> None:
+        session = self.session
+        if self.device_combo.findText(session.device) < 0:
+            self.device_combo.addItem(session.device)
+        self.device_combo.setCurrentText(session.device)
+        editor = session.editor
+        self.objects_row.show_choices(session.overlap, editor.cleaning, clean_accepted=editor.clean_accepted)
 
     def _show_status(self, text: str) -> None:
         self.status_label.setText(text)
@@ -327,6 +354,8 @@ class PromptWidget(DockBody):
 
     def _end(self) -> None:
         self._links.clear()
+        if self._watch is not None:
+            self._watch.close()
         self._keys.clear()
         self._numbers.close()
         self.image_combo.release()

@@ -36,6 +36,18 @@ class Asked:
     refines: int | None
     contrast_limits: tuple[float, float] | None
 
+    @classmethod
+    def of(cls, saved: SavedQuestion) -> Asked:
+        """Return what was saved; logits that it refines come with the answer before."""
+        arguments: dict[str, Any] = {}
+        if saved.points:
+            arguments.update(points=list(saved.points), labels=list(saved.labels))
+        if saved.box is not None:
+            arguments["box"] = saved.box
+        if saved.mask is not None and saved.refines is None:
+            arguments["mask"] = saved.mask.decode()
+        return cls(arguments, saved.refines, saved.contrast_limits)
+
     def saved(self) -> SavedQuestion:
         """Return it as it is saved."""
         mask = self.arguments.get("mask")

@@ -8,11 +8,11 @@ from napari.layers import Labels, Layer
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFileDialog, QFormLayout, QLabel, QProgressBar, QVBoxLayout
 
 from napari_segany.formats.geo_bands import PRESETS
-from napari_segany.widgets.candidate_layers import PREVIEW_KEY
 from napari_segany.widgets.dock_body import DockBody
 from napari_segany.widgets.farewell import Farewell
 from napari_segany.widgets.layer_combo import LayerCombo
 from napari_segany.widgets.layers import unwrap
+from napari_segany.widgets.preview_saving import PREVIEW_KEY
 from napari_segany.widgets.progress_runner import Runner
 from napari_segany.widgets.rasters_session import RastersSession
 from napari_segany.widgets.small_parts import button, fill_bar, open_files_dialog, open_save_dialog, rule

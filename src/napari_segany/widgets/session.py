@@ -98,6 +98,7 @@ class PromptSession:
     status_changed = Signal(str)
     accepted = Signal(int)
     history_changed = Signal()
+    choices_changed = Signal()
 
     def __init__(
         self,

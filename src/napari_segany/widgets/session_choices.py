@@ -7,8 +7,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from napari_segany.engine.mask_cleaning import CleanUp
+from napari_segany.engine.mask_policy import MASK_POLICIES
 from napari_segany.engine.object_overlap import OVERLAP_RULES
+from napari_segany.formats.session_file import SavedSession
+from napari_segany.formats.session_log import SavedQuestion
 from napari_segany.widgets.class_values import class_values
+from napari_segany.widgets.geometry import Plane
+from napari_segany.widgets.provenance import Asked
 
 if TYPE_CHECKING:
     from napari_segany.widgets.conversation import Conversation
@@ -16,8 +21,11 @@ if TYPE_CHECKING:
 
 
 def present_choices(session: PromptSession, conversation: Conversation) -> dict[str, Any]:
-    """Return the choices as they are: device, polarity, overlap, clean-up, classes, shown plane and candidate."""
-    plane, answerer = session.plane, conversation.answerer
+    """Return the choices as they are, from the device to the mask under work."""
+    plane, recalled, answerer = session.plane, conversation.recalled, conversation.answerer
+    asked, candidate = conversation.asked, session.selected if session.candidates else None
+    if recalled is not None:  # an opened session that is not answered yet
+        asked, candidate = recalled.asked, recalled.chosen
     return {
         "device": session.device,
         "polarity": session.polarity,
@@ -26,10 +34,13 @@ def present_choices(session: PromptSession, conversation: Conversation) -> dict[
         "clean_accepted": session.editor.clean_accepted,
         **class_values(session.classes.classes, session.classes.current),
         "plane": None if plane is None else {"axes": list(plane.axes), "index": list(plane.index)},
-        "candidate": session.selected if session.candidates else None,
-        "questions": [one.saved().to_dict() for one in conversation.asked],
+        "candidate": candidate,
+        "questions": [one.saved().to_dict() for one in asked],
         "rounded": answerer.rounded,
         "precision": answerer.precision,
+        "policy": session.preview.policy,
+        "stack": session.stack.choices.saved(),
+        "similar": {"threshold": session.similar.threshold, "least_iou": session.similar.least_iou},
     }
 
 
@@ -57,3 +68,43 @@ def put_choices_back(session: PromptSession, choices: Mapping[str, Any]) -> None
         session.editor.clean_accepted = bool(choices.get("clean_accepted", False))
     if choices.get("polarity") not in (None, session.polarity):
         session.toggle_polarity()
+    _put_policies_back(session, choices)
+    session.choices_changed.emit()
+
+
+def _put_policies_back(session: PromptSession, choices: Mapping[str, Any]) -> None:
+    """Choose device, first mask, and the limits of stacks and of similar objects as they were chosen."""
+    policy = next((one for one in MASK_POLICIES if one == choices.get("policy")), None)
+    if policy is not None:
+        session.preview.policy = policy
+    stack, similar = choices.get("stack"), choices.get("similar")
+    if isinstance(stack, Mapping):
+        session.stack.choices.put_back(stack)
+    if isinstance(similar, Mapping):
+        for name in ("threshold", "least_iou"):
+            value = similar.get(name)
+            if isinstance(value, int | float) and 0 <= value <= 1:
+                setattr(session.similar, name, float(value))
+    device = choices.get("device")
+    if isinstance(device, str) and device:
+        session.choose_device(device)
+
+
+def recalled_mask(saved: SavedSession) -> tuple[Plane, tuple[Asked, ...], int] | None:
+    """Return the mask under work of a saved session: its plane, what was asked for it, and which candidate was shown.
+
+    Raises
+    ------
+    ValueError
+        For damaged values.
+    """
+    choices = saved.choices
+    if choices.get("candidate") is None or choices.get("plane") is None:
+        return None
+    try:
+        (first, second), index = choices["plane"]["axes"], choices["plane"]["index"]
+        plane = Plane((int(first), int(second)), tuple(int(place) for place in index))
+        asked = tuple(Asked.of(SavedQuestion.from_dict(one)) for one in choices.get("questions") or ())
+        return plane, asked, max(int(choices["candidate"]), 0)
+    except (AttributeError, KeyError, OverflowError, TypeError) as error:
+        raise ValueError(f"the mask under work is damaged in the session ({error})") from None

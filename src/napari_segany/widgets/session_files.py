@@ -34,7 +34,7 @@ from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.layers import full_resolution, read_plane, show_plane
 from napari_segany.widgets.progress_runner import Runner
 from napari_segany.widgets.raster_data import RasterData
-from napari_segany.widgets.session_choices import put_choices_back
+from napari_segany.widgets.session_choices import put_choices_back, recalled_mask
 from napari_segany.widgets.session_saving import fits, image_identity, whole_state_steps
 from napari_segany.widgets.work_log import WorkLog
 
@@ -250,8 +250,9 @@ def _script_steps(steps: Steps[SavedSession]) -> Steps[str]:
 def _opening_steps(path: Path, shown: Any) -> Steps[tuple[SavedSession, LayerTuple | None]]:
     """Return a session, and what a layer of its image is made of where the shown one is another."""
     yield Progress(0, 0, "Opening the session")
-    saved = read_session(path)
-    saved_classes(saved.choices)  # a damaged list is told before anything is touched
+    saved = _with_device_of_here(read_session(path))
+    recalled_mask(saved)  # a damaged one is told before anything is changed, and so is a damaged list of classes
+    saved_classes(saved.choices)
     if shown is not None and list(shown.shape) == list(saved.image.get("shape", ())):
         try:
             check_image(saved, shown, "the image that is chosen")
@@ -269,6 +270,14 @@ def _opening_steps(path: Path, shown: Any) -> Steps[tuple[SavedSession, LayerTup
     name, ndim = str(saved.image.get("name", "image")), int(saved.image.get("ndim", pixels.ndim))
     where = {FILE_KEY: str(saved.image.get("path"))}
     return saved, (pixels, {"name": name, "rgb": ndim < pixels.ndim, "metadata": where}, "image")
+
+
+def _with_device_of_here(saved: SavedSession) -> SavedSession:
+    """Return a session without its device where this computer has none of the name: the chosen one stays then."""
+    from napari_segany.engine.device import available_devices  # brings torch
+
+    known = saved.choices.get("device") in ("auto", *available_devices())
+    return saved if known else replace(saved, choices={**saved.choices, "device": None})
 
 
 def _named(path: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from napari_segany.formats.rle import RunLengths
 from napari_segany.formats.session_file import SavedMaskPrompt, SavedSession
 from napari_segany.widgets.conversation import Conversation
-from napari_segany.widgets.drafts import Draft, ObjectPrompt
+from napari_segany.widgets.drafts import Draft, ObjectPrompt, Prompts, Recalled
 from napari_segany.widgets.drafts_marks import Marks
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.history_recorder import Recorder
@@ -20,6 +21,8 @@ from napari_segany.widgets.object_table import counted, labels_of, rows_of
 from napari_segany.widgets.objects import ObjectsLayer
 from napari_segany.widgets.pixel_changes import PixelChange, changed_pixels, joined, no_change
 from napari_segany.widgets.prompt_layers import PromptLayers
+from napari_segany.widgets.provenance import Asked
+from napari_segany.widgets.session_choices import recalled_mask
 from napari_segany.widgets.session_saving import now
 
 
@@ -51,7 +54,16 @@ def put_state_back(
     prompt_layers: PromptLayers,
     objects: ObjectsLayer,
 ) -> None:
-    """Have the prompts and objects of a saved session in place of the present ones, within a step of the recorder."""
+    """Have the prompts and objects of a saved session in place of the present ones, within a step of the recorder.
+
+    The mask under work is asked for again as it was, if the model is the one that answered.
+
+    Raises
+    ------
+    ValueError
+        For damaged values; nothing is changed then.
+    """
+    mask = recalled_mask(saved) if saved.model == conversation.answerer.model else None
     for plane in set(conversation.mask_prompts) - {Plane(one.axes, one.index) for one in saved.mask_prompts}:
         recorder.draft_will_change(plane)
         conversation.put_draft(plane, Draft())
@@ -60,11 +72,35 @@ def put_state_back(
         recorder.draft_will_change(plane)
         conversation.put_draft(plane, Draft(ObjectPrompt(one.mask.decode(), one.layer, one.label)))
     prompt_layers.put(Marks(saved.points, saved.labels, saved.boxes))
+    if mask is not None:
+        _recall(*mask, recorder, conversation, prompt_layers)
     if saved.objects or objects.find() is not None:
         change = _difference(np.asarray(objects.ready().data), saved)
         if change is not None:
             objects.write(change, saved.rows)
         _put_rows_back(saved, objects, () if change is None else change.labels)
+
+
+def _recall(
+    plane: Plane,
+    asked: tuple[Asked, ...],
+    chosen: int,
+    recorder: Recorder,
+    conversation: Conversation,
+    prompt_layers: PromptLayers,
+) -> None:
+    """Have what was asked about a plane asked again in its order, and the same candidate shown."""
+    draft, prompts = conversation.draft(plane), prompt_layers.read(plane)
+    prompts = replace(prompts, mask=draft.mask_prompt)
+    if asked:
+        last = asked[-1].arguments
+        points = tuple((float(row), float(col)) for row, col in last.get("points", ()))
+        box = last.get("box")
+        if prompts.mask is not None and not points and prompts.box is None:
+            box = None  # that of the mask itself, without which it is not asked
+        prompts = Prompts(points, tuple(last.get("labels", ())), box, prompts.mask)
+    recorder.draft_will_change(plane)
+    conversation.put_draft(plane, Draft(draft.mask_prompt, recalled=Recalled(asked, prompts, chosen)))
 
 
 def _put_rows_back(saved: SavedSession, objects: ObjectsLayer, written: Collection[int]) -> None:

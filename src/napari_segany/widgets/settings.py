@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,14 @@ from napari_segany.engine.object_overlap import OVERLAP_RULES, OverlapRule
 from napari_segany.engine.precision_names import AUTO, PRECISIONS
 from napari_segany.widgets.candidate_layers import CANDIDATE_COLOURS
 from napari_segany.widgets.preview_layer import PREVIEW_COLOUR
+from napari_segany.widgets.viewer_events import EventLinks
 
 PLUGIN = "napari-segany"
 _BYTES_PER_GB = 1024**3
+_TYPING_MS = 600
+
+_remembering: ContextVar[bool] = ContextVar("napari_segany_remembering", default=False)
+"""Whether a dock is writing down what was chosen in it."""
 
 
 @dataclass(frozen=True)
@@ -97,13 +104,62 @@ def read_settings() -> Settings:
 
 
 def remember(name: str, value: object) -> None:
-    """Keep a preference by its name in the manifest; nowhere where the plugin is not installed."""
+    """Keep a preference by its name in the manifest; nowhere where the plugin is not installed.
+
+    It is what the next dock begins with: docks that are open keep what was chosen in them.
+    """
     try:
         values: Any = get_plugin_settings(PLUGIN).segany
     except KeyError:
         return
     if getattr(values, name) != value:
-        setattr(values, name, value)
+        token = _remembering.set(True)
+        try:
+            setattr(values, name, value)
+        finally:
+            _remembering.reset(token)
+
+
+class SettingsWatch:
+    """Tells what people change on this plugin's page of napari's preferences, not what docks remember there.
+
+    Napari's emitters hold it weakly; whoever made it ends it with `close`.
+
+    Parameters
+    ----------
+    changed : callable
+        Receives the preferences and the names, as in the manifest, of those that were changed.
+    later : callable
+        Calls back after some milliseconds: names and colours are typed letter by letter.
+    """
+
+    def __init__(
+        self, changed: Callable[[Settings, frozenset[str]], None], later: Callable[[Callable[[], None], int], None]
+    ) -> None:
+        self._changed, self._later = changed, later
+        self._due: set[str] = set()
+        self._links = EventLinks()
+        try:
+            values: Any = get_plugin_settings(PLUGIN).segany
+        except KeyError:  # the plugin's manifest is not registered
+            return
+        for name in type(values).model_fields:
+            self._links.add(getattr(values.events, name), self._note)
+
+    def close(self) -> None:
+        """Listen no longer."""
+        self._links.clear()
+        self._due.clear()
+
+    def _note(self, event: Any) -> None:
+        if not _remembering.get():
+            self._due.add(event.type)
+            self._later(self._tell, _TYPING_MS)
+
+    def _tell(self) -> None:
+        names, self._due = frozenset(self._due), set()
+        if names:
+            self._changed(read_settings(), names)
 
 
 def _colours(text: str, usual: tuple[str, ...]) -> tuple[str, ...]:

@@ -7,10 +7,10 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 from numpy.typing import NDArray
 
-from napari_segany.widgets.candidate_layers import PREVIEW_KEY
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.layers import follow, insert_below, placement, remove, spatial_shape
 from napari_segany.widgets.outline_colours import outline_colormap
+from napari_segany.widgets.preview_saving import PREVIEW_KEY
 
 SIMILAR_NAME = "similar objects"
 SIMILAR_COLOUR = "#f0e442"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import Qt
@@ -78,15 +79,26 @@ def open_save_dialog(
 ) -> QFileDialog:
     """Show a dialog for a file to write, beside the viewer, which goes on working; return the dialog.
 
-    A name without an ending gets that of the chosen filter before the dialog asks about replacing a file.
+    A name without an ending gets that of the chosen filter. Whether to replace a file is asked beside the viewer,
+    too: the question that Qt's own dialog asks would block it.
     """
     dialog = QFileDialog(parent, title, "", filters)
+    dialog.setOption(QFileDialog.Option.DontConfirmOverwrite)
     dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
     dialog.setFileMode(QFileDialog.FileMode.AnyFile)
     dialog.selectFile(name)
     dialog.setDefaultSuffix(_first_ending(dialog.selectedNameFilter()))
     dialog.filterSelected.connect(lambda text: dialog.setDefaultSuffix(_first_ending(text)))
-    return _shown(dialog, chosen)
+    return _shown(dialog, lambda path: _unless_there(parent, title, path, chosen))
+
+
+def _unless_there(parent: QWidget, title: str, path: str, chosen: Callable[[str], None]) -> None:
+    """Write a file, after a question where there is one already."""
+    file = Path(path)
+    if file.exists():
+        open_question(parent, title, f"{file.name} exists already. Replace it?", lambda: chosen(path))
+    else:
+        chosen(path)
 
 
 def _first_ending(name_filter: str) -> str:

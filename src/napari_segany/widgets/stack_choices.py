@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, Literal, get_args
 
 from napari.layers import Image
 from psygnal import Signal
@@ -112,4 +114,35 @@ class StackChoices:
     @settings.setter
     def settings(self, settings: PropagationSettings) -> None:
         self._settings = settings
+        self.changed.emit()
+
+    # ---------------------------------------------------------------- kept in sessions
+
+    def saved(self) -> dict[str, Any]:
+        """Return what was chosen as plain values."""
+        return {
+            "direction": self.direction,
+            "axis": self._axis,
+            "is_time": self._is_time,
+            "settings": asdict(self._settings),
+        }
+
+    def put_back(self, saved: Mapping[str, Any]) -> None:
+        """Choose what was chosen, as far as it is known here; what is not, stays as it is.
+
+        Raises
+        ------
+        ValueError
+            For limits that are none.
+        """
+        settings = saved.get("settings")
+        if isinstance(settings, Mapping):
+            try:
+                self._settings = PropagationSettings(**settings)
+            except TypeError:
+                raise ValueError(f"the limits of the stack are others than are known: {dict(settings)}") from None
+        self.direction = next((one for one in DIRECTIONS if one == saved.get("direction")), self.direction)
+        axis, is_time = saved.get("axis"), saved.get("is_time")
+        self._axis = axis if isinstance(axis, int) else self._axis
+        self._is_time = is_time if isinstance(is_time, bool) else self._is_time
         self.changed.emit()

@@ -8,9 +8,9 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Shapes
 
-from napari_segany.widgets.candidate_layers import PREVIEW_KEY
 from napari_segany.widgets.geometry import Floats, Plane
 from napari_segany.widgets.layers import follow, insert_below, placement, remove
+from napari_segany.widgets.preview_saving import PREVIEW_KEY
 
 WINDOWS_NAME = "ready windows"
 _COLOUR = "#3fae6b"
