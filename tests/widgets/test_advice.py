@@ -23,3 +23,9 @@ ONE = Prompts(((1.0, 2.0),), (1,))
 )
 def test_the_next_step_is_named(has_image, phase, prompts, candidates, words):
     assert words in advice(has_image, phase, prompts, candidates)
+
+
+def test_earlier_work_is_offered_to_those_who_have_not_begun():
+    assert advice(True, "ready", Prompts(), 0, "There is earlier work.") == "There is earlier work."
+    assert "Looking" in advice(True, "ready", ONE, 0, "There is earlier work.")
+    assert "Open" in advice(False, "none", Prompts(), 0, "There is earlier work.")

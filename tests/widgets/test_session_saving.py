@@ -73,6 +73,63 @@ def test_prompts_and_objects_come_back_in_another_viewer_and_undo_takes_them_awa
     assert not again.prompt_layers.marks
 
 
+def test_earlier_work_is_told_until_something_is_done(open_session):
+    some_work(open_session())
+    session = open_session()
+    assert "earlier work on this image, with 2 objects, of 20" in session.status
+    assert "Restore brings it back" in session.status
+    session.viewer.dims.set_current_step(0, 2)
+    assert "earlier work" in session.status, "looking around is no work"
+    session.add_point((20, 20))
+    assert "earlier work" not in session.status
+    again = open_session()
+    assert "earlier work on this image, with prompts, of 20" in again.status
+    again.restore()
+    again.undo()
+    again.viewer.dims.set_current_step(0, 2)
+    assert "earlier work" not in again.status, "it was seen"
+    again.add_point((9, 9))
+    again.undo()
+    empty = open_session()
+    assert empty.earlier_work is not None
+    assert "earlier work" not in empty.status, "there is nothing in it"
+    other = open_session(STACK[:, ::-1] + 1)
+    assert "earlier work" not in other.status
+
+
+def test_earlier_work_is_read_in_the_background_and_told_of_its_image_only(open_session, by_hand):
+    open_session().add_point((5, 6))
+    session = open_session(runner=by_hand)
+    assert "earlier work" not in session.status
+    (task,) = (task for task in by_hand.running if task.title == "Looking at earlier work")
+    image = session.image
+    session.choose_image(session.viewer.add_image(STACK + 1, name="another"))
+    task.finish()
+    by_hand.finish_all()
+    assert "earlier work" not in session.status
+    session.choose_image(image)
+    by_hand.finish_all()
+    assert "earlier work on this image, with prompts, of 20" in session.status
+
+
+def test_a_failure_is_not_talked_over_by_earlier_work(open_session, by_hand, new_predictor, monkeypatch):
+    open_session().add_point((5, 6))
+
+    def failing(predictor, image, *, contrast_limits=None):
+        raise RuntimeError("no memory")
+        yield
+
+    monkeypatch.setattr(new_predictor, "encode_steps", failing)
+    session = open_session(runner=by_hand)
+    (look,) = (task for task in by_hand.running if task.title == "Looking at earlier work")
+    session.compute_embedding()
+    while others := [task for task in by_hand.running if task is not look]:
+        others[0].finish()
+    assert "no memory" in session.status
+    look.finish()
+    assert "no memory" in session.status
+
+
 def test_the_file_tells_the_state_after_each_action(open_session, tmp_path):
     session = open_session()
     some_work(session)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from napari_segany.widgets.drafts import Prompts
 
 
-def advice(has_image: bool, phase: str, prompts: Prompts, candidates: int) -> str:
+def advice(has_image: bool, phase: str, prompts: Prompts, candidates: int, offer: str = "") -> str:
     """Return one sentence for the present state.
 
     Parameters
@@ -18,6 +18,8 @@ def advice(has_image: bool, phase: str, prompts: Prompts, candidates: int) -> st
         Prompts of the object under work.
     candidates : int
         Masks on offer.
+    offer : str
+        The sentence that offers earlier work; it is for those who have not begun.
     """
     if not has_image:
         return "Open an image to begin."
@@ -29,4 +31,4 @@ def advice(has_image: bool, phase: str, prompts: Prompts, candidates: int) -> st
         return "Your prompts are kept and answered as soon as the image embedding is ready."
     if prompts:
         return "Looking for the object ..."
-    return "Click on an object. Right click or Ctrl-click: background."
+    return offer or "Click on an object. Right click or Ctrl-click: background."

@@ -35,6 +35,7 @@ class CandidateList(QListWidget):
         self.setFixedHeight(_ROWS * _ROW_HEIGHT + 2 * self.frameWidth() + 2)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # letters are shortcuts here, not a search in the list
+        self.setToolTip("The masks on offer, best first; a click shows another one, as W does, and N accepts it")
         self.currentRowChanged.connect(self._row_changed)
 
     def show_candidates(self, candidates: Sequence[Candidate]) -> None:

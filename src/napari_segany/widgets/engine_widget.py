@@ -113,6 +113,9 @@ class EngineWidget(DockBody):
 
     def _data_set(self) -> QWidget:
         self.title, self.source, self.licence = QLineEdit(), QLineEdit(), QLineEdit()
+        self.title.setToolTip("The name of the data set, for its card; without one it has that of the folder")
+        self.source.setToolTip("Where the images come from, for its card: a study, an archive, an address")
+        self.licence.setToolTip("What others may do with the data set, for its card, for example CC BY 4.0")
         body = QWidget()
         form = QFormLayout(body)
         form.addRow("Name", self.title)

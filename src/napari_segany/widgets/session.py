@@ -144,6 +144,7 @@ class PromptSession:
         self._conversation.failed.connect(self._say)
         self._recorder.stepped.connect(self._work_changed)
         self._recorder.changed.connect(self.history_changed.emit)
+        self._work.offered.connect(lambda: self._say(None) if self._phase != "failed" else None)
         self._say(None)
 
     @property
@@ -395,6 +396,6 @@ class PromptSession:
     def _say(self, text: str | None) -> None:
         """Show a sentence; None for what to do next."""
         if text is None:
-            text = advice(self.image is not None, self.embedding_state.phase, self.prompts, len(self.candidates))
+            text = advice(self.image is not None, self._phase, self.prompts, len(self.candidates), self._work.offer)
         self.status = text
         self.status_changed.emit(text)

@@ -9,6 +9,7 @@ from typing import Any
 
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
+from psygnal import Signal
 
 from napari_segany.engine.object_overlap import OverlapRule
 from napari_segany.formats.session_file import SavedSession
@@ -16,6 +17,7 @@ from napari_segany.widgets.brush import Brush
 from napari_segany.widgets.class_values import saved_classes
 from napari_segany.widgets.conversation import Conversation
 from napari_segany.widgets.drafts import Candidate, ObjectPrompt
+from napari_segany.widgets.earlier_work import told_steps
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.history_recorder import Recorder
 from napari_segany.widgets.layers import object_on_plane, unwrap
@@ -67,6 +69,8 @@ class SessionObjects:
         Saves the work by itself, where a folder is given for that.
     """
 
+    offered = Signal()
+
     def __init__(
         self,
         viewer: ViewerModel,
@@ -79,7 +83,8 @@ class SessionObjects:
         folder: Path | None = None,
     ) -> None:
         self.layer: ObjectsLayer | None = None
-        self._viewer = viewer
+        self._viewer, self._runner = viewer, runner
+        self._earlier = ""
         self._conversation = conversation
         self._prompt_layers = prompt_layers
         self._on_made: list[Callable[[Layer], None]] = []
@@ -137,6 +142,26 @@ class SessionObjects:
             before.close()
         if self.layer is not None:
             self.layer.find()
+        self._look_for_earlier(image)
+
+    @property
+    def offer(self) -> str:
+        """The sentence that offers what an earlier session left; "" without such, or once something was done."""
+        history = self.recorder.history
+        return "" if history.can_undo or history.can_redo else self._earlier
+
+    def _look_for_earlier(self, image: Image | None) -> None:
+        """Read in the background what there is of earlier work: it may be much."""
+        self._earlier, path = "", None if self.saving is None else self.saving.earlier
+
+        def read(sentence: str) -> None:
+            if image is self._image:
+                self._earlier = sentence
+                if self.offer:
+                    self.offered.emit()
+
+        if path is not None:  # what is wrong with it is said when it is asked for
+            self._runner.start("Looking at earlier work", told_steps(path), done=read, failed=lambda error: None)
 
     def turn_to_plane(self, plane: Plane | None) -> None:
         """Take note of the plane that is shown now."""
