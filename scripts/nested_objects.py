@@ -2,7 +2,7 @@
 
     python scripts/nested_objects.py --model light
 
-draws scenes of cells with nuclei and of leaves with parts, clicks at the centre of each object that lies within another
+draws scenes of cells with nuclei and of leaves with parts, clicks at the centre of each object within another
 one, and prints how often the three masks have a mean mutual IoU below 0.7, and the IoU of the best of the three with
 the inner and with the outer object: a model that knows both has both.
 """

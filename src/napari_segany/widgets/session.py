@@ -74,10 +74,8 @@ class PromptSession:
     ----------
     prompt_layers : PromptLayers
         The layers that take prompts.
-    classes, table, similar : ObjectClasses, ObjectBrowser, FindSimilar
-        The classes of the accepted objects, their table with measurements, and others that look like them.
-    preview : HoverPreview
-        The mask under the mouse.
+    classes, table, similar, preview : ObjectClasses, ObjectBrowser, FindSimilar, HoverPreview
+        Classes of the accepted objects, their table, others that look like them; the mask under the mouse.
     overlap : str
         What becomes of pixels that other objects have, when a mask is accepted, see `OverlapRule`.
     files : SessionFiles
@@ -122,8 +120,7 @@ class PromptSession:
         choices = partial(present_choices, self, self._conversation)
         self._work = SessionObjects(self.viewer, runner, *asked, self._say, choices=choices, folder=autosave)
         self.files = SessionFiles(self, self._work, runner, self._say)
-        self._recorder = self._work.recorder
-        self.classes, self.table = self._work.classes, self._work.table
+        self._recorder, self.classes, self.table = self._work.recorder, self._work.classes, self._work.table
         self.similar = FindSimilar(self.viewer, runner, self._embedder, self._conversation, self._work, self._say)
         parts = (self._embedder, *asked, self._work)
         self.preview = HoverPreview(self.viewer, runner, self._embedder, *asked, self._say)
