@@ -52,6 +52,7 @@ class ComponentPredictor:
     side: int = 128
     name: str = "components"
     held: bool = False
+    cache: None = None
     released: threading.Event = field(default_factory=threading.Event)
     begun: list[tuple[int, ...]] = field(default_factory=list)
     encoded: list[tuple[int, ...]] = field(default_factory=list)

