@@ -239,7 +239,8 @@ def test_every_kind_of_step_is_undone_and_done_again(new_predictor):
 EVERY_KIND = [
     ("object", 3, 3), ("object", 3, 20), ("object", 15, 5), ("slice", 2), ("reopen", 0), ("accept", "keep"),
     ("brush", 10, 12, 2), ("merge", 0), ("split", 0), ("merge", 0), ("clean", 0, CleanUp(True, 0, True, 0)),
-    ("slice", 0), ("box", 5, 5), ("next",), ("accept", "overwrite"), ("reopen", 1), ("point", 6, 6, 0), ("drop",), ("delete", 1),
+    ("slice", 0), ("box", 5, 5), ("next",), ("accept", "overwrite"), ("reopen", 1), ("point", 6, 6, 0), ("drop",),
+    ("delete", 1),
 ]  # fmt: skip
 
 
