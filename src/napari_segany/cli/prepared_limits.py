@@ -35,13 +35,17 @@ def prepared_limits(
     """
     from napari_segany.engine.cache_prepared import image_preparation_steps
     from napari_segany.engine.progress import drain
+    from napari_segany.engine.tiled_embedding import image_limits
+    from napari_segany.formats.lazy_image import LazyImage
 
     folder = None if predictor.cache is None else predictor.cache.prepared
     if folder is None:
         return limits
-    found = drain(image_preparation_steps(folder, predictor, image, limits))
+    # Those of a large image are measured in it: once, for looking here and for encoding.
+    asked = image_limits(image) if limits is None and isinstance(image, LazyImage) else limits
+    found = drain(image_preparation_steps(folder, predictor, image, asked))
     if found.fits:
-        return limits
+        return asked
     if limits is None and len(found.other_limits) == 1:
         low, high = found.other_limits[0]
         print(
@@ -50,4 +54,4 @@ def prepared_limits(
         )
         return low, high
     print(f"segany segment: {name} is encoded here. {found.reason}", file=sys.stderr)
-    return limits
+    return asked

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-from numpy.typing import ArrayLike
 
 from napari_segany.engine.candidates import run_lengths_in_box
 from napari_segany.engine.one_each import one_each_steps
-from napari_segany.engine.prediction import Prediction
 from napari_segany.engine.progress import Progress, Steps, relabelled
 from napari_segany.engine.prompts import Prompt
 from napari_segany.engine.records import records_of
@@ -23,29 +19,6 @@ from napari_segany.formats.window_mask import WindowMask
 if TYPE_CHECKING:
     from napari_segany.engine.embedding import ImageEmbedding
     from napari_segany.engine.predictor import Predictor
-
-
-@dataclass(frozen=True)
-class _WithMasks:
-    """A model that answers in three masks, or in one, whatever the prompt."""
-
-    predictor: Predictor
-    multimask: bool
-
-    def encode_steps(self, image: ArrayLike, *, contrast_limits: tuple[float, float] | None = None) -> Steps[Any]:
-        return self.predictor.encode_steps(image, contrast_limits=contrast_limits)
-
-    def predict(
-        self,
-        embedding: Any,
-        *,
-        points: ArrayLike | None = None,
-        labels: ArrayLike | None = None,
-        box: ArrayLike | None = None,
-        mask: ArrayLike | None = None,
-    ) -> Prediction:
-        given = {"points": points, "labels": labels, "box": box, "mask": mask}
-        return self.predictor.predict(embedding, **given, multimask=self.multimask)
 
 
 def answer_steps(
@@ -74,8 +47,9 @@ def answer_steps(
         return records_of(predictor.answer(embedding, prompt, multimask=multimask), prompt)
     if prompt.text is not None or prompt.mask is not None:
         raise ValueError("a large image is asked window by window, by points and boxes; leave out words and masks")
-    asked = predictor if multimask is None else _WithMasks(predictor, multimask)
-    answer = yield from embedding.answer_steps(asked, points=prompt.points, labels=prompt.labels, box=prompt.box)
+    answer = yield from embedding.answer_steps(
+        predictor, points=prompt.points, labels=prompt.labels, box=prompt.box, multimask=multimask
+    )
     return _records(answer, prompt.to_dict())
 
 

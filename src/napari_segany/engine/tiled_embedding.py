@@ -49,6 +49,7 @@ class WindowPredictor(Protocol):
         labels: ArrayLike | None = None,
         box: ArrayLike | None = None,
         mask: ArrayLike | None = None,
+        multimask: bool | None = None,
     ) -> Prediction:
         """Answer prompts in pixels of the window."""
 
@@ -175,6 +176,7 @@ class TiledEmbedding:
         level: int | None = None,
         refine: Refinement | None = None,
         encode: Callable[[Window], Steps[Any]] | None = None,
+        multimask: bool | None = None,
     ) -> Steps[TiledPrediction]:
         """Answer one prompt, encoding what is needed for it and nothing else.
 
@@ -193,6 +195,8 @@ class TiledEmbedding:
         encode : callable, optional
             Returns the steps that make the embedding of a window, for callers that go on with one that was left; else
             `embedding_steps`.
+        multimask : bool, optional
+            Three masks, or one, whatever the prompt; by default as the predictor chooses.
 
         Raises
         ------
@@ -202,8 +206,9 @@ class TiledEmbedding:
         prompt = _checked(points, labels, box, mask, self.image_shape)
         extent = _extent(prompt, mask)
         encode = encode or partial(self.embedding_steps, predictor)
+        ask = predictor.predict if multimask is None else partial(predictor.predict, multimask=multimask)
         if refine is not None and self.plan.margin(refine.window, extent) >= _KEPT_INSIDE * self.plan.side:
-            found = yield from self._asked(predictor, encode, prompt, mask, refine.window, refine.logits)
+            found = yield from self._asked(ask, encode, prompt, mask, refine.window, refine.logits)
             if not found.is_cut:
                 return found
             window = self._next(found, extent)
@@ -212,7 +217,7 @@ class TiledEmbedding:
         asked: set[Window] = set()
         while True:
             asked.add(window)
-            found = yield from self._asked(predictor, encode, prompt, mask, window, None)
+            found = yield from self._asked(ask, encode, prompt, mask, window, None)
             if not found.is_cut or window.level >= self.plan.last_level:
                 return found
             following = self._next(found, extent)
@@ -255,7 +260,7 @@ class TiledEmbedding:
 
     def _asked(
         self,
-        predictor: WindowPredictor,
+        ask: Callable[..., Prediction],
         encode: Callable[[Window], Steps[Any]],
         prompt: Prompt,
         mask: WindowMask | None,
@@ -265,7 +270,7 @@ class TiledEmbedding:
         embedding = yield from encode(window)
         self.answered = window
         yield Progress(0, 1, "Predicting masks")
-        prediction = predictor.predict(embedding, **_arguments(prompt, mask, window, logits))
+        prediction = ask(embedding, **_arguments(prompt, mask, window, logits))
         masks = tuple(
             WindowMask.cropped(enlarged(np.asarray(one), window.factor), window.origin, self.image_shape)
             for one in prediction.masks

@@ -45,6 +45,7 @@ class AnyPredictor(Protocol):
         labels: ArrayLike | None = None,
         box: ArrayLike | None = None,
         mask: ArrayLike | None = None,
+        multimask: bool | None = None,
     ) -> Prediction:
         """Answer prompts."""
 

@@ -102,10 +102,7 @@ class PromptWidget(DockBody):
             cache_bytes=self._settings.cache_bytes,
             autosave=saved_sessions_folder(),
         )
-        self.session.overlap = self._settings.overlap
-        self.session.preview.policy = self._settings.policy
-        self.session.preview.paint(self._settings.mask_colours, self._settings.preview_colour)
-        self.session.preview.switch(self._settings.preview)
+        put_settings(self.session, self._settings, ("overlap_rule", "candidate_policy", "mask_colours", "preview"))
         self._keys = KeyBindings(viewer, self.session)
         self._numbers = NumbersOverlay(viewer, self.session, self._runner)
         self._links = EventLinks()
@@ -116,7 +113,7 @@ class PromptWidget(DockBody):
         if isinstance(active, Image):
             self.image_combo.choose(active)
         self._choose_image(self.image_combo.layer())
-        self.session.stack.ahead.enabled = self.session.windows.enabled = self._settings.compute_ahead
+        put_settings(self.session, self._settings, ("compute_ahead",))
         self._list_models()
         # Last: napari compiles for the layers of prompts too, and would wait for this to be over.
         self._runner.start("Preparing", outline_colours.ready_steps(), done=_forget, failed=_forget)

@@ -158,7 +158,7 @@ class WindowsAhead:
     def _embedding(self) -> TiledEmbedding | None:
         key = self._conversation.key
         found: Any = None if key is None else self._embedder.get(key)
-        return found if hasattr(found, "answered") else None  # that of a small plane has no windows
+        return found if isinstance(found, TiledEmbedding) else None  # that of a small plane has no windows
 
     def _look_again(self, event: Any = None) -> None:
         self._work.look_again()
@@ -195,11 +195,12 @@ class WindowsAhead:
             if unknown:
                 steps = embedding.known_steps(predictor, unknown)
                 return Piece("Looking for windows that are kept", steps, failed=self._failed)
-        for window in windows_ahead(embedding, view) if self._enabled else ():
-            begin = partial(embedding.embedding_steps, predictor, window)
-            work = self._work.half_done((embedding, window), begin, lambda found: None)  # which keeps itself
-            return Piece("Encoding windows ahead", work.steps(), failed=self._failed)
-        return None
+        window = next(iter(windows_ahead(embedding, view)), None) if self._enabled else None
+        if window is None:
+            return None
+        begin = partial(embedding.embedding_steps, predictor, window)
+        work = self._work.half_done((embedding, window), begin, lambda found: None)  # which keeps itself
+        return Piece("Encoding windows ahead", work.steps(), failed=self._failed)
 
     def _view(self) -> tuple[float, float, float, float] | None:
         image, plane = self._conversation.image, self._conversation.plane
