@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ from napari_segany.model.shapes_only import shapes_only
 from napari_segany.model.state_file import CheckpointError, StoredState, read_state, write_state
 
 CONFIG_KEY = "segany.config"
-REFINEMENT = "mask_decoder.refinement."
+ADDITIONS = {"mask_refinement": "mask_decoder.refinement.", "fine_boxes": "mask_decoder.fine_box_conv."}
 # Normalisations, biases and the positional frequencies keep their precision: they cost next to nothing.
 _SMALL = 1024
 
@@ -166,10 +167,13 @@ def _stored_config(stored: StoredState) -> SamConfig | None:
 
 
 def _with_what_is_there(config: SamConfig, tensors: Mapping[str, Tensor]) -> SamConfig:
-    """Leave out the second look at masks where a file is of a time before it."""
-    if config.mask_refinement and not any(key.startswith(REFINEMENT) for key in tensors):
-        return replace(config, mask_refinement=False)
-    return config
+    """Leave out what was added to a decoder after a file was written."""
+    missing: dict[str, Any] = {
+        name: False
+        for name, prefix in ADDITIONS.items()
+        if getattr(config, name) and not any(key.startswith(prefix) for key in tensors)
+    }
+    return replace(config, **missing) if missing else config
 
 
 def _fit_positions(tensors: Mapping[str, Tensor], config: SamConfig) -> dict[str, Tensor]:

@@ -142,6 +142,8 @@ class SamConfig:
         models, for none.
     mask_refinement : bool
         The decoder of a pyramid looks at its first masks and draws them anew.
+    fine_boxes : bool
+        It sees boxes at stride 4 too, not at stride 8 alone.
     """
 
     image_size: int = 1024
@@ -159,6 +161,7 @@ class SamConfig:
     enlarged_side: int | None = field(default=None, repr=False)
     text_embed_dim: int | None = field(default=None, repr=False)
     mask_refinement: bool = field(default=False, repr=False)
+    fine_boxes: bool = field(default=False, repr=False)
 
     def enlargement_limit(self, image_shape: Sequence[int]) -> float | None:
         """Return by how much an image of (H, W) pixels is enlarged at most; None for as much as fills the input."""
@@ -166,15 +169,16 @@ class SamConfig:
             return self.max_enlargement
         return min(self.max_enlargement, max(1.0, self.enlarged_side / max(image_shape)))
 
-    def with_refinement(self) -> SamConfig:
-        """Return this model as today's training would build it: pyramids look at their masks twice, others never."""
-        return replace(self, mask_refinement=isinstance(self.encoder, PyramidConfig))
+    def as_trained_today(self) -> SamConfig:
+        """Return this model as today's training would build it: pyramids with all that was added to their decoder."""
+        is_pyramid = isinstance(self.encoder, PyramidConfig)
+        return replace(self, mask_refinement=is_pyramid, fine_boxes=is_pyramid)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; `encoder_type` tells the encoders apart."""
         encoder_type = next(name for name, kind in ENCODERS.items() if isinstance(self.encoder, kind))
         values = {**asdict(self), "encoder_type": encoder_type}
-        for name in ("text_embed_dim", "mask_refinement"):
+        for name in ("text_embed_dim", "mask_refinement", "fine_boxes"):
             if not values[name]:  # earlier versions go on reading models without it
                 del values[name]
         return values
@@ -219,6 +223,7 @@ LIGHT = SamConfig(
     max_enlargement=2.0,
     enlarged_side=512,
     mask_refinement=True,
+    fine_boxes=True,
 )
 
 PRESETS: Mapping[str, SamConfig] = {

@@ -17,6 +17,7 @@ from napari_segany.model.mask_decoder import MaskDecoder, mask_choice
 from napari_segany.model.prompt_encoder import PromptEncoder
 from napari_segany.model.sam import LOGITS_STRIDE, Sam, check_prompts
 from napari_segany.model.shared_image import SharedImage, share_image
+from napari_segany.model.side_by_side import side_by_side
 
 NOT_DRAWN = -1e4
 """Logit where no mask is drawn: beyond the image, in the padding of the model's input."""
@@ -65,11 +66,13 @@ class ImageDecoder:
             return self._answer(
                 points=points, labels=labels, boxes=boxes, masks=masks, text=text, multimask=multimask
             )
-        logits, scores, chosen = [], [], mask_choice(multimask=multimask)
-        for prompt in self._tokens(points, labels, boxes, text):
-            reading = read_prompt(self._quick, prompt)
-            logits.append(draw_masks(self._quick, reading, chosen))
-            scores.append(reading.iou[chosen])
+        quick, chosen = self._quick, mask_choice(multimask=multimask)
+
+        def answered(prompt: Tensor) -> tuple[Tensor, Tensor]:
+            reading = read_prompt(quick, prompt)
+            return draw_masks(quick, reading, chosen), reading.iou[chosen]
+
+        logits, scores = zip(*side_by_side(answered, self._tokens(points, labels, boxes, text)), strict=True)
         return torch.stack(logits), torch.stack(scores)
 
     @torch.inference_mode()
@@ -110,19 +113,20 @@ class ImageDecoder:
             logits, iou = self._answer(points=points, labels=labels, multimask=multimask)
             good = iou > least_iou
             return logits[good], iou, good
-        region = _needed_cells(self._quick.grid, input_shape)
-        choice = mask_choice(multimask=multimask)
-        drawn, scores = [self._quick.upscaled.new_empty(0, *self._logits_shape())], []
-        for prompt in self._tokens(points, labels, None):
-            reading = read_prompt(self._quick, prompt)
+        quick, choice = self._quick, mask_choice(multimask=multimask)
+        region = _needed_cells(quick.grid, input_shape)
+
+        def answered(prompt: Tensor) -> tuple[Tensor, Tensor]:
+            reading = read_prompt(quick, prompt)
             good = torch.zeros_like(reading.iou, dtype=torch.bool)
             good[choice] = reading.iou[choice] > least_iou
-            scores.append(reading.iou[choice])
-            if good.any():
-                part = draw_masks(self._quick, reading, good.nonzero()[:, 0], region)
-                whole = part.new_full((len(part), *self._logits_shape()), NOT_DRAWN)
+            whole = quick.upscaled.new_full((int(good.sum()), *self._logits_shape()), NOT_DRAWN)
+            if len(whole):
+                part = draw_masks(quick, reading, good.nonzero()[:, 0], region)
                 whole[:, : part.shape[1], : part.shape[2]] = part
-                drawn.append(whole)
+            return whole, reading.iou[choice]
+
+        drawn, scores = zip(*side_by_side(answered, self._tokens(points, labels, None)), strict=True)
         iou = torch.stack(scores)
         return torch.cat(drawn), iou, iou > least_iou
 

@@ -87,6 +87,7 @@ class PyramidDecoder(nn.Module):
         self.refinement = MaskRefinement(middle, self.num_mask_tokens) if config.mask_refinement else None
         self.fine_image_conv = nn.Conv2d(fine, fine, 1)
         self.fine_mask_conv = nn.Conv2d(MASK_MAPS, fine, 1, bias=False)
+        self.fine_box_conv = nn.Conv2d(BOX_MAPS, fine, 1, bias=False) if config.fine_boxes else None
         self.fine_conv = nn.Conv2d(middle, fine, 1, bias=False)
         self.output_hypernetworks_mlps = nn.ModuleList(
             MLP(dim, dim // 2, middle + fine + 1, num_layers=2) for _ in range(self.num_mask_tokens)
@@ -154,7 +155,7 @@ class PyramidDecoder(nn.Module):
         if self.refinement is not None:
             middle_map = self.refinement(middle_map, coarse)
             coarse = _filtered(coarse_filter, middle_map) + bias[..., None]
-        fine_map = self._draw_fine(shared, middle_map, masks)
+        fine_map = self._draw_fine(shared, middle_map, boxes, masks)
         logits = F.interpolate(coarse, fine_map.shape[-2:], mode="bilinear", align_corners=False)
         logits = logits + _filtered(fine_filter, fine_map)
         return logits, self._predict_iou(logits, middle_map, hidden)
@@ -257,7 +258,7 @@ class PyramidDecoder(nn.Module):
         refined: Tensor = drawn + self.refine2(F.relu(self.refine1(drawn)))
         return refined
 
-    def _draw_fine(self, shared: SharedFeatures, drawn: Tensor, masks: Tensor | None) -> Tensor:
+    def _draw_fine(self, shared: SharedFeatures, drawn: Tensor, boxes: Tensor | None, masks: Tensor | None) -> Tensor:
         """Return maps at stride 4, of every prompt, which add to the masks what is too fine for stride 8."""
         grid = (shared.fine.shape[-2], shared.fine.shape[-1])
         finer = F.interpolate(self.fine_conv(drawn), grid, mode="bilinear", align_corners=False)
@@ -265,6 +266,9 @@ class PyramidDecoder(nn.Module):
         shown = mask_maps(masks, grid)
         if shown is not None:
             finer = finer + self.fine_mask_conv(shown)
+        boxed = None if self.fine_box_conv is None else box_maps(boxes, grid, FINE)
+        if self.fine_box_conv is not None and boxed is not None:
+            finer = finer + self.fine_box_conv(boxed)
         return F.relu(finer)
 
     def _predict_iou(self, logits: Tensor, middle_map: Tensor, hidden: Tensor) -> Tensor:
@@ -280,10 +284,12 @@ class PyramidDecoder(nn.Module):
 
     @torch.no_grad()
     def _start(self) -> None:
-        """Begin with tokens that are small beside the prompts', and with a refinement that changes nothing."""
+        """Begin with tokens that are small beside the prompts', and with additions that change nothing."""
         for embedding in (self.iou_token, self.mask_tokens, self.mask_prompt_token):
             embedding.weight.mul_(0.1)
         nn.init.zeros_(self.refine2.weight)
+        if self.fine_box_conv is not None:
+            nn.init.zeros_(self.fine_box_conv.weight)
 
 
 def mask_statistics(logits: Tensor) -> Tensor:

@@ -46,10 +46,10 @@ def start_network(
         torch.manual_seed(config.seed)
         source = None if init is None or shape is not None else load_model(init, None)[1]
         shape = shape or (PRESETS[config.model] if source is None else source.config)
-        shape = with_words(shape if source is None else shape.with_refinement(), text_embed_dim)
+        shape = with_words(shape if source is None else shape.as_trained_today(), text_embed_dim)
         sam = build_sam(replace(shape, encoder=replace(shape.encoder, drop_path_rate=config.drop_path)))
         if source is not None:
-            # The projection of words may be new, and the second look at masks: both begin by changing nothing.
+            # The projection of words may be new, and what was added to decoders: all begin by changing nothing.
             sam.load_state_dict({**sam.state_dict(), **source.state_dict()})
         if config.crop_size > sam.config.image_size:
             raise ValueError(
@@ -83,7 +83,7 @@ def with_words(shape: SamConfig, text_embed_dim: int | None) -> SamConfig:
 def preset_name(shape: SamConfig) -> str:
     """Return the name of a known architecture ("vit_b"); an empty string for any other."""
     plain = replace(shape, encoder=replace(shape.encoder, drop_path_rate=0.0), text_embed_dim=None)
-    return next((name for name, preset in PRESETS.items() if preset == plain.with_refinement()), "")
+    return next((name for name, preset in PRESETS.items() if preset == plain.as_trained_today()), "")
 
 
 def learning_weights(sam: Sam) -> int:
