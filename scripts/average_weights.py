@@ -11,9 +11,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from napari_segany.engine.loaded_model import load_model
 from napari_segany.model.checkpoint import save_sam
 from napari_segany.model.state_file import read_state
+from napari_segany.training.config import TrainingConfig
+from napari_segany.training.network import start_network
 
 
 def main() -> None:
@@ -26,7 +27,8 @@ def main() -> None:
     args = parser.parse_args()
     if not 0 <= args.share <= 1:
         parser.error(f"the share is {args.share:g}; give a number from 0 to 1")
-    before, after = (load_model(str(name), None)[1] for name in (args.before, args.after))
+    # What was added to decoders since a file was written begins by changing nothing, and so is part of an average.
+    before, after = (start_network(TrainingConfig(), str(name)).eval() for name in (args.before, args.after))
     if before.config != after.config:
         parser.error("the two models are of different architectures")
     first, second = before.state_dict(), after.state_dict()

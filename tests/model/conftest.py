@@ -35,6 +35,7 @@ PYRAMID = SamConfig(
     iou_head_hidden_dim=32,
     max_enlargement=2.0,
     mask_refinement=True,
+    fine_boxes=True,
 )
 
 

@@ -186,3 +186,23 @@ def test_a_configuration_that_makes_no_sense_is_refused(tiny: Sam, tmp_path: Pat
 def test_safetensors_without_our_configuration_are_recognised(mini: Sam, tmp_path: Path):
     save_file(mini.state_dict(), tmp_path / "mini.safetensors")
     assert load_sam(tmp_path / "mini.safetensors").config == mini.config
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("missing", [("mask_refinement", "fine_boxes"), ("fine_boxes",)])
+def test_files_from_before_something_was_added_answer_as_they_did(
+    pyramid: Sam, tmp_path: Path, missing: tuple[str, ...]
+):
+    before = build_sam(dataclasses.replace(pyramid.config, **dict.fromkeys(missing, False)))
+    assert not set(missing) & set(before.config.to_dict())  # what earlier versions can read
+    save_sam(before, tmp_path / "before.safetensors", dtype=None)
+    image = torch.randn(1, 3, 64, 64)
+    points, boxes = torch.tensor([[[20.0, 30.0]]]), torch.tensor([[10.0, 10.0, 40.0, 50.0]])
+    prompts = {"points": points, "labels": torch.tensor([[1]]), "boxes": boxes}
+    expected, scores = before.decode_all(before.encode(image), **prompts)
+    for config in (None, pyramid.config):
+        loaded = load_sam(tmp_path / "before.safetensors", config)
+        assert loaded.config == before.config
+        masks, iou = loaded.decode_all(loaded.encode(image), **prompts)
+        assert torch.equal(masks, expected)
+        assert torch.equal(iou, scores)

@@ -98,3 +98,26 @@ def test_statistics_of_a_mask_by_hand():
 
 def test_an_empty_mask_has_finite_statistics():
     assert mask_statistics(torch.full((2, 4, 4), -50.0)).isfinite().all()
+
+
+@torch.no_grad()
+def test_a_box_is_seen_at_the_finest_scale(pyramid: Sam):
+    features, box = features_of(pyramid), torch.tensor([[17.0, 17.0, 46.0, 46.0]])
+    before, _ = pyramid.decode_all(features, boxes=box)
+    weight = pyramid.mask_decoder.fine_box_conv.weight
+    weight[:, 0] = 1  # whether a cell lies in the box
+    inside, _ = pyramid.decode_all(features, boxes=box)
+    changed = (inside - before).abs().amax(dim=(0, 1)) > 1e-6
+    expected = torch.zeros(16, 16, dtype=torch.bool)
+    expected[4:12, 4:12] = True  # cells of 4 px, whose centres are at 17.5 and 45.5
+    assert torch.equal(changed, expected)
+
+
+@torch.no_grad()
+def test_clicks_and_masks_do_not_notice_that_boxes_are_seen_finely(pyramid: Sam):
+    features = features_of(pyramid)
+    others = {kind: value for kind, value in PROMPTS.items() if kind != "boxes"}
+    before, _ = pyramid.decode_all(features, **others)
+    torch.nn.init.normal_(pyramid.mask_decoder.fine_box_conv.weight)
+    after, _ = pyramid.decode_all(features, **others)
+    assert torch.equal(before, after)

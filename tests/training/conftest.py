@@ -33,6 +33,7 @@ TINY_PYRAMID = replace(
     TINY,
     encoder=PyramidConfig(widths=(16, 16, 32, 32), depths=(1, 1, 1, 1), fine_channels=(8, 8)),
     mask_refinement=True,
+    fine_boxes=True,
 )
 TINY_PLAIN = replace(
     TINY, encoder=ViTConfig(embed_dim=32, depth=2, num_heads=2, window_size=2, global_attn_indexes=(1,))

@@ -40,16 +40,18 @@ def test_the_weights_are_those_of_the_file(tiny_weights: Path, tiny_training: Tr
 
 
 @torch.no_grad()
-def test_weights_without_a_second_look_get_one_that_changes_nothing_yet(
+def test_weights_get_what_was_added_to_decoders_since_and_it_changes_nothing_yet(
     pyramid_shape: SamConfig, tiny_training: TrainingConfig, tmp_path: Path
 ) -> None:
-    before = build_sam(replace(pyramid_shape, mask_refinement=False))
+    before = build_sam(replace(pyramid_shape, mask_refinement=False, fine_boxes=False))
     save_sam(before, tmp_path / "before.safetensors", dtype=None)
     sam = start_network(tiny_training, tmp_path / "before.safetensors").eval()
     assert sam.config.mask_refinement
-    assert preset_name(replace(PRESETS["light"], mask_refinement=False)) == "light"
+    assert sam.config.fine_boxes
+    assert preset_name(replace(PRESETS["light"], mask_refinement=False, fine_boxes=False)) == "light"
     image = torch.randn(1, 3, 64, 64)
-    prompts = {"points": torch.tensor([[[20.0, 30.0]]]), "labels": torch.tensor([[1]])}
+    boxes = torch.tensor([[10.0, 10.0, 40.0, 50.0]])
+    prompts = {"points": torch.tensor([[[20.0, 30.0]]]), "labels": torch.tensor([[1]]), "boxes": boxes}
     expected, _ = before.decode_all(before.encode(image), **prompts)
     masks, _ = sam.decode_all(sam.encode(image), **prompts)
     assert torch.equal(masks, expected)
