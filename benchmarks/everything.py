@@ -2,7 +2,8 @@
 
 1200 x 1800 pixels, 32 x 32 points, TinyViT. The weights are random, so the threshold of the predicted IoU is set such
 that a share of the masks stays, and when the decoder has done its work, discs of four sizes around the point take the
-place of its masks, which would be noise. Both ways get the same discs, and their results are compared mask by mask.
+place of its masks, which would be noise. Both ways get the same discs, the time of drawing them counts for neither,
+and their results are compared mask by mask. In bfloat16, where the processor has it, only our encoder computes so.
 
     python benchmarks/everything.py                     # one round: some minutes
     python benchmarks/everything.py --points 16 --rounds 3
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import published
@@ -27,12 +28,16 @@ from napari_segany import AutomaticMaskGenerator, Predictor
 from napari_segany.engine.box_suppression import suppress
 from napari_segany.engine.embedding import ImageEmbedding
 from napari_segany.engine.image import model_input
+from napari_segany.engine.precision import products_of
+from napari_segany.engine.precision_names import AUTO, BFLOAT16, FLOAT32
 from napari_segany.formats.record import MaskRecord
 from napari_segany.model import ImageDecoder, ImageFeatures, Sam, build_sam
 from napari_segany.model.tiny_vit import TinyViT
 
 SHAPE, BATCH, GOOD_IOU = (1200, 1800), 64, 0.5
+PUBLISHED = "published"
 RADII = (6.0, 12.0, 30.0, 80.0)  # in cells of the masks, four pixels of the model's input each
+Draw = Callable[[Tensor, int, int], Tensor]  # `discs`
 Found = list[tuple[list[int], float, list[int]]]  # box x0, y0, x1, y1; predicted IoU; run lengths by columns
 
 
@@ -50,27 +55,59 @@ def main() -> None:
     torch.manual_seed(0)
     sam = lively(build_sam(arguments.model)).eval()
     image = np.random.default_rng(0).integers(0, 256, (*SHAPE, 3), dtype=np.uint8)
-    predictor = Predictor(sam, device="cpu")
     with torch.inference_mode():
+        predictor = Predictor(sam, device="cpu")
         centre_iou(sam, predictor.encode(image), arguments)
-        ImageDecoder.decode_likely = with_discs(ImageDecoder.decode_likely)  # type: ignore[method-assign]
-        generator = AutomaticMaskGenerator(predictor, points_per_side=arguments.points, pred_iou_thresh=GOOD_IOU)
-        clock = time.process_time if arguments.processor_time else time.perf_counter
-        pairs = []
+        clock = Stopwatch(time.process_time if arguments.processor_time else time.perf_counter)
+        draw = clock.paused(discs)
+        ImageDecoder.decode_likely = with_discs(ImageDecoder.decode_likely, draw)  # type: ignore[method-assign]
+        precisions = [FLOAT32] if products_of(AUTO, torch.device("cpu")) is None else [FLOAT32, BFLOAT16]
+        times: dict[str, list[float]] = {name: [] for name in (PUBLISHED, *precisions)}
+        found: dict[str, list[MaskRecord]] = {}
         for _ in range(arguments.rounds):
-            start = clock()
-            plain = published_everything(sam, image, arguments.points)
-            between = clock()
-            ours = generator.generate(image)
-            pairs.append((between - start, clock() - between))
-    ratios = [first / second for first, second in pairs]
-    first, second = np.median(pairs, axis=0)
-    low, high = interval(ratios)
+            start = clock.now()
+            plain = published_everything(sam, image, arguments.points, draw)
+            times[PUBLISHED].append(clock.now() - start)
+            for precision in precisions:
+                predictor = Predictor(sam, device="cpu", precision=precision)
+                generator = AutomaticMaskGenerator(
+                    predictor, points_per_side=arguments.points, pred_iou_thresh=GOOD_IOU
+                )
+                start = clock.now()
+                found[precision] = generator.generate(image)
+                times[precision].append(clock.now() - start)
     grid_size = f"{arguments.points} x {arguments.points} points"
     print(f"{arguments.model}, {SHAPE} pixels, {grid_size}, {threads} thread(s), {arguments.rounds} round(s)")
-    ratio = f"{np.median(ratios):.1f}x ({low:.1f} to {high:.1f})"
-    print(f"published order {duration(first)}, here {duration(second)}: {ratio}")
-    print(compared(plain, ours))
+    print(f"published order, float32: {duration(np.median(times[PUBLISHED]))}")
+    for precision in precisions:
+        ratios = np.divide(times[PUBLISHED], times[precision])
+        low, high = interval(ratios.tolist())
+        ratio = f"{np.median(ratios):.1f}x ({low:.1f} to {high:.1f})"
+        print(
+            f"here, {precision}: {duration(np.median(times[precision]))}, {ratio}; {compared(plain, found[precision])}"
+        )
+
+
+class Stopwatch:
+    """A clock that stands still while what is not to count runs."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock, self._paused = clock, 0.0
+
+    def now(self) -> float:
+        """Return seconds, without those of what was `paused`."""
+        return self._clock() - self._paused
+
+    def paused(self, function: Draw) -> Draw:
+        """Return a function whose time does not count."""
+
+        def timed(*arguments) -> Tensor:
+            start = self._clock()
+            result = function(*arguments)
+            self._paused += self._clock() - start
+            return result
+
+        return timed
 
 
 def centre_iou(sam: Sam, embedding: ImageEmbedding, arguments: argparse.Namespace) -> None:
@@ -100,19 +137,19 @@ def discs(points: Tensor, channels: int, side: int) -> Tensor:
     return (4 * (radii[..., None, None] - away[:, None])).clamp(-12, 12)
 
 
-def with_discs(answered):
+def with_discs(answered, draw: Draw):
     """Return `ImageDecoder.decode_likely` with discs in the place of the masks that it has drawn."""
 
     def likely(self: ImageDecoder, points: Tensor, labels: Tensor, **more):
         logits, iou, good = answered(self, points, labels, **more)
         pairs = zip(points, good, strict=True)
-        drawn = [discs(point[None], iou.shape[1], logits.shape[-1])[0][kept] for point, kept in pairs]
+        drawn = [draw(point[None], iou.shape[1], logits.shape[-1])[0][kept] for point, kept in pairs]
         return torch.cat(drawn), iou, good
 
     return likely
 
 
-def published_everything(sam: Sam, image: np.ndarray, side: int) -> Found:
+def published_everything(sam: Sam, image: np.ndarray, side: int, draw: Draw) -> Found:
     """Segment everything in the published order: every mask at the size of the image, filters, run lengths."""
     prepared = model_input(image, sam.config.image_size)
     pixels = sam.preprocess(torch.from_numpy(prepared.pixels).permute(2, 0, 1)[None])
@@ -122,7 +159,7 @@ def published_everything(sam: Sam, image: np.ndarray, side: int) -> Found:
     for points in grid(side, prepared.shape).split(BATCH):
         sparse, dense = sam.prompt_encoder((points, torch.ones(len(points), 1)), None, None)
         logits, iou = published.decode(sam.mask_decoder, features, sam.prompt_encoder.get_dense_pe(), sparse, dense)
-        logits, iou = discs(points, logits.shape[1], logits.shape[-1]).flatten(0, 1), iou.flatten()
+        logits, iou = draw(points, logits.shape[1], logits.shape[-1]).flatten(0, 1), iou.flatten()
         full = upscaled(logits, prepared.shape, prepared.image_shape)
         good = iou > GOOD_IOU
         full, iou = full[good], iou[good]
