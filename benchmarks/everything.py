@@ -83,9 +83,8 @@ def main() -> None:
         ratios = np.divide(times[PUBLISHED], times[precision])
         low, high = interval(ratios.tolist())
         ratio = f"{np.median(ratios):.1f}x ({low:.1f} to {high:.1f})"
-        print(
-            f"here, {precision}: {duration(np.median(times[precision]))}, {ratio}; {compared(plain, found[precision])}"
-        )
+        same = compared(plain, found[precision])
+        print(f"here, {precision}: {duration(np.median(times[precision]))}, {ratio}; {same}")
 
 
 class Stopwatch:
