@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from napari_segany.engine.progress import drain
@@ -47,6 +48,18 @@ def test_nothing_to_train_on_is_an_error(write: Writer, tmp_path: Path) -> None:
     write("empty", np.full((20, 30), 100), np.zeros((20, 30)))
     with pytest.raises(ValueError, match=r"none of the 1 images can be trained on; the first: .*no objects"):
         drain(screen(find_images(tmp_path)))
+
+
+def test_values_that_no_model_can_see_are_left_out(write: Writer, tmp_path: Path) -> None:
+    labels = np.zeros((20, 30))
+    labels[5:10, 5:10] = 3
+    write("good", np.full((20, 30), 100), labels)
+    write("complex", np.full((20, 30), 100), labels)
+    (tmp_path / "images" / "complex.png").unlink()
+    tifffile.imwrite(tmp_path / "images" / "complex.tif", np.full((20, 30), 1 + 2j, np.complex64))
+    screening = drain(screen(find_images(tmp_path)))
+    assert [image.name for image in screening.images] == ["good"]
+    assert "/complex: the image holds values of type complex64" in screening.skipped[0]
 
 
 def test_no_samples_are_no_error() -> None:

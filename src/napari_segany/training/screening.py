@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from napari_segany.engine.image import checked_image
 from napari_segany.engine.progress import Progress, Steps
 from napari_segany.training.annotated import AnnotatedImage
 
@@ -43,7 +44,8 @@ def screen(images: Sequence[AnnotatedImage]) -> Steps[Screening]:
     for number, image in enumerate(images):
         yield Progress(number, len(images), "Looking through the images")
         try:
-            _, layers = image.read()
+            pixels, layers = image.read()
+            checked_image(pixels)
         except OSError as error:
             reason = f"{error.filename}: {error.strerror}" if error.filename is not None else str(error)
             skipped.append(f"{image.dataset}/{image.name}: {reason}")
