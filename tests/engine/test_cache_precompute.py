@@ -136,6 +136,21 @@ def test_a_damaged_image_does_not_stop_the_others(inputs, tmp_path, predictor):
     assert (seen[-1].done, seen[-1].total) == (6, 6)
 
 
+@pytest.mark.parametrize("error", [RuntimeError, MemoryError])
+def test_what_the_model_says_of_one_slice_costs_that_slice(inputs, tmp_path, predictor, monkeypatch, error):
+    compute, folder = Predictor.compute_steps, tmp_path / "out"
+
+    def compute_steps(self, image, **options):
+        if np.array_equal(image, STACK[1]):
+            raise error("an error\nof torch")
+        return (yield from compute(self, image, **options))
+
+    monkeypatch.setattr(Predictor, "compute_steps", compute_steps)
+    result = drain(embed_steps(find_images([inputs]), folder, predictor))
+    assert result.failed == (f"{inputs / 'stack.tif'}: an error of torch",)
+    assert [record.plane for record in read_manifest(folder)] == ["image", "0000", "0002", "0003"]
+
+
 def test_an_image_that_changed_leaves_nothing_behind(inputs, tmp_path, predictor):
     out = tmp_path / "out"
     embed(inputs, out, predictor)

@@ -19,6 +19,7 @@ from napari_segany.engine.cache_entry import CacheEntry, DamagedEntryError
 from napari_segany.engine.cache_key import Limits
 from napari_segany.engine.cache_limits import layer_limits, plane_limits_steps
 from napari_segany.engine.cache_manifest import ManifestRecord, add_to_manifest
+from napari_segany.engine.error_sentences import sentence_of
 from napari_segany.engine.image import checked_limits
 from napari_segany.engine.predictor import Predictor
 from napari_segany.engine.progress import Progress, Steps, relabelled
@@ -178,7 +179,7 @@ def _plane_steps(
         try:
             steps = predictor.compute_steps(pixels, contrast_limits=key.contrast_limits)
             embedding = yield from relabelled(steps, label)
-        except MemoryError as error:
+        except (MemoryError, RuntimeError) as error:  # every error of torch is a RuntimeError
             tally.failed.append(_sentence(image, error))
             return
         entry = CacheEntry.of(embedding)
@@ -279,5 +280,5 @@ def _limits_steps(
 def _sentence(image: BatchImage, error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{image.source.shown}: {error.strerror}"
-    words = " ".join(str(error).split()) or type(error).__name__
+    words = sentence_of(error)
     return words if image.source.shown in words else f"{image.source.shown}: {words}"
