@@ -10,6 +10,7 @@ import pytest
 import tifffile
 import zarr
 from napari.layers import Image
+from napari_builtins.io import imread as napari_imread
 from napari_builtins.io import read_zarr_dataset
 from PIL import Image as Picture
 
@@ -23,11 +24,14 @@ from napari_segany.engine.cache_manifest import read_manifest
 from napari_segany.engine.cache_places import CachePlaces
 from napari_segany.engine.cache_precompute import embed_steps
 from napari_segany.engine.cache_prepared import Preparation
+from napari_segany.engine.encoding import encoding_steps
 from napari_segany.engine.predictor import Predictor
 from napari_segany.engine.progress import drain
 from napari_segany.engine.tiled_embedding import TiledEmbedding
 from napari_segany.engine.tiling import tile_plan
 from napari_segany.formats.lazy_image import LazyImage, lazy_image
+from napari_segany.widgets.geometry import Plane
+from napari_segany.widgets.large_planes import plane_reader
 
 RNG = np.random.default_rng(0)
 PICTURE = RNG.integers(0, 255, (40, 60, 3)).astype(np.uint8)
@@ -257,6 +261,39 @@ def test_a_multiscale_zarr_is_found_by_the_layer_that_napari_makes_of_it(
         for level in plan.levels:
             drain(big.embedding_steps(there, plan.window(level, 0, 0)))
     assert len(counted) == count > 0, "nothing is encoded"
+
+
+@pytest.mark.parametrize("opened", ["by napari", "with its levels"])
+def test_a_pyramidal_tiff_is_found_by_the_layer_at_every_level(tmp_path, predictor, counted, monkeypatch, opened):
+    """Its coarse levels are every second pixel, which is not what averages of the finest are."""
+    monkeypatch.setattr(tiling, "LARGE_SIDE", 100)
+    pixels, path, out = RNG.integers(0, 255, (500, 300)).astype(np.uint8), tmp_path / "in" / "p.tif", tmp_path / "out"
+    path.parent.mkdir()
+    with tifffile.TiffWriter(path) as file:
+        file.write(pixels, tile=(64, 64), subifds=2)
+        for step in (2, 4):
+            file.write(np.ascontiguousarray(pixels[::step, ::step]), tile=(64, 64), subfiletype=1)
+    result = embed(path.parent, out, predictor)
+    assert result.failed == ()
+    assert len({record.place for record in read_manifest(out)}) == len(result.planes)
+
+    if opened == "by napari":
+        layer = Image(napari_imread(str(path)))
+        assert not layer.multiscale
+    else:
+        with tifffile.TiffFile(path) as file:
+            layer = Image([level.asarray() for level in file.series[0].levels], multiscale=True)
+    assert tuple(layer.contrast_limits) == (0, 255)
+    count = len(counted)
+    there = Predictor(predictor.sam, device="cpu", cache=CachePlaces(limit=0, prepared=out).open())
+    shown = plane_reader(layer, Plane((0, 1), ()))()
+    big = drain(encoding_steps(there, shown, (0, 255)))
+    assert big.prepared.fits
+    windows = [window for level in big.plan.levels for _, _, window in big.plan.windows(level)]
+    assert {window.level for window in windows} == {0, 1, 2}
+    for window in windows:
+        drain(big.embedding_steps(there, window))
+    assert len(counted) == count, "nothing is encoded"
 
 
 def test_a_zarr_whose_coarsest_level_is_damaged_is_a_sentence(tmp_path, predictor, inputs):
