@@ -89,7 +89,9 @@ def test_what_is_not_taken_from_a_prepared_folder_is_told_and_why(
         assert propagate(*arguments) == 0
         return capsys.readouterr().err
 
-    assert f"stack.tif is seen with the contrast limits {low:g} to {high:g}, as it was prepared\n" in told(stack, *asked)
+    assert f"stack.tif is seen with the contrast limits {low:g} to {high:g}, as it was prepared\n" in told(
+        stack, *asked
+    )
     assert counted_encodings == []
     assert "stack.tif" not in told(stack, *asked, "--contrast-limits", f"{low},{high}")
     assert counted_encodings == []
@@ -99,9 +101,9 @@ def test_what_is_not_taken_from_a_prepared_folder_is_told_and_why(
     ) in told(stack, *asked, "--contrast-limits", "0,99")
     assert len(counted_encodings) > 1
     np.save(tmp_path / "other.npy", tifffile.imread(stack)[:, ::-1])
-    assert (
-        "other.npy is encoded here. The folder of prepared embeddings holds nothing of this image.\n"
-    ) in told(tmp_path / "other.npy", *asked)
+    assert ("other.npy is encoded here. The folder of prepared embeddings holds nothing of this image.\n") in told(
+        tmp_path / "other.npy", *asked
+    )
     sorted(folder.glob("*.zarr.zip"))[0].unlink()
     assert f"1 of 4 slices of stack.tif are not in {folder} and encoded here where they are reached\n" in told(
         stack, *asked, "--contrast-limits", f"{low},{high}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,9 @@ import tifffile
 import zarr
 from PIL import Image
 
+from napari_segany.formats.image_file import read_image
 from napari_segany.formats.lazy_files import is_zarr, open_lazy, plane_shape
+from napari_segany.formats.tiff_codecs import ReadAsWholeWarning, missing_codec
 
 CHUNK = 32
 
@@ -82,6 +86,82 @@ def test_a_tiff_that_tifffile_alone_cannot_decode_is_read_as_a_whole(mode, tmp_p
     Image.fromarray(image).save(tmp_path / "a.tif", compression="tiff_lzw")
     assert plane_shape(tmp_path / "a.tif") == (60, 100)
     np.testing.assert_array_equal(open_lazy(tmp_path / "a.tif").read((10, 20, 40, 50)), image[10:40, 20:50])
+
+
+SIDE = 4200
+LARGE = np.tile(np.arange(SIDE, dtype=np.uint16), (SIDE, 1)) % 251
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"tile": (256, 256)},
+        {"tile": (256, 256), "compression": "zlib"},
+        {"tile": (256, 256), "compression": "zlib", "predictor": True},
+        {"tile": (256, 256), "compression": "lzma"},
+        {"rowsperstrip": 64, "compression": "zlib"},
+        {},
+    ],
+    ids=["tiles", "zlib", "predictor", "lzma", "strips", "in one piece"],
+)
+def test_of_a_large_tiff_only_what_is_asked_for_is_in_memory(tmp_path, how):
+    tifffile.imwrite(tmp_path / "large.tif", LARGE, **how)
+    tracemalloc.start()
+    try:
+        window = open_lazy(tmp_path / "large.tif").read((3000, 3000, 3256, 3256))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_array_equal(window, LARGE[3000:3256, 3000:3256])
+    assert peak < LARGE.nbytes / 3  # LZMA alone takes 9 MB
+
+
+def test_a_large_tiff_whose_tiles_only_an_extra_decodes_says_so(tmp_path):
+    Image.fromarray(LARGE.astype(np.uint8)).save(tmp_path / "large.tif", compression="tiff_lzw")
+    if find_spec("imagecodecs") is None:
+        with pytest.warns(ReadAsWholeWarning, match=r"large.tif is compressed with LZW .*napari-segany\[tiff\]"):
+            lazy = open_lazy(tmp_path / "large.tif")
+    else:
+        lazy = open_lazy(tmp_path / "large.tif")
+        assert not isinstance(lazy.levels[0], np.ndarray)
+    np.testing.assert_array_equal(lazy.read((100, 200, 110, 220)), LARGE[100:110, 200:220])
+
+
+@pytest.mark.skipif(find_spec("imagecodecs") is not None, reason="the library decodes them")
+@pytest.mark.parametrize(
+    ("compression", "pixels"), [("LERC", LARGE[:64, :64]), ("LZW", np.ones((64, 64), np.float64))]
+)
+def test_a_tiff_that_nothing_decodes_names_the_extra(tmp_path, compression, pixels):
+    rasterio = pytest.importorskip("rasterio")
+    path = tmp_path / "a.tif"
+    profile = {
+        "driver": "GTiff",
+        "width": 64,
+        "height": 64,
+        "count": 1,
+        "dtype": pixels.dtype,
+        "compress": compression,
+    }
+    with rasterio.open(path, "w", **profile) as raster:
+        raster.write(pixels, 1)
+    assert plane_shape(path) == (64, 64)
+    for read in (open_lazy, read_image):
+        with pytest.raises(ValueError, match=rf"a.tif is compressed with {compression}, .*napari-segany\[tiff\]"):
+            read(path)
+
+
+@pytest.mark.skipif(find_spec("imagecodecs") is not None, reason="the library decodes them")
+@pytest.mark.skipif(find_spec("compression") is not None, reason="Python decodes it")
+def test_zstandard_names_the_extra(tmp_path):
+    rasterio = pytest.importorskip("rasterio")
+    profile = {"driver": "GTiff", "width": 64, "height": 64, "count": 1, "dtype": "uint16", "compress": "ZSTD"}
+    try:
+        with rasterio.open(tmp_path / "a.tif", "w", **profile) as raster:
+            raster.write(LARGE[:64, :64], 1)
+    except rasterio.errors.RasterioError:
+        pytest.skip("this GDAL writes no Zstandard")
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        assert missing_codec(file.pages.first) == "ZSTD"
 
 
 @pytest.mark.parametrize("planes", [3, 4])

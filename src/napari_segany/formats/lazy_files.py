@@ -6,6 +6,7 @@ What can only be read as a whole (PNG, JPEG) is read so. Knows numpy, tifffile, 
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ from PIL import Image
 
 from napari_segany.formats.image_file import DECODER_ERRORS, read_image, samples_axis
 from napari_segany.formats.lazy_image import LazyImage
+from napari_segany.formats.tiff_codecs import missing_codec, read_as_whole
 
 ZARR_SUFFIXES = (".zarr",)
 _TIFF_SUFFIXES = (".tif", ".tiff", ".svs", ".ndpi", ".scn", ".btf")
+_TOLD_SIDE = 4096  # pixels; above it, reading a whole file is told, because it takes time and memory
 
 
 def is_zarr(path: str | os.PathLike[str]) -> bool:
@@ -51,9 +54,13 @@ def open_lazy(path: str | os.PathLike[str]) -> LazyImage:
             return LazyImage((np.load(path, mmap_mode="r", allow_pickle=False),))
         if path.suffix.lower() in _TIFF_SUFFIXES:
             file = tifffile.TiffFile(path)  # stays open as long as the arrays are used
-            image, is_decoded = _tiff_image(path, file)
-            if is_decoded:
+            image = _tiff_image(path, file)
+            codec = missing_codec(file.series[0].keyframe)
+            if codec is None:
                 return image
+            file.close()
+            if max(image.shape) > _TOLD_SIDE:
+                warnings.warn(read_as_whole(path.name, codec), stacklevel=2)
     except FileNotFoundError:
         raise
     except DECODER_ERRORS as error:
@@ -68,7 +75,7 @@ def plane_shape(path: str | os.PathLike[str]) -> tuple[int, int] | None:
     try:
         if path.suffix.lower() in _TIFF_SUFFIXES and path.is_file():
             with tifffile.TiffFile(path) as file:
-                return _tiff_image(path, file)[0].shape
+                return _tiff_image(path, file).shape
         if path.is_dir() or path.suffix.lower() == ".npy":
             return open_lazy(path).shape
         with Image.open(path) as picture:
@@ -123,8 +130,7 @@ def _zarr_image(path: Path) -> LazyImage:
     return _by_axes(arrays, None)
 
 
-def _tiff_image(path: Path, file: tifffile.TiffFile) -> tuple[LazyImage, bool]:
-    """Return the image, and whether its windows can be decoded: of LZW, JPEG, ... Pillow reads whole files only."""
+def _tiff_image(path: Path, file: tifffile.TiffFile) -> LazyImage:
     import zarr
 
     if not file.series:
@@ -140,9 +146,7 @@ def _tiff_image(path: Path, file: tifffile.TiffFile) -> tuple[LazyImage, bool]:
     names = ["planes" if name == "S" else name.lower() for name in series.axes]
     if samples is not None:
         names[samples] = "c"
-    page = series.keyframe
-    is_decoded = page.compression in tifffile.TIFF.DECOMPRESSORS and page.predictor in tifffile.TIFF.UNPREDICTORS
-    return _by_axes(arrays, names if len(names) == arrays[0].ndim else None), is_decoded
+    return _by_axes(arrays, names if len(names) == arrays[0].ndim else None)
 
 
 def _by_axes(arrays: Sequence[Any], names: Sequence[str] | None) -> LazyImage:
