@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
-from napari.layers import Image
+from napari.layers import Image, Layer
 from napari_builtins.io import imread as napari_imread
 from napari_builtins.io import read_zarr_dataset
 from PIL import Image as Picture
 
-from napari_segany.engine import cache_limits, tiling
+from napari_segany.engine import cache_limits, lazy_opening, tiling
 from napari_segany.engine.batch.inputs import find_images
 from napari_segany.engine.batch.sources import BatchImage, FileSource
 from napari_segany.engine.cache_disk import DiskCache
@@ -31,6 +31,7 @@ from napari_segany.engine.tiled_embedding import TiledEmbedding
 from napari_segany.engine.tiling import tile_plan
 from napari_segany.formats.lazy_image import LazyImage, lazy_image
 from napari_segany.widgets.geometry import Plane
+from napari_segany.widgets.large_opening import large_layer_steps
 from napari_segany.widgets.large_planes import plane_reader
 
 RNG = np.random.default_rng(0)
@@ -267,7 +268,12 @@ def test_a_multiscale_zarr_is_found_by_the_layer_that_napari_makes_of_it(
 def test_a_pyramidal_tiff_is_found_by_the_layer_at_every_level(tmp_path, predictor, counted, monkeypatch, opened):
     """Its coarse levels are every second pixel, which is not what averages of the finest are."""
     monkeypatch.setattr(tiling, "LARGE_SIDE", 100)
-    pixels, path, out = RNG.integers(0, 255, (500, 300)).astype(np.uint8), tmp_path / "in" / "p.tif", tmp_path / "out"
+    monkeypatch.setattr(lazy_opening, "KEPT_SIDE", 260)
+    pixels, path, out = (
+        RNG.integers(9, 999, (500, 300)).astype(np.uint16),
+        tmp_path / "in" / "p.tif",
+        tmp_path / "out",
+    )
     path.parent.mkdir()
     with tifffile.TiffWriter(path) as file:
         file.write(pixels, tile=(64, 64), subifds=2)
@@ -281,13 +287,14 @@ def test_a_pyramidal_tiff_is_found_by_the_layer_at_every_level(tmp_path, predict
         layer = Image(napari_imread(str(path)))
         assert not layer.multiscale
     else:
-        with tifffile.TiffFile(path) as file:
-            layer = Image([level.asarray() for level in file.series[0].levels], multiscale=True)
-    assert tuple(layer.contrast_limits) == (0, 255)
+        layer = Layer.create(*drain(large_layer_steps(path))[0])
+        assert layer.multiscale
+    limits = tuple(layer.contrast_limits)
+    assert {record.contrast_limits for record in read_manifest(out)} == {limits}
     count = len(counted)
     there = Predictor(predictor.sam, device="cpu", cache=CachePlaces(limit=0, prepared=out).open())
     shown = plane_reader(layer, Plane((0, 1), ()))()
-    big = drain(encoding_steps(there, shown, (0, 255)))
+    big = drain(encoding_steps(there, shown, limits))
     assert big.prepared.fits
     windows = [window for level in big.plan.levels for _, _, window in big.plan.windows(level)]
     assert {window.level for window in windows} == {0, 1, 2}

@@ -77,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--embeddings", metavar="FOLDER", type=Path,
-        help="a folder made by `segany embed`; a slice that is in it is not encoded again, and the stack is seen with "
+        help="a folder made by `segany embed`; a slice in it is not encoded again, and the stack is seen with "
         "the contrast limits that it was prepared with unless others are given",
     )  # fmt: skip
     parser.add_argument(

@@ -211,8 +211,8 @@ def _window_steps(
 ) -> Steps[None]:
     """Embed the windows of a large image, those that a click in napari asks for.
 
-    Napari's own reader opens the finest level of a TIFF alone; coarse windows are then averaged from it, and not those
-    of the file's levels, as a layer with all of them has. Both are embedded where they differ.
+    Napari's own reader opens the finest level of a TIFF alone; coarse windows are then averaged from it, and not
+    those of the file's levels, as a layer with all of them has. Both are embedded where they differ.
     """
     plan = tile_plan(opened.shape, model_side(predictor))
     alone = _finest_alone(image, opened)

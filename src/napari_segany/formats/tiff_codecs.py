@@ -23,7 +23,7 @@ class ReadAsWholeWarning(RuntimeWarning):
 
 
 def missing_codec(page: tifffile.TiffPage | tifffile.TiffFrame) -> str | None:
-    """Return the name of the compression or predictor of a page that tifffile does not decode here; None if it does."""
+    """Return the compression or predictor of a page that tifffile does not decode here; None if it does."""
     asked = (page.compression, tifffile.TIFF.DECOMPRESSORS), (page.predictor, tifffile.TIFF.UNPREDICTORS)
     for number, decoders in asked:
         try:
