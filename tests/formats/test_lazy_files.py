@@ -14,6 +14,7 @@ from PIL import Image
 
 from napari_segany.formats.image_file import read_image
 from napari_segany.formats.lazy_files import is_zarr, open_lazy, plane_shape
+from napari_segany.formats.plane_choice import PlaneChoice
 from napari_segany.formats.tiff_codecs import ReadAsWholeWarning, missing_codec
 
 CHUNK = 32
@@ -62,6 +63,60 @@ def test_a_stack_in_a_zarr_is_refused_with_its_axis(tmp_path):
     with pytest.raises(ValueError, match=r"a stack along z \(5\)"):
         open_lazy(tmp_path / "stack.zarr")
     assert plane_shape(tmp_path / "stack.zarr") is None
+
+
+STACK = np.random.default_rng(3).integers(0, 255, (2, 5, 40, 60)).astype(np.uint8)
+
+
+def stack_at(path: Path) -> Path:
+    """Write STACK as (c, z, y, x)."""
+    if path.suffix == ".zarr":
+        group = zarr.open_group(path, mode="w")
+        for level in range(2):
+            data = np.ascontiguousarray(STACK[..., :: 1 << level, :: 1 << level])
+            group.create_array(str(level), data=data, chunks=(1, 1, CHUNK, CHUNK))
+        axes = [{"name": one} for one in "czyx"]
+        group.attrs["ome"] = {"multiscales": [{"axes": axes, "datasets": [{"path": "0"}, {"path": "1"}]}]}
+    elif path.suffix == ".npy":
+        np.save(path, STACK)
+    else:
+        compressed = {"compression": "zlib", "tile": (16, 16)} if "tiles" in path.name else {}
+        tifffile.imwrite(path, STACK, metadata={"axes": "CZYX"}, ome=True, **compressed)
+    return path
+
+
+@pytest.mark.parametrize("name", ["s.zarr", "s.ome.tif", "tiles.ome.tif", "s.npy"])
+def test_one_plane_of_a_stack_is_chosen(tmp_path, name):
+    path = stack_at(tmp_path / name)
+    names = ("axis0", "axis1") if name.endswith("npy") else ("c", "z")
+    choice = PlaneChoice(tuple(zip(names, (1, 3), strict=True)))
+    assert plane_shape(path) is None
+    assert plane_shape(path, choice) == (40, 60)
+    lazy = open_lazy(path, choice)
+    np.testing.assert_array_equal(lazy.read((0, 0, 40, 60)), STACK[1, 3])
+    if name == "s.zarr":
+        np.testing.assert_array_equal(lazy.read((0, 0, 20, 30), 2), STACK[1, 3, ::2, ::2])
+    with pytest.raises(ValueError, match=rf"stack along {names[1]} \(5\); .*--plane {names[1]}=0"):
+        open_lazy(path, PlaneChoice(((names[0], 1),)))
+
+
+def test_three_channels_are_colours_unless_one_is_chosen(tmp_path):
+    image = np.random.default_rng(0).integers(0, 255, (3, 160, 192), dtype=np.uint8)
+    path = ome_zarr(tmp_path / "a.zarr", image, 3)
+    assert open_lazy(path).has_colours
+    lazy = open_lazy(path, PlaneChoice((("c", 2),)))
+    assert not lazy.has_colours
+    np.testing.assert_array_equal(lazy.read((0, 0, 160, 192)), image[2])
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.npy", "a.tif"])
+def test_a_plane_of_a_single_plane_is_refused(tmp_path, name):
+    if name == "a.npy":
+        np.save(tmp_path / name, STACK[0, 0])
+    else:
+        Image.fromarray(STACK[0, 0]).save(tmp_path / name)
+    with pytest.raises(ValueError, match=rf"^{name}.* there is no axis c; there is a single plane"):
+        open_lazy(tmp_path / name, PlaneChoice((("c", 0),)))
 
 
 def test_a_damaged_part_of_a_file_is_told_as_such(tmp_path):
