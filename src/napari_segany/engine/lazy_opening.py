@@ -68,7 +68,8 @@ def opening_steps(image: LazyImage, *, with_levels: bool) -> Steps[OpenedImage]:
     factors = _factors(image.shape)
     kept = [factor for factor in factors if max(image.reduced_shape(factor)) <= KEPT_SIDE]
     averaged = [factor for factor in kept if factor > 1 and image.pixels_read(factor) == factor]
-    coarse, limits = {}, None
+    coarse: dict[int, NDArray[np.generic]] = {}
+    limits: Limits | None = None
     if averaged:
         coarse, limits = yield from _averaging_steps(image, averaged)
     for factor in kept:
@@ -96,8 +97,10 @@ def _averaging_steps(
         yield Progress(top, rows, _NOTE)
         band = image.read((top, 0, min(top + height, rows), cols))
         ranges.append(finite_range(band))
-        for factor, means in zip(factors, block_mean_series(band, factors), strict=True):
-            bands[factor].append(means)
+        for start in range(0, len(band), tallest):  # sums take eight bytes a value
+            part = band[start : start + tallest]
+            for factor, means in zip(factors, block_mean_series(part, factors), strict=True):
+                bands[factor].append(means)
     limits = joined_limits(one for one in ranges if one is not None)
     return {factor: np.concatenate(parts) for factor, parts in bands.items()}, limits
 
