@@ -53,7 +53,7 @@ def test_colours_and_zarrs_open(viewer, tmp_path, kept):
 def test_a_file_that_is_not_opened_so_stops_no_other(viewer, tmp_path):
     tifffile.imwrite(tmp_path / "stack.tif", np.zeros((5, 20, 30), np.uint8), photometric="minisblack")
     tifffile.imwrite(tmp_path / "plane.tif", PIXELS)
-    with pytest.raises(ValueError, match=r"^stack\.tif cannot be read in parts: it is a stack along .*one\.$"):
+    with pytest.raises(ValueError, match=r"^stack\.tif cannot be read in parts: it is a stack along "):
         open_large(viewer, [tmp_path / "stack.tif", tmp_path / "plane.tif"])
     assert [layer.name for layer in viewer.layers] == ["plane"]
     assert not viewer.layers[0].multiscale, "it is not large"
