@@ -226,6 +226,36 @@ def test_an_ome_zarr_is_done_in_tiles_and_gone_on_with(checkpoint, tmp_path, cap
     assert "'huge' is neither a number of pixels nor auto" in capsys.readouterr().err
 
 
+def test_a_plane_of_an_ome_zarr_with_channels_is_done(checkpoint, tmp_path, capsys):
+    path, out = tmp_path / "cells.zarr", tmp_path / "out"
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 90, 100)).astype(np.uint8)
+    group = zarr.open_group(path, mode="w")
+    group.create_array("0", data=pixels, chunks=(1, 64, 64))
+    axes = [{"name": name} for name in "cyx"]
+    group.attrs["ome"] = {"multiscales": [{"axes": axes, "datasets": [{"path": "0"}]}]}
+    zarr.open_array(tmp_path / "plain.zarr", mode="w", shape=(90, 100), chunks=(64, 64), dtype="u1")[:] = pixels[1]
+    tifffile.imwrite(tmp_path / "stack.ome.tif", pixels, metadata={"axes": "CYX"})
+    line = ("-o", out, "--model", checkpoint, "--tile-size", 96, *LOOSE)
+    assert everything(path, *line) == 2
+    assert "a stack along c (2); choose one plane, as `segany everything --plane c=0` does" in capsys.readouterr().err
+    assert everything(path, tmp_path / "stack.ome.tif", *line, "--plane", "c=1") == 0
+    assert everything(tmp_path / "plain.zarr", *line) == 0
+    names = ["cells_c1.zarr", "plain.zarr", "stack_c1.zarr"]
+    assert sorted(place.name for place in (out / "labels").iterdir()) == names
+    first, *others = (zarr.open_group(out / "labels" / name, mode="r")["0"][:] for name in names)
+    assert first.any()
+    for other in others:
+        np.testing.assert_array_equal(other, first)
+    capsys.readouterr()
+    for options, message in (
+        (("--plane", "c=7"), "c=7 is asked for; c goes from 0 to 1"),
+        (("--plane", "c"), "'c' is no plane; give positions from 0"),
+        (("--plane", "c=0", "--tiles", "never"), "leave out --boxes and --tiles never"),
+    ):
+        assert everything(path, *line, *options) == 2
+        assert message in capsys.readouterr().err
+
+
 def test_a_pattern_takes_zarrs_as_well_as_files(inputs, checkpoint, tmp_path):
     for place in ("plates/a/well.zarr", "plates/b/well.zarr"):
         group = zarr.open_group(tmp_path / place, mode="w")

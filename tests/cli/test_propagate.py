@@ -26,6 +26,19 @@ def propagate(*arguments: object) -> int:
 
 
 @pytest.fixture
+def counted_encodings(monkeypatch):
+    """The slices that were encoded."""
+    encoded, compute = [], Predictor.compute_steps
+
+    def compute_steps(self, image, **options):
+        encoded.append(image)
+        return compute(self, image, **options)
+
+    monkeypatch.setattr(Predictor, "compute_steps", compute_steps)
+    return encoded
+
+
+@pytest.fixture
 def stack(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 4096, (4, 40, 60)).astype(np.uint16)
     path = tmp_path / "stack.tif"
@@ -60,6 +73,41 @@ def test_equals_the_scripting_interface(stack, checkpoint, tmp_path, capsys):
     assert printed[0].startswith(f"stack.tif: {len(expected.object_ids)} object")
     assert printed[0].endswith(f"-> {out}, {tracks}")
     assert len(printed) == 1 + len(expected.ends)
+
+
+def test_what_is_not_taken_from_a_prepared_folder_is_told_and_why(
+    stack, checkpoint, tmp_path, capsys, counted_encodings
+):
+    folder = tmp_path / "prepared"
+    asked = ("--point", "1,10,20", *LOOSE, "--model", checkpoint, "--embeddings", folder, "-o", tmp_path / "out.tif")
+    assert main(["embed", str(stack), "-o", str(folder), "--model", str(checkpoint)]) == 0
+    low, high = (float(end(tifffile.imread(stack))) for end in (np.min, np.max))
+
+    def told(*arguments) -> str:
+        capsys.readouterr()
+        counted_encodings.clear()
+        assert propagate(*arguments) == 0
+        return capsys.readouterr().err
+
+    assert f"stack.tif is seen with the contrast limits {low:g} to {high:g}, as it was prepared\n" in told(
+        stack, *asked
+    )
+    assert counted_encodings == []
+    assert "stack.tif" not in told(stack, *asked, "--contrast-limits", f"{low},{high}")
+    assert counted_encodings == []
+    assert (
+        f"segany propagate: stack.tif is encoded here. The image was prepared with the contrast limits {low:g} to "
+        f"{high:g}; here they are 0 to 99.\n"
+    ) in told(stack, *asked, "--contrast-limits", "0,99")
+    assert len(counted_encodings) > 1
+    np.save(tmp_path / "other.npy", tifffile.imread(stack)[:, ::-1])
+    assert ("other.npy is encoded here. The folder of prepared embeddings holds nothing of this image.\n") in told(
+        tmp_path / "other.npy", *asked
+    )
+    sorted(folder.glob("*.zarr.zip"))[0].unlink()
+    assert f"1 of 4 slices of stack.tif are not in {folder} and encoded here where they are reached\n" in told(
+        stack, *asked, "--contrast-limits", f"{low},{high}"
+    )
 
 
 def test_what_became_of_objects_is_told(stack, checkpoint, tmp_path, capsys, monkeypatch):

@@ -19,6 +19,7 @@ from napari_segany.engine.batch.output_names import OUTPUTS
 from napari_segany.engine.batch.run import BatchProgress, batch_steps
 from napari_segany.engine.batch.settings import BatchSettings
 from napari_segany.engine.batch.sources import ImageContent
+from napari_segany.engine.predictor import Predictor
 from napari_segany.engine.progress import drain
 from napari_segany.formats.atomic import replacing
 from napari_segany.formats.pixel_size import PixelSize, read_pixel_size
@@ -144,6 +145,36 @@ def test_a_damaged_image_is_reported_and_the_rest_goes_on(inputs, tmp_path, mode
     assert str(inputs / "a_damaged.tif") in lines[0]["message"]
     assert (lines[2]["planes"], int(lines[2]["objects"])) == ("2", result.images[2].objects)
     assert sorted(path.name for path in (out / "labels").iterdir()) == ["rgb.tif", "stack.tif"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, MemoryError])
+def test_what_the_model_says_of_one_image_costs_that_image(inputs, tmp_path, model, monkeypatch, error):
+    compute, out = Predictor.compute_steps, tmp_path / "out"
+
+    def compute_steps(self, image, **options):
+        if np.asarray(image).shape == (30, 40, 3):  # the first of the two
+            raise error("CUDA error:\nan illegal memory access")
+        return (yield from compute(self, image, **options))
+
+    monkeypatch.setattr(Predictor, "compute_steps", compute_steps)
+    result = run(inputs, out, model)
+    (failed,) = result.failed
+    assert failed.error == f"{inputs / 'rgb.png'}: CUDA error: an illegal memory access"
+    assert [(line["name"], line["status"]) for line in report(out)] == [("rgb", "failed"), ("stack", "done")]
+    assert "an illegal memory access" in report(out)[0]["message"]
+    monkeypatch.undo()
+    mended = run(inputs, out, model)
+    assert (mended.failed, mended.reused) == ((), 1)
+    assert tree(out)["labels/rgb.tif"]
+
+
+def test_a_model_that_torch_cannot_load_ends_the_run(inputs, tmp_path, model, monkeypatch):
+    def load(self):
+        raise RuntimeError("no kernel image\nis available")
+
+    monkeypatch.setattr(LoadedModel, "load", load)
+    with pytest.raises(ValueError, match="the model cannot be loaded: no kernel image is available"):
+        run(inputs, tmp_path / "out", model)
 
 
 def test_a_second_run_changes_nothing_and_needs_no_model(inputs, tmp_path, model, monkeypatch):

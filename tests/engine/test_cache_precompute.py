@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
-from napari.layers import Image
+from napari.layers import Image, Layer
+from napari_builtins.io import imread as napari_imread
 from napari_builtins.io import read_zarr_dataset
 from PIL import Image as Picture
 
-from napari_segany.engine import cache_limits, tiling
+from napari_segany.engine import cache_limits, lazy_opening, tiling
 from napari_segany.engine.batch.inputs import find_images
 from napari_segany.engine.batch.sources import BatchImage, FileSource
 from napari_segany.engine.cache_disk import DiskCache
@@ -23,11 +24,15 @@ from napari_segany.engine.cache_manifest import read_manifest
 from napari_segany.engine.cache_places import CachePlaces
 from napari_segany.engine.cache_precompute import embed_steps
 from napari_segany.engine.cache_prepared import Preparation
+from napari_segany.engine.encoding import encoding_steps
 from napari_segany.engine.predictor import Predictor
 from napari_segany.engine.progress import drain
 from napari_segany.engine.tiled_embedding import TiledEmbedding
 from napari_segany.engine.tiling import tile_plan
 from napari_segany.formats.lazy_image import LazyImage, lazy_image
+from napari_segany.widgets.geometry import Plane
+from napari_segany.widgets.large_opening import large_layer_steps
+from napari_segany.widgets.large_planes import plane_reader
 
 RNG = np.random.default_rng(0)
 PICTURE = RNG.integers(0, 255, (40, 60, 3)).astype(np.uint8)
@@ -136,6 +141,21 @@ def test_a_damaged_image_does_not_stop_the_others(inputs, tmp_path, predictor):
     assert (seen[-1].done, seen[-1].total) == (6, 6)
 
 
+@pytest.mark.parametrize("error", [RuntimeError, MemoryError])
+def test_what_the_model_says_of_one_slice_costs_that_slice(inputs, tmp_path, predictor, monkeypatch, error):
+    compute, folder = Predictor.compute_steps, tmp_path / "out"
+
+    def compute_steps(self, image, **options):
+        if np.array_equal(image, STACK[1]):
+            raise error("an error\nof torch")
+        return (yield from compute(self, image, **options))
+
+    monkeypatch.setattr(Predictor, "compute_steps", compute_steps)
+    result = drain(embed_steps(find_images([inputs]), folder, predictor))
+    assert result.failed == (f"{inputs / 'stack.tif'}: an error of torch",)
+    assert [record.plane for record in read_manifest(folder)] == ["image", "0000", "0002", "0003"]
+
+
 def test_an_image_that_changed_leaves_nothing_behind(inputs, tmp_path, predictor):
     out = tmp_path / "out"
     embed(inputs, out, predictor)
@@ -242,6 +262,45 @@ def test_a_multiscale_zarr_is_found_by_the_layer_that_napari_makes_of_it(
         for level in plan.levels:
             drain(big.embedding_steps(there, plan.window(level, 0, 0)))
     assert len(counted) == count > 0, "nothing is encoded"
+
+
+@pytest.mark.parametrize("opened", ["by napari", "with its levels"])
+def test_a_pyramidal_tiff_is_found_by_the_layer_at_every_level(tmp_path, predictor, counted, monkeypatch, opened):
+    """Its coarse levels are every second pixel, which is not what averages of the finest are."""
+    monkeypatch.setattr(tiling, "LARGE_SIDE", 100)
+    monkeypatch.setattr(lazy_opening, "KEPT_SIDE", 260)
+    pixels, path, out = (
+        RNG.integers(9, 999, (500, 300)).astype(np.uint16),
+        tmp_path / "in" / "p.tif",
+        tmp_path / "out",
+    )
+    path.parent.mkdir()
+    with tifffile.TiffWriter(path) as file:
+        file.write(pixels, tile=(64, 64), subifds=2)
+        for step in (2, 4):
+            file.write(np.ascontiguousarray(pixels[::step, ::step]), tile=(64, 64), subfiletype=1)
+    result = embed(path.parent, out, predictor)
+    assert result.failed == ()
+    assert len({record.place for record in read_manifest(out)}) == len(result.planes)
+
+    if opened == "by napari":
+        layer = Image(napari_imread(str(path)))
+        assert not layer.multiscale
+    else:
+        layer = Layer.create(*drain(large_layer_steps(path))[0])
+        assert layer.multiscale
+    limits = tuple(layer.contrast_limits)
+    assert {record.contrast_limits for record in read_manifest(out)} == {limits}
+    count = len(counted)
+    there = Predictor(predictor.sam, device="cpu", cache=CachePlaces(limit=0, prepared=out).open())
+    shown = plane_reader(layer, Plane((0, 1), ()))()
+    big = drain(encoding_steps(there, shown, limits))
+    assert big.prepared.fits
+    windows = [window for level in big.plan.levels for _, _, window in big.plan.windows(level)]
+    assert {window.level for window in windows} == {0, 1, 2}
+    for window in windows:
+        drain(big.embedding_steps(there, window))
+    assert len(counted) == count, "nothing is encoded"
 
 
 def test_a_zarr_whose_coarsest_level_is_damaged_is_a_sentence(tmp_path, predictor, inputs):

@@ -73,6 +73,14 @@ def test_another_model_is_named(folder, predictor):
     assert found.reason.startswith(f"The image was prepared for the model {predictor.name}, ")
 
 
+def test_another_precision_is_no_other_model(folder, predictor):
+    quick = Predictor(predictor.sam, device="cpu", precision="bfloat16")
+    key = key_of(SMALL, quick, (0, 4095))
+    assert not preparation(folder, key).fits
+    assert preparation(folder, key, ("bfloat16", "float32")).fits
+    assert preparation(folder, key_of(SMALL, quick, (0, 9))).other_limits == ((0, 4095),)
+
+
 def test_another_image_is_not_there(folder, predictor):
     for pixels in (SMALL[::-1], SMALL.astype(np.float32)):
         found = preparation(folder, key_of(pixels, predictor, (0, 4095)))

@@ -28,6 +28,17 @@ def test_a_file_is_read_or_opened_by_its_size(tmp_path, shape, kind):
     np.testing.assert_array_equal(found, pixels)
 
 
+@pytest.mark.parametrize("shape", [SMALL, LARGE])
+def test_of_a_stack_in_a_zarr_the_plane_alone_is_taken(tmp_path, shape):
+    pixels = np.random.default_rng(0).integers(0, 4000, (3, *shape)).astype(np.uint16)
+    zarr.open_array(tmp_path / "a.zarr", mode="w", shape=pixels.shape, chunks=(1, 64, 64), dtype="u2")[:] = pixels
+    image = file_to_prompt(tmp_path / "a.zarr", 1)
+    found = image.pixels.read((0, 0, *shape)) if shape == LARGE else image.pixels
+    np.testing.assert_array_equal(found, pixels[1])
+    with pytest.raises(ValueError, match=r"stack along axis0 \(3\)"):
+        file_to_prompt(tmp_path / "a.zarr")
+
+
 def test_what_windows_cannot_answer_is_read_as_a_whole_while_it_fits(tmp_path, monkeypatch):
     np.save(tmp_path / "a.npy", np.zeros(LARGE, np.uint8))
     assert isinstance(file_to_prompt(tmp_path / "a.npy", as_whole=True).pixels, np.ndarray)

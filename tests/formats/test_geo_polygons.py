@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -118,3 +122,33 @@ def test_on_the_map_they_are_where_rasterio_fills_them(place, places):
     for part in polygon.geoms:
         assert part.exterior.is_ccw
         assert not any(ring.is_ccw for ring in part.interiors)
+
+
+_MEASURE = """
+import numpy as np
+from napari_segany.formats.geo_polygons import pixel_polygon
+from napari_segany.formats.rle import RunLengths
+
+def highest():  # what resource tells begins with that of the parent
+    (line,) = [line for line in open("/proc/self/status") if line.startswith("VmHWM")]
+    return int(line.split()[1]) // 1024
+
+def square(rows, cols, side):
+    starts = (np.arange(side) + 500) * rows + 500
+    edges = np.stack([starts, starts + side], axis=1).ravel()
+    return RunLengths(np.diff([0, *edges, rows * cols]), (rows, cols))
+
+pixel_polygon(square(2000, 2000, 100))
+before = highest()
+outline = pixel_polygon(square(30_000, 8_000, 6_000))
+print(highest() - before, int(outline.area), *(int(side) for side in outline.bounds))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="tells the highest memory on Linux")
+def test_memory_is_that_of_the_box_of_a_huge_object_and_not_of_the_image():
+    told = subprocess.run([sys.executable, "-c", _MEASURE], check=True, capture_output=True, text=True, timeout=300)
+    megabytes, area, *bounds = (int(number) for number in told.stdout.split())
+    assert area == 6_000**2
+    assert bounds == [500, 500, 6_500, 6_500]
+    assert megabytes < 4 * 6_000**2 / 1e6, "a few bytes for each pixel of the box"

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco
 
+from napari_segany.formats import rle
 from napari_segany.formats.rle import RunLengths, compress, decompress
 
 MASKS = hnp.arrays(np.bool_, st.tuples(st.integers(1, 17), st.integers(1, 17)))
@@ -143,3 +144,14 @@ def test_only_masks_are_encoded(mask):
 def test_images_that_32_bits_cannot_count_are_refused():
     with pytest.raises(ValueError, match="tiles"):
         RunLengths(np.array([2**33]), (2**16, 2**17))
+
+
+@pytest.mark.parametrize("pixels", [1, 7, 50, 10_000])
+def test_a_window_does_not_depend_on_how_many_columns_are_decoded_at_a_time(monkeypatch, pixels):
+    monkeypatch.setattr(rle, "_PIXELS_AT_A_TIME", pixels)
+    mask = np.random.default_rng(0).random((23, 17)) > 0.5
+    for box in ((0, 0, 23, 17), (3, 2, 20, 16), (22, 16, 23, 17), (0, 5, 0, 9), (4, 3, 9, 3)):
+        top, left, bottom, right = box
+        window = RunLengths.from_mask(mask).window(box)
+        np.testing.assert_array_equal(window, mask[top:bottom, left:right])
+        assert window.flags.c_contiguous

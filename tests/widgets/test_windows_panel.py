@@ -5,11 +5,13 @@ from __future__ import annotations
 import dask.array
 import numpy as np
 import pytest
+import tifffile
 import torch
 import zarr
 
 from napari_segany.engine import tiling
 from napari_segany.engine.batch.sources import BatchImage, FileSource
+from napari_segany.engine.cache_manifest import read_manifest
 from napari_segany.engine.cache_places import CachePlaces
 from napari_segany.engine.cache_precompute import embed_steps
 from napari_segany.engine.predictor import Predictor
@@ -63,7 +65,11 @@ def test_that_nothing_prepared_fits_is_said_with_the_limits_of_what_is_there(
     session.choose_image(image)
     session.compute_embedding()
     limits = image.contrast_limits
-    assert panel.note.text() == "6 windows are ready.", "all that were prepared"
+    assert panel.note.text().startswith("6 windows are ready. "), "all that were prepared"
+    error = max(record.relative_error for record in read_manifest(places.prepared))
+    assert panel.note.text().endswith(
+        f"Half precision, in which embeddings are kept, changes this one by {error:.1e}."
+    )
     encoded = []
     compute = Predictor.compute_steps
 
@@ -79,10 +85,41 @@ def test_that_nothing_prepared_fits_is_said_with_the_limits_of_what_is_there(
     image.contrast_limits = (1200, 2000)
     session.compute_embedding()
     made = f"{limits[0]:g} to {limits[1]:g}"
-    assert panel.note.text().endswith(
+    assert (
         "Nothing prepared fits the image as it is shown. The image was prepared with the contrast limits "
         f"{made}; here they are 1200 to 2000."
-    )
+    ) in panel.note.text()
+    assert "Half precision" not in panel.note.text(), "they were encoded here, and are kept nowhere"
     image.contrast_limits = limits
     session.compute_embedding()
     assert "prepared" not in panel.note.text()
+
+
+def test_of_an_image_that_is_not_large_it_is_said_too(viewer, tmp_path, qtbot):
+    torch.manual_seed(0)
+    sam, places = build_sam(TINY), CachePlaces(limit=0, prepared=tmp_path / "prepared")
+    tifffile.imwrite(tmp_path / "small.tif", PIXELS)
+    image = BatchImage(FileSource(tmp_path / "small.tif", "small.tif"), "small", "small.tif")
+    drain(embed_steps([image], places.prepared, Predictor(sam, device="cpu")))
+    predictor = Predictor(sam, device="cpu", cache=places.open())
+    session = PromptSession(viewer, SynchronousRunner(), lambda model, device: predictor)
+    panel = WindowsPanel(session.windows, places)
+    qtbot.addWidget(panel)
+    layer = viewer.add_image(PIXELS)
+    session.choose_image(layer)
+    session.compute_embedding()
+    (record,) = read_manifest(places.prepared)
+    said = f"changes this one by {record.relative_error:.1e}."
+    assert 0 < record.relative_error < 1e-3
+    assert panel.note.text().endswith(said)
+    assert "prepared" not in panel.note.text()
+    low, high = layer.contrast_limits
+    layer.contrast_limits = (1200, 2000)
+    session.compute_embedding()
+    assert panel.note.text().endswith(
+        "Nothing prepared fits the image as it is shown. The image was prepared with the contrast limits "
+        f"{low:g} to {high:g}; here they are 1200 to 2000."
+    )
+    layer.contrast_limits = (low, high)
+    session.compute_embedding()
+    assert panel.note.text().endswith(said)

@@ -133,13 +133,15 @@ def run(args: argparse.Namespace) -> int:
         skip = (*outputs_within, *zarrs)
         images = find_images(inputs, recursive=args.recursive, skip=skip, bands=args.bands)
         tell_lost_places(NAME, images)
+    if args.plane is not None and (args.boxes is not None or args.tiles == "never"):
+        raise ValueError("--plane chooses what is done by tiles; leave out --boxes and --tiles never")
     if zarrs and args.boxes is not None:
         raise ValueError(f"--boxes is not for zarr images such as {zarrs[0].name}; give TIFF, PNG or JPEG files")
     classes = None
     large: Sequence[tuple[str, FileSource]] = ()
     besides: Sequence[ImageResult] = ()
     if args.boxes is None:
-        images, large = split_large(images, zarrs, args.tiles, settings)
+        images, large = split_large(images, zarrs, args.tiles, settings, args.plane)
         if large and settings.text is not None:
             raise ValueError("--text is not for images that go tile by tile; cut them into smaller ones first")
     else:

@@ -14,10 +14,12 @@ from tqdm import tqdm
 
 from napari_segany.cli.errors import USER_ERRORS, one_line
 from napari_segany.cli.precision_option import model_of_batch
+from napari_segany.engine.batch.raster_source import RasterSource
 from napari_segany.engine.batch.sources import FileSource
 from napari_segany.engine.large.choice import goes_by_tiles, not_written_text
 from napari_segany.engine.tiling import LARGE_SIDE, TilingSettings, is_large
 from napari_segany.formats.lazy_files import is_zarr
+from napari_segany.formats.plane_choice import PlaneChoice
 
 if TYPE_CHECKING:
     from napari_segany.engine.batch.one_image import ImageResult
@@ -49,7 +51,19 @@ def add_tile_options(parser: argparse.ArgumentParser) -> None:
         help="usual diameter of the objects: finer levels than they need are left out, and small objects get smaller "
         "tiles; auto measures it in a few tiles first (default: all levels)",
     )  # fmt: skip
+    group.add_argument(
+        "--plane", metavar="AXIS=N,...", type=_plane,
+        help="the plane of stacks that is done, by tiles: c=1, or z=3,c=0, from 0; a number alone where there is one "
+        "axis. Three or four channels are colours unless one is chosen. The outputs are called NAME_c1",
+    )  # fmt: skip
     group.add_argument("--tile-tiff", action="store_true", help="write labels/NAME.tif too, a tiled BigTIFF")
+
+
+def _plane(text: str) -> PlaneChoice:
+    try:
+        return PlaneChoice.from_text(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _object_size(text: str) -> float | Literal["auto"]:
@@ -112,9 +126,13 @@ def _absolute(path: Path) -> Path:
 
 
 def split_large(
-    images: Sequence[BatchImage], zarrs: Sequence[Path], tiles: str, settings: BatchSettings
+    images: Sequence[BatchImage],
+    zarrs: Sequence[Path],
+    tiles: str,
+    settings: BatchSettings,
+    plane: PlaneChoice | None = None,
 ) -> tuple[list[BatchImage], list[tuple[str, FileSource]]]:
-    """Return the images to be done as a whole, and those by tiles with their names."""
+    """Return the images to be done as a whole, and those by tiles with their names: all, where a plane is chosen."""
     from napari_segany.engine.batch.inputs import distinct_names, relative_names
     from napari_segany.engine.large.inputs import file_shape
 
@@ -139,7 +157,19 @@ def split_large(
             name += "_zarr"
         taken.add(name)
         large.append((name, FileSource(path.absolute(), str(path))))
-    return whole, large
+    if plane is None:
+        return whole, large
+    return [], [(f"{name}{plane.suffix}", source) for name, source in (*_all_by_tiles(whole), *large)]
+
+
+def _all_by_tiles(images: Sequence[BatchImage]) -> list[tuple[str, FileSource]]:
+    """Return files that are not large, for one of their planes is to be done."""
+    found = []
+    for image in images:
+        if not isinstance(image.source, FileSource) or isinstance(image.source, RasterSource):
+            raise ValueError(f"--plane is for stacks, and {image.source.shown} is a raster; choose its --bands")
+        found.append((image.name, image.source))
+    return found
 
 
 def run_large(
@@ -189,7 +219,7 @@ def _done(
     from napari_segany.engine.large.results import image_result
     from napari_segany.engine.large.run import large_steps
 
-    image, on_map = file_on_demand(name, source, args.output, settings)
+    image, on_map = file_on_demand(name, source, args.output, settings, args.plane)
     steps = large_steps(
         image, name, args.output, model_of_batch(args), settings.automatic,
         tiling=_tiling(args),

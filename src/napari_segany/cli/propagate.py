@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from napari_segany.cli.outputs import check_no_input_is_replaced
 from napari_segany.cli.precision_option import add_precision_option
+from napari_segany.cli.prepared_limits import prepared_stack_limits
 from napari_segany.cli.watched import watched
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--embeddings", metavar="FOLDER", type=Path,
-        help="a folder made by `segany embed`; a slice that is in it is not encoded again",
+        help="a folder made by `segany embed`; a slice in it is not encoded again, and the stack is seen with "
+        "the contrast limits that it was prepared with unless others are given",
     )  # fmt: skip
     parser.add_argument(
         "-o", "--output", metavar="OUT", type=Path, action="append", required=True,
@@ -140,7 +142,10 @@ def run(args: argparse.Namespace) -> int:
 
     cache = CachePlaces(limit=0, prepared=args.embeddings).open()
     predictor = Predictor(args.model, device=args.device, cache=cache, precision=args.precision)
-    embeddings = StackEmbeddings(predictor, stack, args.contrast_limits, _MEMORY)
+    limits = args.contrast_limits
+    if args.embeddings is not None:
+        limits = prepared_stack_limits(predictor, stack, limits, args.stack.name)
+    embeddings = StackEmbeddings(predictor, stack, limits, _MEMORY)
     found = watched(propagate_steps(predictor, embeddings, prompts, shape[0], settings), "mask")
     for path in args.output:
         _write(path, found, args.stack)

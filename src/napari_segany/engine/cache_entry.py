@@ -137,6 +137,7 @@ class CacheEntry:
             self.contrast_limits,
             self.model_name,
             self.precision,
+            self.rounding.relative,
         )
 
 

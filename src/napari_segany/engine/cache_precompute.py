@@ -19,6 +19,7 @@ from napari_segany.engine.cache_entry import CacheEntry, DamagedEntryError
 from napari_segany.engine.cache_key import Limits
 from napari_segany.engine.cache_limits import layer_limits, plane_limits_steps
 from napari_segany.engine.cache_manifest import ManifestRecord, add_to_manifest
+from napari_segany.engine.error_sentences import sentence_of
 from napari_segany.engine.image import checked_limits
 from napari_segany.engine.predictor import Predictor
 from napari_segany.engine.progress import Progress, Steps, relabelled
@@ -178,7 +179,7 @@ def _plane_steps(
         try:
             steps = predictor.compute_steps(pixels, contrast_limits=key.contrast_limits)
             embedding = yield from relabelled(steps, label)
-        except MemoryError as error:
+        except (MemoryError, RuntimeError) as error:  # every error of torch is a RuntimeError
             tally.failed.append(_sentence(image, error))
             return
         entry = CacheEntry.of(embedding)
@@ -208,8 +209,13 @@ def _window_steps(
     predictor: Predictor,
     tally: _Tally,
 ) -> Steps[None]:
-    """Embed the windows of a large image, those that a click in napari asks for."""
+    """Embed the windows of a large image, those that a click in napari asks for.
+
+    Napari's own reader opens the finest level of a TIFF alone; coarse windows are then averaged from it, and not
+    those of the file's levels, as a layer with all of them has. Both are embedded where they differ.
+    """
     plan = tile_plan(opened.shape, model_side(predictor))
+    alone = _finest_alone(image, opened)
     windows = [(level, row, col, window) for level in plan.levels for row, col, window in plan.windows(level)]
     tally.planes += len(windows)
     try:
@@ -223,10 +229,21 @@ def _window_steps(
         yield tally.progress(f"{image.plane_file_name(name)}: reading")
         try:
             pixels = opened.read(window.box, window.factor)
+            averaged = pixels if alone is None or not level else alone.read(window.box, window.factor)
         except (ValueError, OSError, MemoryError, RuntimeError) as error:
             tally.failed.append(f"{_sentence(image, error)} ({name})")
             continue
         yield from _plane_steps(image, name, pixels, limits, disk, predictor, tally)
+        if not np.array_equal(averaged, pixels, equal_nan=averaged.dtype.kind == "f"):
+            tally.planes += 1
+            name = f"{name} of the finest level"
+            yield from _plane_steps(image, name, averaged, limits, disk, predictor, tally)
+
+
+def _finest_alone(image: BatchImage, opened: LazyImage) -> LazyImage | None:
+    """Return a TIFF with levels as napari's own reader opens it; None where that is no other image."""
+    is_tiff = isinstance(image.source, FileSource) and not is_zarr(image.source.path)
+    return LazyImage(opened.levels[:1], opened.place) if is_tiff and len(opened.levels) > 1 else None
 
 
 def _lazy_limits_steps(
@@ -279,5 +296,5 @@ def _limits_steps(
 def _sentence(image: BatchImage, error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{image.source.shown}: {error.strerror}"
-    words = " ".join(str(error).split()) or type(error).__name__
+    words = sentence_of(error)
     return words if image.source.shown in words else f"{image.source.shown}: {words}"

@@ -6,8 +6,9 @@ image that was prepared for hours would be encoded again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,8 @@ from napari_segany.engine.cache import Encoder, key_steps
 from napari_segany.engine.cache_disk import DiskCache
 from napari_segany.engine.cache_key import CacheKey, Limits
 from napari_segany.engine.cache_manifest import ManifestRecord, read_manifest
-from napari_segany.engine.progress import Steps
+from napari_segany.engine.precision_names import FLOAT32, digest_in
+from napari_segany.engine.progress import Progress, Steps, relabelled
 from napari_segany.engine.tiled_embedding import image_limits
 from napari_segany.engine.tiling import TilePlan, Window, model_side, tile_plan
 from napari_segany.formats.lazy_image import LazyImage
@@ -46,7 +48,8 @@ class Preparation:
     @property
     def other_limits(self) -> tuple[Limits, ...]:
         """The contrast limits with which the image was prepared for this model."""
-        found = {record.contrast_limits for record in self.others if record.model_digest == self.model_digest}
+        model = digest_in(self.model_digest, FLOAT32)  # another precision is no other model
+        found = {record.contrast_limits for record in self.others if digest_in(record.model_digest, FLOAT32) == model}
         return tuple(sorted(found))
 
     @property
@@ -63,9 +66,38 @@ class Preparation:
         return "The folder of prepared embeddings holds nothing of this image."
 
 
-def preparation(prepared: DiskCache, key: CacheKey) -> Preparation:
-    """Look an embedding up in a folder that `segany embed` made, and what was made of the same pixels besides."""
-    if prepared.path(key).is_file():
+@dataclass(frozen=True)
+class StackPreparation:
+    """What a folder of prepared embeddings holds of a stack.
+
+    Attributes
+    ----------
+    slices : int
+        How many the stack has.
+    missing : int
+        How many of them the folder does not hold with these contrast limits and for this model.
+    first : Preparation
+        What it holds of the first of those otherwise; one that fits where none is missing.
+    """
+
+    slices: int
+    missing: int
+    first: Preparation
+
+
+def preparation(prepared: DiskCache, key: CacheKey, precisions: Sequence[str] = ()) -> Preparation:
+    """Look an embedding up in a folder that `segany embed` made, and what was made of the same pixels besides.
+
+    Parameters
+    ----------
+    prepared : DiskCache
+        The folder.
+    key : CacheKey
+        What is looked for.
+    precisions : sequence of str
+        In which it serves besides that of the key.
+    """
+    if _is_there(prepared, key, precisions):
         return Preparation(True)
     return Preparation(False, _of_the_same_pixels(prepared, key), key.contrast_limits, key.model)
 
@@ -96,7 +128,39 @@ def image_preparation_steps(
         limits = image_limits(image) if limits is None else limits
         return (yield from window_preparation_steps(prepared, encoder, image, plan, limits))
     key, _ = yield from key_steps(encoder, image, limits)
-    return preparation(prepared, key)
+    return preparation(prepared, key, encoder.accepted_precisions)
+
+
+def stack_preparation_steps(
+    prepared: DiskCache, encoder: Encoder, stack: NDArray[np.generic], limits: Limits | None
+) -> Steps[StackPreparation]:
+    """Tell how many slices of a stack are in a folder that `segany embed` made.
+
+    Parameters
+    ----------
+    prepared : DiskCache
+        The folder.
+    encoder : Encoder
+        The model.
+    stack : numpy.ndarray
+        (Z, H, W) or (Z, H, W, 3).
+    limits : (float, float) or None
+        Intensities that become black and white on all slices.
+
+    Yields
+    ------
+    Progress
+        Slices.
+    """
+    missing, first = 0, Preparation(True)
+    for number, pixels in enumerate(stack):
+        label = partial(_slice_progress, number, len(stack))
+        key, _ = yield from relabelled(key_steps(encoder, pixels, limits), label)
+        is_there = _is_there(prepared, key, encoder.accepted_precisions)
+        if not is_there and not missing:  # the manifest is read for one of them
+            first = preparation(prepared, key)
+        missing += not is_there
+    return StackPreparation(len(stack), missing, first)
 
 
 def window_preparation_steps(
@@ -131,13 +195,17 @@ def window_preparation_steps(
         except (OSError, ValueError):
             return Preparation(True)
         key, _ = yield from key_steps(encoder, pixels, limits)
-        one = preparation(prepared, key)
+        one = preparation(prepared, key, encoder.accepted_precisions)
         if one.fits:
             return one
         # Windows without anything in them are the same in every image: what else was made of them tells nothing.
         is_blank = bool((pixels == pixels[0, 0]).all())
         found.append(replace(one, others=()) if is_blank else one)
     return max(found, key=lambda one: len(one.others))
+
+
+def _is_there(prepared: DiskCache, key: CacheKey, precisions: Sequence[str]) -> bool:
+    return any(prepared.path(one).is_file() for one in (key, *map(key.in_precision, precisions)))
 
 
 def _looked_for(plan: TilePlan) -> Iterator[Window]:
@@ -158,6 +226,10 @@ def _of_the_same_pixels(prepared: DiskCache, key: CacheKey) -> tuple[ManifestRec
         if prepared.path(replace(key, contrast_limits=record.contrast_limits, model=record.model_digest)).name
         == record.file
     )
+
+
+def _slice_progress(number: int, count: int, step: Progress) -> Progress:
+    return Progress(number, count, "Looking for prepared embeddings")
 
 
 def _words(limits: Limits) -> str:

@@ -29,6 +29,9 @@ class ImageEmbedding:
         Name of the model that made it; another model refuses it.
     precision : str
         In which the large products of the encoder were computed: "float32" or "bfloat16".
+    rounding_error : float
+        What keeping it in half precision took from it, relative; 0 for one that was not kept so. See
+        `engine.cache_entry.Rounding`.
     """
 
     features: torch.Tensor
@@ -38,6 +41,7 @@ class ImageEmbedding:
     contrast_limits: tuple[float, float]
     model_name: str
     precision: str = FLOAT32
+    rounding_error: float = 0.0
 
     @property
     def logits_shape(self) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from napari_segany.engine.progress import Progress, Steps
@@ -25,6 +26,19 @@ def encoding_steps(predictor: Any, image: ArrayLike | LazyImage, limits: tuple[f
         prepared = yield from _prepared_steps(predictor, image, plan, limits)
         return TiledEmbedding(image, plan, limits, prepared=prepared)
     return (yield from predictor.encode_steps(image, contrast_limits=limits))
+
+
+def unprepared_steps(predictor: Any, image: ArrayLike | LazyImage, limits: tuple[float, float] | None) -> Steps[str]:
+    """Return why the folder of prepared embeddings does not serve an image, as a sentence; "" where nothing is amiss.
+
+    Of a large image the value that `encoding_steps` returns knows it.
+    """
+    folder = getattr(getattr(predictor, "cache", None), "prepared", None)
+    if folder is None or isinstance(image, LazyImage):
+        return ""
+    from napari_segany.engine.cache_prepared import image_preparation_steps
+
+    return (yield from image_preparation_steps(folder, predictor, np.asarray(image), limits)).reason
 
 
 def _prepared_steps(

@@ -15,6 +15,7 @@ from napari_segany.formats.geo_pyramid import RasterView, raster_levels
 from napari_segany.formats.image_file import read_image
 from napari_segany.formats.lazy_files import is_zarr, open_lazy, plane_shape
 from napari_segany.formats.lazy_image import LazyImage
+from napari_segany.formats.plane_choice import PlaneChoice
 
 Limits = tuple[float, float]
 
@@ -71,13 +72,14 @@ def file_to_prompt(
         For a file that is damaged, no image, or too large to be read where it must be.
     """
     path = Path(path)
-    shape = plane_shape(path) if plane is None and (path.is_file() or is_zarr(path)) else None
+    choice = None if plane is None or not is_zarr(path) else PlaneChoice((("", plane),))
+    shape = plane_shape(path, choice) if is_zarr(path) or (plane is None and path.is_file()) else None
     if shape is not None and is_large(shape):
         _check_whole(path.name, shape, as_whole)
         if not as_whole:
-            return PromptedImage(open_lazy(path), contrast_limits)
+            return PromptedImage(open_lazy(path, choice), contrast_limits)
     if is_zarr(path):
-        image = open_lazy(path)
+        image = open_lazy(path, choice)
         return PromptedImage(checked_image(image.read((0, 0, *image.shape))), contrast_limits)
     pixels = checked_image(read_image(path, plane=plane))
     in_windows = plane is not None and is_large((pixels.shape[0], pixels.shape[1])) and not as_whole

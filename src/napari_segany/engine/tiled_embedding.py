@@ -93,6 +93,8 @@ class TiledEmbedding:
         As given.
     answered : Window or None
         Where the last answer came from.
+    rounding_error : float
+        What keeping windows in half precision took from any of them at most, relative.
     """
 
     def __init__(
@@ -112,6 +114,7 @@ class TiledEmbedding:
         self._largest = 0
         self._not_found: set[Window] = set()
         self.answered: Window | None = None
+        self.rounding_error = 0.0
 
     @property
     def image_shape(self) -> tuple[int, int]:
@@ -161,6 +164,7 @@ class TiledEmbedding:
 
     def _keep(self, window: Window, found: Any) -> None:
         self._kept.put(window, found)
+        self.rounding_error = max(self.rounding_error, getattr(found, "rounding_error", 0.0))
         self._largest = max(self._largest, int(found.nbytes))
         self._not_found.discard(window)  # a cache has it from now on
         self._order = [*(one for one in self._order if one != window and one in self._kept), window]

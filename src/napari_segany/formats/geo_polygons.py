@@ -43,7 +43,8 @@ def window_polygon(window: NDArray[np.bool_], corner: tuple[int, int]) -> Any:
     shapely = geo_module("shapely")
     if not window.any():
         return shapely.MultiPolygon()
-    traced = geo_module("rasterio.features").shapes(window.astype(np.uint8), mask=window, connectivity=4)
+    values = np.ascontiguousarray(window).view(np.uint8)  # no copy: an object may have a hundred million pixels
+    traced = geo_module("rasterio.features").shapes(values, mask=values, connectivity=4)
     parts = [geo_module("shapely.geometry").shape(part) for part, _ in traced]
     moved = shapely.transform(np.array(parts, object), lambda corners: np.add(corners, corner[::-1]))
     return shapely.MultiPolygon([part for item in shapely.make_valid(moved) for part in _polygons_in(item)])

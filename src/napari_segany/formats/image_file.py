@@ -14,6 +14,8 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
+from napari_segany.formats.tiff_codecs import CodecMissingError, codec_missing, missing_codec
+
 # Pillow refuses pictures above 179 megapixels, for fear of attacks; large images are our daily bread, and those that
 # do not fit have a sentence of their own. Set once: setting and restoring it around each read is no one thread's own.
 Image.MAX_IMAGE_PIXELS = None
@@ -87,6 +89,8 @@ def read_array(path: str | os.PathLike[str]) -> NDArray[np.generic]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # Pillow's, of damaged metadata
             return _read(path)
+    except CodecMissingError:
+        raise
     except DECODER_ERRORS as error:
         raise ValueError(f"{path} is damaged or no image file ({_first_line(error)})") from None
 
@@ -102,12 +106,13 @@ def _read(path: Path) -> NDArray[np.generic]:
 def _read_tiff(path: Path) -> NDArray[np.generic]:
     with tifffile.TiffFile(path) as file:
         series = file.series[0]
-        try:
-            image = np.asarray(series.asarray())
-        except ValueError as error:
-            if "imagecodecs" not in str(error):
-                raise
-            return _read_picture(path)  # LZW, JPEG, ...: tifffile needs an optional package, Pillow does not
+        missing = missing_codec(series.keyframe)
+        if missing is not None:  # LZW, JPEG, ...: tifffile needs an optional package, Pillow does not
+            try:
+                return _read_picture(path)
+            except DECODER_ERRORS:
+                raise codec_missing(str(path), missing) from None
+        image = np.asarray(series.asarray())
     samples = samples_axis(series)
     if samples is not None:  # colours may be stored plane by plane, and many bands pixel by pixel
         image = np.moveaxis(image, samples, -1 if image.shape[samples] in (3, 4) else 0)

@@ -118,7 +118,7 @@ class LazyImage:
             return _filled(self._window(level, (top, left, bottom, right)), wanted)
         height = max(1, _BAND // max(1, right - left) // step) * step
         bands = [
-            _means(self._window(level, (start, left, min(start + height, bottom), right)), step)
+            block_means(self._window(level, (start, left, min(start + height, bottom), right)), step)
             for start in range(top, bottom, height)
         ]
         return _filled(np.concatenate(bands), wanted)
@@ -128,7 +128,8 @@ class LazyImage:
 
         One where a level of a multiscale image fits, `factor` where all of the full resolution must be averaged.
         """
-        return factor // self._level_for(factor)[1]
+        level, own = self._level_for(factor)
+        return factor // own * int(getattr(self.levels[level], "pixels_read", 1))
 
     def sample(self) -> NDArray[np.generic]:
         """Return pixels from all over the image at full resolution, the same ones each time, (N, M[, 3]).
@@ -212,10 +213,10 @@ def enlarged(mask: NDArray[np.bool_], factor: int) -> NDArray[np.bool_]:
     return soft > 0.5
 
 
-def _means(values: NDArray[Any], step: int) -> NDArray[Any]:
+def block_means(values: NDArray[Any], step: int) -> NDArray[Any]:
     """Return the means of blocks of step x step; a block at the end may be smaller. Only finite values count."""
     if values.dtype == np.bool_:
-        return _means(values.astype(np.float32), step) >= 0.5
+        return block_means(values.astype(np.float32), step) >= 0.5
     counts: NDArray[Any]
     known = np.isfinite(values) if values.dtype.kind == "f" else None
     sums = _block_sums(values if known is None else np.where(known, values, 0), step)
@@ -227,6 +228,19 @@ def _means(values: NDArray[Any], step: int) -> NDArray[Any]:
     with np.errstate(invalid="ignore", divide="ignore"):
         means = sums / counts
     return np.rint(means).astype(values.dtype) if values.dtype.kind in "ui" else means.astype(values.dtype)
+
+
+def block_mean_series(values: NDArray[Any], steps: Sequence[int]) -> list[NDArray[Any]]:
+    """Return what `block_means` does for steps that each are a multiple of the one before, in little more time."""
+    if values.dtype.kind not in "ui":  # sums of these depend on their order
+        return [block_means(values, step) for step in steps]
+    means, sums, before = [], values, 1
+    for step in steps:
+        sums, before = _block_sums(sums, step // before), step
+        counts = np.outer(*(_lengths(side, step) for side in values.shape[:2]))
+        counts = counts.reshape(counts.shape + (1,) * (values.ndim - 2))
+        means.append(np.rint(sums / counts).astype(values.dtype))
+    return means
 
 
 def _block_sums(values: NDArray[Any], step: int) -> NDArray[np.float64]:

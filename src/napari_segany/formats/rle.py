@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 _LARGEST = 2**32 - 1  # pixels that a run of uint32 can hold
+_PIXELS_AT_A_TIME = 16_000_000  # of whole columns, while a part of a mask is decoded
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +125,7 @@ class RunLengths:
         return self.window((0, 0, rows, cols))
 
     def window(self, box: tuple[int, int, int, int]) -> NDArray[np.bool_]:
-        """Return a part of the mask, in the time and memory of its columns.
+        """Return a part of the mask, in the time of its columns and the memory of the part.
 
         Parameters
         ----------
@@ -132,14 +133,22 @@ class RunLengths:
             (row_min, col_min, row_max, col_max), half-open, within the mask.
         """
         row_min, col_min, row_max, col_max = box
+        edges = np.concatenate([[0], np.cumsum(self.counts, dtype=np.int64)])
+        found = np.empty((row_max - row_min, col_max - col_min), np.bool_)
+        step = max(1, _PIXELS_AT_A_TIME // max(1, self.size[0]))
+        for left in range(col_min, col_max, step):
+            right = min(left + step, col_max)
+            found[:, left - col_min : right - col_min] = self._columns(edges, left, right)[:, row_min:row_max].T
+        return found
+
+    def _columns(self, edges: NDArray[np.int64], left: int, right: int) -> NDArray[np.bool_]:
+        """Return (right - left, H) bool, whole columns; `edges` are the first pixels of all runs and the last end."""
         rows = self.size[0]
-        begin, end = col_min * rows, col_max * rows
-        ends = np.cumsum(self.counts, dtype=np.int64)
-        first, last = np.searchsorted(ends, [begin, end], side="right")
-        clipped = np.clip(np.concatenate([[0], ends])[first : last + 2], begin, end)
+        begin, end = left * rows, right * rows
+        first, last = np.searchsorted(edges[1:], [begin, end], side="right")
+        clipped = np.clip(edges[first : last + 2], begin, end)
         values = np.arange(first, first + len(clipped) - 1) % 2 == 1
-        columns = np.repeat(values, np.diff(clipped)).reshape(col_max - col_min, rows)
-        return np.ascontiguousarray(columns[:, row_min:row_max].T)
+        return np.repeat(values, np.diff(clipped)).reshape(right - left, rows)
 
     @property
     def area(self) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from numpy.typing import ArrayLike
 from psygnal import Signal
 
-from napari_segany.engine.encoding import encoding_steps
+from napari_segany.engine.encoding import encoding_steps, unprepared_steps
 from napari_segany.engine.prediction import Prediction
 from napari_segany.engine.progress import Progress, Steps
 from napari_segany.widgets.embedding_cache import EmbeddingCache, EmbeddingKey
@@ -106,6 +106,7 @@ class Embedder:
         self._encoding: EmbeddingKey | None = None
         self._loaded: tuple[str, str] | None = None
         self._wanted: tuple[EmbeddingKey, Callable[[], ArrayLike]] | None = None
+        self._unprepared: dict[EmbeddingKey, str] = {}
 
     def key(self, image: str, plane: Plane, contrast_limits: tuple[float, float] | None) -> EmbeddingKey:
         """Return the key of a plane's embedding with the present model and device."""
@@ -138,6 +139,10 @@ class Embedder:
     def get(self, key: EmbeddingKey) -> ImageEmbedding | None:
         """Return the embedding if it is there and its model is the loaded one."""
         return self.cache.get(key) if self._loaded == (key.model, key.device) else None
+
+    def unprepared(self, key: EmbeddingKey) -> str:
+        """Return why no prepared embedding served a plane that is not large, in words for the user; "" if one did."""
+        return self._unprepared.get(key, "")
 
     def answerer(self, embedding: ImageEmbedding | None) -> Answerer:
         """Return what answers about an embedding: the loaded model, and how exact its embeddings are."""
@@ -213,10 +218,11 @@ class Embedder:
             return
         self._encoding = key
         steps = _encoding_steps(self.predictor, read, key.contrast_limits)
-        self._run("Computing the image embedding", steps, lambda embedding: self._encoded(key, embedding))
+        self._run("Computing the image embedding", steps, lambda found: self._encoded(key, *found))
 
-    def _encoded(self, key: EmbeddingKey, embedding: ImageEmbedding) -> None:
+    def _encoded(self, key: EmbeddingKey, embedding: ImageEmbedding, unprepared: str) -> None:
         self._encoding = None
+        self._unprepared[key] = unprepared
         self.cache.put(key, embedding)
         self._become(EmbeddingState("ready"))
 
@@ -251,6 +257,9 @@ def _loading_steps(load: LoadPredictor, model: str, device: str) -> Steps[AnyPre
 
 def _encoding_steps(
     predictor: AnyPredictor, read: Callable[[], ArrayLike], limits: tuple[float, float] | None
-) -> Steps[ImageEmbedding]:
+) -> Steps[tuple[ImageEmbedding, str]]:
+    """Return the embedding of a plane, and why none that was prepared served it."""
     yield Progress(0, 0, "Reading the image")
-    return (yield from encoding_steps(predictor, read(), limits))
+    image = read()
+    unprepared = yield from unprepared_steps(predictor, image, limits)
+    return (yield from encoding_steps(predictor, image, limits)), unprepared

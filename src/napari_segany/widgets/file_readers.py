@@ -61,7 +61,7 @@ def telling(read: Read) -> Callable[[str], list[Any]]:
         try:
             return read(Path(path))
         except (ValueError, OSError, MemoryError) as error:
-            sentence = _sentence(Path(path), error)
+            sentence = sentence_of_file(Path(path), error)
         from napari import current_viewer
         from napari.utils.notifications import show_error
 
@@ -73,7 +73,8 @@ def telling(read: Read) -> Callable[[str], list[Any]]:
     return told
 
 
-def _sentence(path: Path, error: Exception) -> str:
+def sentence_of_file(path: Path, error: Exception) -> str:
+    """Return in one sentence what is wrong with a file, with its name."""
     if isinstance(error, OSError) and error.strerror:
         return f"{path.name}: {error.strerror}."
     if isinstance(error, MemoryError):

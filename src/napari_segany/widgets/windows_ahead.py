@@ -126,8 +126,17 @@ class WindowsAhead:
     @property
     def unprepared(self) -> str:
         """Why no prepared embedding fits the shown plane, in words for the user; empty where one does."""
-        embedding = self._embedding
-        return "" if embedding is None or embedding.prepared is None else embedding.prepared.reason
+        embedding, key = self._embedding, self._conversation.key
+        if embedding is None:
+            return "" if key is None else self._embedder.unprepared(key)
+        return "" if embedding.prepared is None else embedding.prepared.reason
+
+    @property
+    def rounding_error(self) -> float:
+        """What keeping the embeddings of the shown plane in half precision took from them, relative."""
+        key = self._conversation.key
+        found: Any = None if key is None else self._embedder.get(key)
+        return float(getattr(found, "rounding_error", 0.0))
 
     @property
     def answering(self) -> tuple[tuple[int, int, int, int], ...]:

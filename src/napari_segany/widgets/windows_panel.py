@@ -62,14 +62,18 @@ class WindowsPanel(QWidget):
 def _note(windows: WindowsAhead) -> str:
     if windows.failure:
         return f"No more windows are encoded ahead: {windows.failure}"
-    if not windows.of_large_plane:
-        return "Images with a side above 4,096 pixels are encoded in windows, where they are clicked on."
     count = len(windows.ready)
     sentences = [f"{count} {'window is' if count == 1 else 'windows are'} ready."]
+    if not windows.of_large_plane:
+        sentences = ["Images with a side above 4,096 pixels are encoded in windows, where they are clicked on."]
     if windows.is_working:
         sentences.append("The next one is being made ready.")
     if windows.unprepared:
         sentences.append(f"Nothing prepared fits the image as it is shown. {windows.unprepared}")
+    if windows.rounding_error:
+        sentences.append(
+            f"Half precision, in which embeddings are kept, changes this one by {windows.rounding_error:.1e}."
+        )
     return " ".join(sentences)
 
 

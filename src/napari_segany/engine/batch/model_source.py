@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from napari_segany.engine.batch.sources import file_digest_steps
 from napari_segany.engine.device import choose_device
+from napari_segany.engine.error_sentences import sentence_of
 from napari_segany.engine.loaded_model import model_digest_steps
 from napari_segany.engine.model_registry import MODELS, UnknownModelError
 from napari_segany.engine.precision import products_of
@@ -157,10 +158,16 @@ class LazyPredictor:
         return self._predictor is not None
 
     def get(self) -> Predictor:
-        """Return the model; errors are those of its source."""
+        """Return the model; errors are those of its source, and ValueError for one of torch.
+
+        A model that cannot be loaded is no fault of the image or tile that needed it first.
+        """
         with self._lock:
             if self._predictor is None:
-                self._predictor = self._source.load()
+                try:
+                    self._predictor = self._source.load()
+                except RuntimeError as error:
+                    raise ValueError(f"the model cannot be loaded: {sentence_of(error)}") from error
             return self._predictor
 
     def clip(self, model: str) -> PictureEncoder:

@@ -21,6 +21,7 @@ from napari_segany.engine.batch.model_source import LazyPredictor
 from napari_segany.engine.batch.settings import BatchJob
 from napari_segany.engine.batch.sources import BatchImage, ImageContent
 from napari_segany.engine.batch.tile_outputs import TileOutputs
+from napari_segany.engine.error_sentences import sentence_of
 from napari_segany.engine.predictor import Predictor
 from napari_segany.engine.progress import Progress, Steps
 from napari_segany.engine.region import allowed_pixels
@@ -83,7 +84,7 @@ def image_steps(image: BatchImage, job: BatchJob, predictor: LazyPredictor) -> S
     Returns
     -------
     ImageResult
-        Also for an image that is damaged.
+        Also for an image that is damaged, or of which the model, or the library below it, raised an error.
 
     Raises
     ------
@@ -207,11 +208,14 @@ def _result(image: BatchImage, planes: tuple[str, ...], objects: int, *, reused:
 
 @contextmanager
 def _of_this_image(image: BatchImage) -> Iterator[None]:
-    """Turn what an image, or too little memory for it, can cause into an `ImageError` in one line."""
+    """Turn what an image, or too little memory for it, can cause into an `ImageError` in one line.
+
+    Every error of torch is a RuntimeError.
+    """
     try:
         yield
-    except (ValueError, OSError, MemoryError) as error:
+    except (ValueError, OSError, MemoryError, RuntimeError) as error:
         if isinstance(error, OSError) and error.strerror:
             raise ImageError(f"{image.source.shown}: {error.strerror}") from error
-        text = " ".join(str(error).split()) or type(error).__name__
+        text = sentence_of(error)
         raise ImageError(text if image.source.shown in text else f"{image.source.shown}: {text}") from error

@@ -11,12 +11,13 @@ from napari_segany.engine.large.job import ImageAtPath, ImageOnDemand
 from napari_segany.engine.large.raster import MapOutputs, RasterAtPath
 from napari_segany.formats.geo_raster import read_raster
 from napari_segany.formats.lazy_files import plane_shape
+from napari_segany.formats.plane_choice import PlaneChoice
 
 
-def file_shape(source: FileSource) -> tuple[int, int] | None:
+def file_shape(source: FileSource, plane: PlaneChoice | None = None) -> tuple[int, int] | None:
     """Return (H, W) of a file; None for a stack, and for what cannot be read, which is told when it is its turn."""
     if not isinstance(source, RasterSource):
-        return plane_shape(source.path)
+        return plane_shape(source.path, plane)
     try:
         return read_raster(source.path).size
     except (OSError, ValueError):
@@ -24,7 +25,7 @@ def file_shape(source: FileSource) -> tuple[int, int] | None:
 
 
 def file_on_demand(
-    name: str, source: FileSource, output: Path, settings: BatchSettings
+    name: str, source: FileSource, output: Path, settings: BatchSettings, plane: PlaneChoice | None = None
 ) -> tuple[ImageOnDemand, MapOutputs | None]:
     """Return a file to be opened tile by tile, and what is written of one with a place on Earth.
 
@@ -37,7 +38,7 @@ def file_on_demand(
     """
     if not isinstance(source, RasterSource):
         refuse_vectors(source.shown, settings)
-        return ImageAtPath(source.path, source.shown), None
+        return ImageAtPath(source.path, source.shown, plane), None
     raster = RasterAtPath(source.path, source.shown, source.view().within(settings.contrast_limits))
     folder = output.expanduser().absolute() / "vectors"
     vectors = tuple(folder / f"{name}.{form}" for form in settings.vector_outputs)

@@ -19,6 +19,7 @@ from napari_segany.formats.lazy_files import open_lazy
 from napari_segany.formats.lazy_image import LazyImage
 from napari_segany.formats.painting import PaintingRule
 from napari_segany.formats.pixel_size import PixelSize, read_pixel_size
+from napari_segany.formats.plane_choice import PlaneChoice
 
 _RECIPE = 1  # to be raised by whoever changes what the same question is answered, or how it is kept
 
@@ -51,10 +52,13 @@ class ImageAtPath:
         Where it is.
     shown : str
         The path as it was given.
+    plane : PlaneChoice, optional
+        Which plane of a stack.
     """
 
     path: Path
     shown: str
+    plane: PlaneChoice | None = None
 
     @property
     def pixel_size(self) -> PixelSize | None:
@@ -63,7 +67,7 @@ class ImageAtPath:
 
     def open(self) -> LazyImage:
         """Open it."""
-        return open_lazy(self.path)
+        return open_lazy(self.path, self.plane)
 
     def valid(self, window: Window) -> None:
         """Return None: nothing tells of pixels without data."""

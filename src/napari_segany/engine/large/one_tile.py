@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from napari_segany.engine.automatic import AutomaticMaskGenerator
 from napari_segany.engine.automatic_settings import AutomaticSettings
 from napari_segany.engine.batch.model_source import LazyPredictor
+from napari_segany.engine.error_sentences import sentence_of
 from napari_segany.engine.large.job import LargeJob, Place
 from napari_segany.engine.large.tile_masks import TileMasks, has_tile, read_tile
 from napari_segany.engine.progress import Progress, Steps
@@ -61,10 +62,7 @@ class Everything:
         """
         if not self.predictor.is_loaded:
             yield Progress(0, 0, "Loading the model")
-        try:
-            generator = AutomaticMaskGenerator(self.predictor.get(), settings)
-        except RuntimeError as error:
-            raise ValueError(f"the model cannot be loaded: {sentence_of(error)}") from error
+        generator = AutomaticMaskGenerator(self.predictor.get(), settings)
         try:
             return (yield from generator.run(pixels, contrast_limits=contrast_limits))
         except (ValueError, OSError, RuntimeError) as error:
@@ -132,11 +130,6 @@ def tile_steps(job: LargeJob, image: LazyImage, place: Place, segment: SegmentTi
 def failed(place: Place, error: BaseException) -> TileResult:
     """Return what became of a tile that cannot be segmented."""
     return TileResult(place, error=f"tile {place.name}: {sentence_of(error)}")
-
-
-def sentence_of(error: BaseException) -> str:
-    """Return what an error says in one line; its kind where it says nothing."""
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _asked_on_data(settings: AutomaticSettings, valid: NDArray[np.bool_] | None) -> AutomaticSettings | None:
