@@ -20,6 +20,7 @@ from qtpy.QtWidgets import QApplication
 from napari_segany.engine.prediction import Prediction
 from napari_segany.engine.progress import Progress
 from napari_segany.widgets.prompt_widget import PromptWidget
+from napari_segany.widgets.session_saving import FOLDER_VARIABLE
 from napari_segany.widgets.settings import Settings
 
 RADII = (4, 8, 12)
@@ -39,6 +40,12 @@ def _own_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NAPARI_CONFIG", str(tmp_path_factory.mktemp("napari") / "settings.yaml"))
         yield
+
+
+@pytest.fixture(autouse=True)
+def _no_earlier_work(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Save work where no other test has left any, for a dock offers what there is."""
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path_factory.mktemp("data")))
 
 
 @pytest.fixture(scope="module", autouse=True)
