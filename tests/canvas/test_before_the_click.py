@@ -12,6 +12,7 @@ from tests.canvas.hands import LEFT, choose, pick, press, tick, unfold
 from tests.widgets.test_one_each import SIDE, Batches
 
 from napari_segany.engine.prediction import LogitsPrediction
+from napari_segany.widgets.candidate_layers import CANDIDATE_COLOURS
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (120, 160), dtype=np.uint8)
 CHOOSING = "Preview and first mask"
@@ -123,7 +124,7 @@ def test_a_thumbnail_that_is_clicked_shows_its_mask(drive):
     person.wait_answer(3)
     masks = [person.viewer.layers[f"mask {number}"] for number in (1, 2, 3)]
     thumbnails = person.widget.candidate_list
-    for row, colour in ((2, "#e765d8"), (1, "#ffa733")):
+    for row, colour in ((2, CANDIDATE_COLOURS[2]), (1, CANDIDATE_COLOURS[1])):
         pick(thumbnails, row)
         assert [mask.visible for mask in masks] == [one == row for one in range(3)]
         picture = thumbnails.item(row).icon().pixmap(thumbnails.iconSize()).toImage()

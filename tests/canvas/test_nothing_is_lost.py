@@ -156,7 +156,8 @@ def test_after_an_end_without_warning_restore_brings_back_what_was_on_the_disk(
 
     again = drive(IMAGE, name="cells")
     again.wait_ready()
-    again.qtbot.waitUntil(lambda: "earlier work on this image, with 2 objects" in again.widget.status_label.text())
+    offer = "earlier work on this image, with 2 objects"
+    again.qtbot.waitUntil(lambda: offer in again.widget.status_label.text(), timeout=20_000)
     assert "objects" not in again.viewer.layers
     press(again.widget.objects_row.restore)
     objects = again.viewer.layers["objects"]
