@@ -12,15 +12,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
 
 from napari_segany.engine.prediction import Prediction
 from napari_segany.engine.progress import Progress
 from napari_segany.widgets.prompt_widget import PromptWidget
+from napari_segany.widgets.session_saving import FOLDER_VARIABLE
 from napari_segany.widgets.settings import Settings
 
 RADII = (4, 8, 12)
+USUAL = Settings()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -36,6 +40,12 @@ def _own_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NAPARI_CONFIG", str(tmp_path_factory.mktemp("napari") / "settings.yaml"))
         yield
+
+
+@pytest.fixture(autouse=True)
+def _no_earlier_work(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Save work where no other test has left any, for a dock offers what there is."""
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path_factory.mktemp("data")))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -56,6 +66,7 @@ class DiscPredictor:
     """Answers a single click with three discs, all else with one mask; can be held while it encodes."""
 
     name: str = "discs"
+    radii: tuple[int, ...] = RADII
     held: bool = False
     asked: list[dict[str, Any]] = field(default_factory=list)
     encoded: list[np.ndarray] = field(default_factory=list)
@@ -78,7 +89,7 @@ class DiscPredictor:
 
     def predict(self, embedding, *, points=(), labels=(), box=None, mask=None):
         self.asked.append({"points": points, "labels": labels, "box": box, "mask": mask, "of": embedding.mean})
-        radii = RADII if len(points) == 1 and box is None and mask is None else RADII[:1]
+        radii = self.radii if len(points) == 1 and box is None and mask is None else self.radii[:1]
         rows, cols = np.indices(embedding.image_shape)
         masks = np.zeros((len(radii), *embedding.image_shape), bool)
         for rank, radius in enumerate(radii):
@@ -114,6 +125,13 @@ class Driver:
 
     def click(self, layer, position, button=Qt.LeftButton, modifier=Qt.NoModifier) -> None:
         QTest.mouseClick(self.canvas.native, button, modifier, self.on_canvas(layer, position))
+
+    def point_at(self, layer, position) -> None:
+        """Move the mouse without pressing it (QTest moves the pointer of the screen, which a window may cover)."""
+        native, nothing = self.canvas.native, Qt.MouseButton.NoButton
+        place = self.on_canvas(layer, position)
+        where = QPointF(place), QPointF(native.mapToGlobal(place))
+        QApplication.sendEvent(native, QMouseEvent(QEvent.Type.MouseMove, *where, nothing, nothing, Qt.NoModifier))
 
     def drag(self, layer, start, stop, until: Callable[[], bool] | None = None) -> None:
         """Press, move, and let go once `until` holds."""
@@ -154,7 +172,8 @@ def drive(make_napari_viewer, qtbot) -> Callable[..., Driver]:
         *images,
         predictor: Any = None,
         before: Callable[[Any], None] | None = None,
-        settings: Settings | None = None,
+        settings: Settings | None = USUAL,
+        load_predictor: Any = None,
         **kwargs,
     ):
         viewer = make_napari_viewer(show=True)
@@ -164,7 +183,8 @@ def drive(make_napari_viewer, qtbot) -> Callable[..., Driver]:
         if before is not None:
             before(viewer)
         predictor = predictor or DiscPredictor()
-        widget = PromptWidget(viewer, load_predictor=lambda model, device: predictor, settings=settings or Settings())
+        load = load_predictor or (lambda model, device: predictor)
+        widget = PromptWidget(viewer, load_predictor=load, settings=settings)
         viewer.window.add_dock_widget(widget, name="Prompt segmentation", area="right")
         qtbot.wait(100)  # one draw must have happened before positions on the canvas are right
         return Driver(viewer, widget, predictor, qtbot)

@@ -6,9 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QEvent, QPointF, Qt
-from qtpy.QtGui import QMouseEvent
-from qtpy.QtWidgets import QApplication
+from qtpy.QtCore import Qt
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (120, 160), dtype=np.uint8)
 UNDO = (Qt.Key_Z, Qt.ControlModifier)
@@ -32,13 +30,7 @@ def accept_at(person, *positions):
 
 
 def point_at(person, position):
-    """Move the mouse without pressing it (QTest moves the pointer of the screen, which another window may cover)."""
-    native = person.canvas.native
-    place = person.on_canvas(person.session.image, position)
-    above = native.mapToGlobal(place)
-    nothing = Qt.MouseButton.NoButton
-    event = QMouseEvent(QEvent.Type.MouseMove, QPointF(place), QPointF(above), nothing, nothing, Qt.NoModifier)
-    QApplication.sendEvent(native, event)
+    person.point_at(person.session.image, position)
     person.qtbot.waitUntil(lambda: np.abs(np.subtract(person.viewer.cursor.position, position)).max() < 2)
 
 

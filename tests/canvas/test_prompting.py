@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QEvent, QPointF, Qt
-from qtpy.QtGui import QMouseEvent
-from qtpy.QtWidgets import QApplication
+from qtpy.QtCore import Qt
 
 from napari_segany.engine.predictor import Predictor
 
@@ -211,17 +209,8 @@ def test_the_mask_under_the_mouse_is_outlined_before_the_click_and_h_switches_it
     image[30:70, 50:110] = 220
     person = drive(image, predictor=Predictor("light", device="cpu"))
     person.wait_ready()
-    session, viewer, native = person.session, person.viewer, person.canvas.native
-
-    def move(position):
-        place = QPointF(person.on_canvas(viewer.layers[0], position))
-        above = QPointF(native.mapToGlobal(place.toPoint()))
-        nothing = Qt.MouseButton.NoButton
-        QApplication.sendEvent(
-            native, QMouseEvent(QEvent.Type.MouseMove, place, above, nothing, nothing, Qt.NoModifier)
-        )
-
-    move((50, 80))
+    session, viewer = person.session, person.viewer
+    person.point_at(viewer.layers[0], (50, 80))
     person.qtbot.waitUntil(lambda: session.preview.shown is not None, timeout=20_000)
     assert viewer.layers["preview"].data.any()
     person.qtbot.waitUntil(lambda: "under the mouse: predicted IoU 0." in viewer.canvas.overlays.text.text)
@@ -229,7 +218,7 @@ def test_the_mask_under_the_mouse_is_outlined_before_the_click_and_h_switches_it
     person.press(Qt.Key_H)
     assert not viewer.layers["preview"].data.any()
     assert not session.preview.enabled
-    move((52, 82))
+    person.point_at(viewer.layers[0], (52, 82))
     person.qtbot.wait(200)
     assert session.preview.shown is None
     person.press(Qt.Key_H)

@@ -133,7 +133,7 @@ class ObjectsLayer:
         replaces = self.own_label(prompts.mask)
         writable = writable_pixels(mask, present, replaces, "overwrite" if overwrite else overlap)
         if not writable.any():
-            raise NothingToAddError("Other objects cover the whole mask; allow overwriting to accept it.")
+            raise NothingToAddError("Other objects cover the whole mask; choose another rule for overlaps.")
         label = replaces or self.free_labels(1)[0]
         wanted = present.astype(np.promote_types(present.dtype, np.min_scalar_type(label)))
         wanted[(present == replaces) & ~writable & (replaces > 0)] = 0
