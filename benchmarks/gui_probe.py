@@ -31,6 +31,7 @@ from skimage import data
 
 TICK_MS = 4
 LIMIT_MS = 50.0
+LEFT, NO_KEY = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
 PLACES = ((285, 335), (361, 344), (300, 370), (255, 330), (240, 306), (271, 335), (291, 356), (322, 379))
 
 
@@ -93,24 +94,28 @@ class Hands:
         self.native.setFocus()
         QTest.keyClick(self.native, key)
 
+    def click(self, place: tuple[int, int]) -> None:
+        """Click on a place."""
+        QTest.mouseClick(self.native, LEFT, NO_KEY, self.at(place))
+
     def hover(self, place: tuple[int, int]) -> None:
         """Move the mouse to a place without pressing it."""
         for step in range(20):
             here = QPointF(self.at((place[0] - 20 + step, place[1] - 20 + step)))
             above = QPointF(self.native.mapToGlobal(here.toPoint()))
             nothing = Qt.MouseButton.NoButton
-            moved = QMouseEvent(QEvent.Type.MouseMove, here, above, nothing, nothing, Qt.NoModifier)
+            moved = QMouseEvent(QEvent.Type.MouseMove, here, above, nothing, nothing, NO_KEY)
             QApplication.sendEvent(self.native, moved)
             self.wait_for(0.025, self.probe.doing)
 
     def drag(self, place: tuple[int, int]) -> None:
         """Draw a box around a place."""
         first, last = self.at((place[0] - 12, place[1] - 12)), self.at((place[0] + 12, place[1] + 12))
-        QTest.mousePress(self.native, Qt.LeftButton, Qt.NoModifier, first)
+        QTest.mousePress(self.native, LEFT, NO_KEY, first)
         for part in np.linspace(0.1, 1, 10):
             QTest.mouseMove(self.native, first + (last - first) * float(part))
             self.wait_for(0.025, self.probe.doing)
-        QTest.mouseRelease(self.native, Qt.LeftButton, Qt.NoModifier, last)
+        QTest.mouseRelease(self.native, LEFT, NO_KEY, last)
 
     def do(self, name: str, action: Callable[[], object]) -> None:
         """Do something under a name."""
@@ -155,12 +160,12 @@ class Person(Hands):
             self.do("drawing a box", lambda: self.drag(place))
         else:
             self.do("choosing the click tool", self.widget.tool_row.points.click)
-            self.do("clicking", lambda: QTest.mouseClick(self.native, Qt.LeftButton, Qt.NoModifier, self.at(place)))
+            self.do("clicking", lambda: self.click(place))
         self.wait(lambda: bool(self.session.candidates), "waiting for masks")
         yield
-        self.do("next mask", lambda: self.key(Qt.Key_W))
+        self.do("next mask", lambda: self.key(Qt.Key.Key_W))
         yield
-        self.do("accepting", lambda: self.key(Qt.Key_N))
+        self.do("accepting", lambda: self.key(Qt.Key.Key_N))
         self.wait_for(0.3, "after accepting")
         yield
 
@@ -229,7 +234,7 @@ class Bare(Hands):
             self.do("drawing a box", lambda: self.drag(place))
         else:
             selection.active, self.points.mode = self.points, "add"
-            self.do("clicking", lambda: QTest.mouseClick(self.native, Qt.LeftButton, Qt.NoModifier, self.at(place)))
+            self.do("clicking", lambda: self.click(place))
         yield
         mask, other = self.masks[number % 3], self.masks[(number + 1) % 3]
         self.do("next mask", lambda: self.swap(mask, other))
