@@ -332,8 +332,8 @@ class PromptSession:
         return None if self._work.saving is None else self._work.saving.earlier
 
     def restore(self) -> bool:
-        """Bring back the prompts and objects of `earlier_work` in place of the present ones; undo takes it back."""
-        return self._work.restore()
+        """Go on with `earlier_work` as with a session file: see `SessionFiles.restore`."""
+        return self.files.restore()
 
     def attempt(self, name: str, *arguments: Any) -> None:
         """Call "accept", "editor.merge" ... for a key or button: what speaks against it is said, not raised."""

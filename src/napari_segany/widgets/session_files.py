@@ -28,13 +28,12 @@ from napari_segany.engine.session_script import session_script
 from napari_segany.formats.geo_pyramid import RasterLevel
 from napari_segany.formats.geo_session import SavedBands
 from napari_segany.formats.session_file import SavedSession, read_session, write_session
-from napari_segany.widgets.class_values import saved_classes
 from napari_segany.widgets.geo_reader import LayerTuple, view_layer
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.layers import full_resolution, read_plane, show_plane
 from napari_segany.widgets.progress_runner import Runner
 from napari_segany.widgets.raster_data import RasterData
-from napari_segany.widgets.session_choices import put_choices_back, recalled_mask
+from napari_segany.widgets.session_choices import check_choices, put_choices_back, with_device_of_here
 from napari_segany.widgets.session_saving import fits, image_identity, whole_state_steps
 from napari_segany.widgets.work_log import WorkLog
 
@@ -189,7 +188,7 @@ class SessionFiles:
 
         self._runner.start(
             "Opening the session",
-            _opening_steps(source, shown),
+            _opening_steps(source, shown, self._session.device),
             done=opened,
             failed=lambda error: self._told(f"{source.name} cannot be opened: {_reason(error)}", failed),
         )
@@ -205,6 +204,26 @@ class SessionFiles:
         image = session.image
         if image is None or not fits(saved, image):
             raise ValueError("its image has another size than the one that is chosen")
+        self._go_on_with(saved, image)
+
+    def restore(self) -> bool:
+        """Go on with what an earlier session saved of the chosen image by itself; return whether there was any.
+
+        Prompts and objects come back as one step of the history; choices, model and device are those of then.
+        """
+        saving, image = self._work.saving, self._session.image
+        if saving is None or image is None:
+            self.say("Sessions are not saved by themselves here: there is nothing to restore.")
+            return False
+        saved = saving.read_earlier()
+        if saved is None:
+            return False
+        self._go_on_with(with_device_of_here(saved, self._session.device), image)
+        return True
+
+    def _go_on_with(self, saved: SavedSession, image: Image) -> None:
+        """Have all of a saved session in place of what there is: choices, model, prompts, objects, shown plane."""
+        session = self._session
         put_choices_back(session, saved.choices)
         if saved.model and saved.model != session.model:
             session.choose_model(saved.model)
@@ -213,6 +232,8 @@ class SessionFiles:
         if isinstance(plane, dict):
             axes, index = tuple(plane["axes"]), tuple(plane["index"])
             show_plane(session.viewer, image, Plane((int(axes[0]), int(axes[1])), tuple(int(at) for at in index)))
+        when = saved.saved_at[:16].replace("T", " ")
+        self.say(f"Restored {len(saved.objects)} objects and the prompts of {when}.")
 
 
 # ----------------------------------------------------------------------- in the background
@@ -247,12 +268,11 @@ def _script_steps(steps: Steps[SavedSession]) -> Steps[str]:
     return session_script((yield from steps))
 
 
-def _opening_steps(path: Path, shown: Any) -> Steps[tuple[SavedSession, LayerTuple | None]]:
+def _opening_steps(path: Path, shown: Any, device: str) -> Steps[tuple[SavedSession, LayerTuple | None]]:
     """Return a session, and what a layer of its image is made of where the shown one is another."""
     yield Progress(0, 0, "Opening the session")
-    saved = _with_device_of_here(read_session(path))
-    recalled_mask(saved)  # a damaged one is told before anything is changed, and so is a damaged list of classes
-    saved_classes(saved.choices)
+    saved = with_device_of_here(read_session(path), device)
+    check_choices(saved)  # told before anything is changed
     if shown is not None and list(shown.shape) == list(saved.image.get("shape", ())):
         try:
             check_image(saved, shown, "the image that is chosen")
@@ -270,14 +290,6 @@ def _opening_steps(path: Path, shown: Any) -> Steps[tuple[SavedSession, LayerTup
     name, ndim = str(saved.image.get("name", "image")), int(saved.image.get("ndim", pixels.ndim))
     where = {FILE_KEY: str(saved.image.get("path"))}
     return saved, (pixels, {"name": name, "rgb": ndim < pixels.ndim, "metadata": where}, "image")
-
-
-def _with_device_of_here(saved: SavedSession) -> SavedSession:
-    """Return a session without its device where this computer has none of the name: the chosen one stays then."""
-    from napari_segany.engine.device import available_devices  # brings torch
-
-    known = saved.choices.get("device") in ("auto", *available_devices())
-    return saved if known else replace(saved, choices={**saved.choices, "device": None})
 
 
 def _named(path: Path) -> Path:
