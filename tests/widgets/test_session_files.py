@@ -19,7 +19,7 @@ from napari_segany.engine.mask_cleaning import CleanUp
 from napari_segany.formats.coco import read_coco
 from napari_segany.formats.labels import read_label_tiff
 from napari_segany.formats.session_file import read_session
-from napari_segany.formats.session_log import SavedEach
+from napari_segany.formats.session_steps import SavedEach
 from napari_segany.widgets.catalogue import predictor_loader
 from napari_segany.widgets.progress_runner import SynchronousRunner
 from napari_segany.widgets.raster_data import RasterData
@@ -453,3 +453,40 @@ def test_the_script_of_a_raster_runs_and_keeps_its_place(raster_session, tmp_pat
             assert (file.crs, file.transform) == (raster.crs, raster.transform)
         session.add_point((40, 30))
     assert "The mask under work is left out" in script.read_text(encoding="utf-8")
+
+
+def test_what_was_carried_through_a_stack_or_found_similar_is_replayed_with_the_real_model(
+    begin, tmp_path, image_file, capsys
+):
+    """And the script writes the same labels: their pixels, for these objects."""
+    picture = coins()
+    tifffile.imwrite(image_file, np.stack([picture[at : at + 120, at : at + 140] for at in (0, 2, 4)]))
+    session = begin()
+    session.viewer.dims.set_current_step(0, 1)
+    session.add_point((30, 40))
+    session.next_candidate()
+    session.stack.propagate()
+    session.overlap = "overwrite"
+    session.add_point((100, 40))
+    accepted = session.accept()
+    session.editor.select([accepted])
+    session.similar.find()
+    session.similar.threshold = 0.5
+    assert session.similar.accept()
+    labels, path = session.objects.layer.data.copy(), tmp_path / "one.json"
+    assert (labels == 1).any(axis=(1, 2)).sum() > 1, session.status
+    session.files.save(path)
+    assert [type(step).__name__ for step in read_session(path).log.steps] == [
+        "SavedCarried",
+        "SavedAnswer",
+        "SavedSimilar",
+    ]
+    capsys.readouterr()
+    assert main(["replay", str(path), "-o", str(tmp_path / "out.tif")]) == 0
+    assert "3 answers asked again; labels identical" in capsys.readouterr().out
+    np.testing.assert_array_equal(read_label_tiff(tmp_path / "out.tif"), labels)
+    (tmp_path / "script.py").write_text(session.files.script())
+    command = [sys.executable, tmp_path / "script.py", tmp_path / "again.tif"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_array_equal(read_label_tiff(tmp_path / "again.tif"), labels)

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from napari_segany.engine.precision_names import FLOAT32
-from napari_segany.engine.replay import asks_a_model, saved_bands
+from napari_segany.engine.replay import saved_bands
+from napari_segany.engine.replay_derived import numbers_of
+from napari_segany.formats.session_derived import SavedCarried, SavedDerived
 from napari_segany.formats.session_file import SavedSession
-from napari_segany.formats.session_log import (
+from napari_segany.formats.session_steps import (
     PlaneMasks,
     SavedAnswer,
     SavedEach,
@@ -44,9 +46,11 @@ def session_script(saved: SavedSession) -> str:
     for step in saved.log.steps:
         if isinstance(step, SavedPixels):
             lines += _pixels("Painted, or edited by hand.", step.planes)
+        elif isinstance(step, SavedDerived):
+            lines += _pixels(_derivation(step), step.planes)
         elif isinstance(step, SavedEach):
             lines += writer.each(step)
-        else:
+        elif isinstance(step, SavedAnswer):
             lines += writer.object(step)
     lines += writer.under_work(saved)
     lines += ["if len(sys.argv) > 1:", *_writing(saved)]
@@ -77,7 +81,7 @@ def _head(saved: SavedSession) -> Iterator[str]:
     yield ""
     yield "import napari_segany as segany"
     yield ""
-    if not asks_a_model(saved) and not _questions(saved):
+    if not _asks(saved) and not _questions(saved):
         yield f"# Nothing is asked about the image {_plain(name)!r}: the objects are kept as pixels."
         return
     path = saved.image.get("path")
@@ -88,6 +92,10 @@ def _head(saved: SavedSession) -> Iterator[str]:
         where = _index(slicer_of(tuple(plane["axes"]), tuple(int(at) for at in plane["index"])))
         yield f"if segany.image_digest(image{where}) != {plane['digest']!r}:"
         yield '    sys.exit("The image is not the one that was worked on: its pixels are others.")'
+
+
+def _asks(saved: SavedSession) -> bool:
+    return saved.log is not None and any(isinstance(step, SavedAnswer | SavedEach) for step in saved.log.steps)
 
 
 def _questions(saved: SavedSession) -> tuple[SavedQuestion, ...]:
@@ -194,6 +202,13 @@ def _arguments(question: SavedQuestion) -> Iterator[str]:
         yield f"mask=prediction.logits[{question.refines}]"
     elif question.mask is not None:
         yield f"mask={_mask(question.mask.to_dict())}"
+
+
+def _derivation(step: SavedDerived) -> str:
+    """Return where objects came from whose pixels are written as they are."""
+    if isinstance(step, SavedCarried):
+        return f"Objects {numbers_of(step)}, carried through the stack: `segany replay` carries them again."
+    return f"Objects {numbers_of(step)}, found by their likeness to others: `segany replay` looks for them again."
 
 
 def _pixels(title: str, planes: PlaneMasks) -> Iterator[str]:

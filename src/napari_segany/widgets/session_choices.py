@@ -10,7 +10,7 @@ from napari_segany.engine.mask_cleaning import CleanUp
 from napari_segany.engine.mask_policy import MASK_POLICIES
 from napari_segany.engine.object_overlap import OVERLAP_RULES
 from napari_segany.formats.session_file import SavedSession
-from napari_segany.formats.session_log import SavedQuestion
+from napari_segany.formats.session_steps import SavedQuestion
 from napari_segany.widgets.class_values import class_values, saved_classes
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.provenance import Asked
