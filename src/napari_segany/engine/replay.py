@@ -20,9 +20,13 @@ from napari_segany.engine.progress import Progress, Steps, drain, relabelled
 from napari_segany.engine.replay_player import LoadPredictor, Player, put_planes
 from napari_segany.formats.geo_session import SavedBands
 from napari_segany.formats.image_file import read_array
+from napari_segany.formats.sample_images import sample_image
 from napari_segany.formats.session_derived import SavedDerived
 from napari_segany.formats.session_file import SavedSession
 from napari_segany.formats.session_steps import PlaneMasks, SavedPixels, slicer_of
+
+SAMPLE_KEY = "sample"
+"""Key of a saved session's image: which of the sample images it is; None for others."""
 
 RASTER_KEY = "raster"
 """Key of a saved session's image: the raster with a place on Earth that it shows bands of, as `SavedBands`."""
@@ -73,8 +77,16 @@ def session_image(saved: SavedSession, path: Path | None = None) -> NDArray[np.g
             f"the image {name!r} shows bands of the raster {raster}: open that with these bands in napari, choose "
             "the image, and open the session again"
         )
+    sample = saved.image.get(SAMPLE_KEY)
+    if path is None and not known and sample:
+        image = sample_image(str(sample))
+        check_image(saved, image, f"the sample image {sample}")
+        return image
     if path is None and not known:
-        raise ValueError(f"the image {name!r} was not opened from a file: save it and give that (--image)")
+        raise ValueError(
+            f"the image {name!r} is in no file: save its layer as TIFF or .npy (Save image ... in the dock's part "
+            "Session, or File > Save Selected Layers) and give that (--image)"
+        )
     path = Path(str(known)) if path is None else path
     if not path.exists():
         raise FileNotFoundError(

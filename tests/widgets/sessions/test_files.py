@@ -11,8 +11,8 @@ import pytest
 import tifffile
 from napari.components import ViewerModel
 from napari.layers import Layer
-from napari.layers._source import layer_source
 from skimage.data import coins
+from tests.widgets.sessions.scene import changed, run_script
 
 from napari_segany.cli.main import main
 from napari_segany.engine.mask_cleaning import CleanUp
@@ -24,33 +24,6 @@ from napari_segany.widgets.catalogue import predictor_loader
 from napari_segany.widgets.progress_runner import SynchronousRunner
 from napari_segany.widgets.raster_data import RasterData
 from napari_segany.widgets.session import PromptSession
-
-
-@pytest.fixture(scope="module")
-def light():
-    return predictor_loader(None)("light", "cpu")
-
-
-@pytest.fixture
-def image_file(tmp_path):
-    """Three crops of real coins as a stack, in a file."""
-    picture = coins()
-    crops = [picture[:140, :160], picture[40:180, 30:190], picture[:140, 100:260]]
-    tifffile.imwrite(tmp_path / "coins.tif", np.stack(crops), photometric="minisblack")
-    return tmp_path / "coins.tif"
-
-
-@pytest.fixture
-def begin(light, image_file):
-    def begin(*, with_image=True, model=light):
-        viewer = ViewerModel()
-        session = PromptSession(viewer, SynchronousRunner(), lambda name, device: model, device="cpu")
-        if with_image:
-            with layer_source(path=str(image_file)):
-                session.choose_image(viewer.add_image(tifffile.imread(image_file), name="coins"))
-        return session
-
-    return begin
 
 
 def some_work(session):
@@ -255,12 +228,6 @@ def test_labels_that_differ_are_told_by_the_exit_status(begin, tmp_path, capsys)
     assert "pixels differ" in capsys.readouterr().out
 
 
-def changed(path, change):
-    values = json.loads(path.read_text())
-    change(values)
-    path.write_text(json.dumps(values))
-
-
 BAD = {
     "no JSON": (lambda path: path.write_text("{"), "no JSON file"),
     "foreign": (lambda path: path.write_text('{"images": []}'), "no sound session file"),
@@ -278,7 +245,7 @@ BAD = {
         lambda path: changed(path, lambda v: v["image"].update(path=str(path.parent / "no.tif"))),
         "no.tif",
     ),
-    "image of memory": (lambda path: changed(path, lambda v: v["image"].update(path=None)), "not opened from a file"),
+    "image of memory": (lambda path: changed(path, lambda v: v["image"].update(path=None)), "is in no file"),
 }
 
 
@@ -485,8 +452,6 @@ def test_what_was_carried_through_a_stack_or_found_similar_is_replayed_with_the_
     assert main(["replay", str(path), "-o", str(tmp_path / "out.tif")]) == 0
     assert "3 answers asked again; labels identical" in capsys.readouterr().out
     np.testing.assert_array_equal(read_label_tiff(tmp_path / "out.tif"), labels)
-    (tmp_path / "script.py").write_text(session.files.script())
-    command = [sys.executable, tmp_path / "script.py", tmp_path / "again.tif"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = run_script(session.files.script(), tmp_path, tmp_path / "again.tif")
     assert done.returncode == 0, done.stderr
     np.testing.assert_array_equal(read_label_tiff(tmp_path / "again.tif"), labels)
