@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from napari_segany.formats.labels import to_labels, write_label_tiff
     from napari_segany.formats.record import MaskRecord
     from napari_segany.formats.rle import RunLengths
+    from napari_segany.formats.sample_images import sample_image
 
 __version__ = "0.1.0"
 
@@ -42,6 +43,7 @@ _HOME_OF = {
     "put_each": "napari_segany.engine.one_each",
     "put_object": "napari_segany.engine.object_overlap",
     "read_array": "napari_segany.formats.image_file",
+    "sample_image": "napari_segany.formats.sample_images",
     "to_labels": "napari_segany.formats.labels",
     "write_label_tiff": "napari_segany.formats.labels",
 }
@@ -62,6 +64,7 @@ __all__ = [
     "put_each",
     "put_object",
     "read_array",
+    "sample_image",
     "to_labels",
     "write_label_tiff",
 ]

@@ -13,7 +13,7 @@ from napari_segany.engine.automatic_settings import AutomaticSettings
 from napari_segany.engine.data_engine import stages
 from napari_segany.engine.data_engine.clock import HINT, ObjectClock, StrokeClock
 from napari_segany.engine.data_engine.export import CardFacts, as_bytes, export_steps
-from napari_segany.engine.data_engine.folder import DataEngine
+from napari_segany.engine.data_engine.folder import DataEngine, RecordChangedError
 from napari_segany.engine.data_engine.masks import EngineMask, Origin, by_prominence, mask_iou, new_masks
 from napari_segany.engine.progress import Progress, drain
 from napari_segany.evaluation.review import review_items
@@ -55,6 +55,38 @@ def test_records_are_there_again(engine):
     assert counts["semi-automatic"].masks == 1
     assert again.remove("a", 1).record == FIRST
     assert [one.record for one in DataEngine(engine.images, engine.work).masks("a")] == [SECOND]
+
+
+def test_counts_follow_every_change_and_the_revision_tells_of_each(engine):
+    """Whatever is done, also by another program, the counts are those of all masks that are there."""
+    other = DataEngine(engine.images, engine.work)
+    mask, part = EngineMask(FIRST, Origin("assisted", 4.5, 3)), EngineMask(SECOND, Origin("assisted", 1.5, 1))
+
+    def by_somebody_else():
+        other.add("b", [mask, part])
+        with pytest.raises(RecordChangedError):
+            engine.put("b", [mask])
+
+    steps = (
+        lambda: engine.add("a", [mask, part]),
+        lambda: engine.add("a", [EngineMask(FIRST, Origin("semi-automatic"))]),
+        by_somebody_else,
+        lambda: engine.finish("a"),
+        lambda: engine.remove("a", 1),
+        lambda: engine.put("a", []),
+    )
+    for step in steps:
+        before, seen = engine.revision, engine.counts()
+        assert engine.counts() == seen or any(np.isnan(one.seconds) for one in seen.values())
+        assert engine.revision == before, "looking is no change"
+        step()
+        assert engine.revision > before
+        for stage, counts in engine.counts().items():
+            there = [one.origin for one in engine.all_masks() if one.origin.stage == stage]
+            assert counts.masks == len(there)
+            if there:
+                assert counts.seconds == pytest.approx(np.mean([one.seconds for one in there]))
+                assert counts.clicks == pytest.approx(np.mean([one.clicks for one in there]))
 
 
 def test_what_is_wrong_is_told_and_nothing_is_lost(engine, tmp_path):

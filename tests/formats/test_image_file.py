@@ -8,7 +8,7 @@ import tifffile
 from napari_builtins.io import imread as napari_imread
 from PIL import Image
 
-from napari_segany.formats.image_file import read_array, read_image
+from napari_segany.formats.image_file import read_array, read_image, write_array
 from napari_segany.formats.lazy_files import plane_shape
 
 GREY = np.random.default_rng(0).integers(0, 256, (20, 30)).astype(np.uint8)
@@ -165,3 +165,29 @@ def test_pictures_are_read_however_large_they_are(tmp_path):
     Image.new("1", (20_000, 9_000)).save(path)
     assert plane_shape(path) == (9_000, 20_000)
     assert read_image(path).shape == (9_000, 20_000)
+
+
+@pytest.mark.parametrize(
+    "shape", [(5, 7), (3, 5, 7), (1, 5, 7), (2, 1, 5, 7), (5, 7, 3), (2, 5, 7, 3), (4, 2, 3, 5, 7)]
+)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64, np.int16])
+@pytest.mark.parametrize("ending", [".npy", ".tif"])
+def test_what_is_written_is_read_or_refused(tmp_path, shape, dtype, ending):
+    image = np.random.default_rng(0).integers(0, 99, shape).astype(dtype)
+    path = tmp_path / f"one{ending}"
+    try:
+        write_array(path, image, rgb=shape[-1] == 3)
+    except ValueError as error:
+        assert ending == ".tif"
+        assert "write .npy" in str(error)  # noqa: PT017
+        assert not path.exists()
+        return
+    read = read_array(path)
+    assert read.dtype == image.dtype
+    np.testing.assert_array_equal(read, image)
+
+
+def test_a_plain_stack_is_written_as_tiff(tmp_path):
+    for image in (np.ones((5, 7), np.uint8), np.ones((3, 5, 7), np.uint16), np.ones((5, 7), np.float32)):
+        write_array(tmp_path / "one.tif", image)
+        assert read_array(tmp_path / "one.tif").shape == image.shape

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from napari_segany.formats.rle import RunLengths
+from napari_segany.formats.session_derived import SavedCarried, SavedSimilar, SavedSlicePrompt
 from napari_segany.formats.session_file import SavedMaskPrompt, SavedSession, read_session, write_session
-from napari_segany.formats.session_log import SavedAnswer, SavedEach, SavedLog, SavedQuestion
+from napari_segany.formats.session_log import SavedLog
+from napari_segany.formats.session_steps import SavedAnswer, SavedEach, SavedQuestion
 
 MASK = RunLengths.from_mask(np.eye(6, 8, dtype=bool))
 SAVED = SavedSession(
@@ -40,7 +42,7 @@ def test_cells_of_numpy_become_plain_and_nan_is_left_out(tmp_path):
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("version", 4, "version 4"),
+        ("version", 5, "version 5"),
         ("format", "COCO", "'COCO'"),
         ("planes", 5, "'planes' is 5"),
         ("prompts", {"points": [[1, "x"]], "labels": [], "boxes": [], "masks": []}, "could not convert"),
@@ -94,4 +96,54 @@ def test_a_label_that_is_infinite_is_one_sentence(tmp_path):
     write_session(path, SAVED)
     path.write_text(path.read_text().replace('"label": 4, "features"', '"label": Infinity, "features"'))
     with pytest.raises(ValueError, match=r"one\.json is no sound session file"):
+        read_session(path)
+
+
+def test_objects_that_began_from_others_are_read_as_they_were_written(tmp_path):
+    answerer = {"model": "light", "weights": "ab", "device": "cpu", "rounded": True, "contrast_limits": (0.0, 9.0)}
+    question = SavedQuestion(points=((1.0, 2.0),), labels=(1,))
+    prompts = (
+        SavedSlicePrompt(object_id=7, place=1, said=question, questions=(question,), chosen=2),
+        SavedSlicePrompt(object_id=4, place=0, is_object=True),
+        SavedSlicePrompt(object_id=7, place=2, mask=MASK),
+    )
+    carried = SavedCarried(
+        axes=(1, 2),
+        index=(0,),
+        axis=0,
+        first=0,
+        last=2,
+        direction="between",
+        settings={"min_overlap": 0.5},
+        prompts=prompts,
+        labels={7: 5, 4: 4},
+        carried=(4,),
+        new_ids_from=8,
+        planes={(1,): {5: MASK}},
+        **answerer,
+    )
+    similar = SavedSimilar(
+        axes=(1, 2),
+        index=(1,),
+        chosen=(MASK,),
+        similar_to=(5,),
+        threshold=0.25,
+        least_iou=0.5,
+        source="everything",
+        settings={"points_per_side": 8},
+        labels=(6,),
+        planes={(1,): {6: MASK}},
+        why_pixels="the masks of a layer were compared",
+        **answerer,
+    )
+    path = tmp_path / "one.json"
+    write_session(path, replace(SAVED, log=SavedLog(steps=(carried, similar))))
+    log = read_session(path).log
+    assert log.steps == (carried, similar)
+    assert log.answers == (carried,), "the other one is pixels"
+    assert carried.places == (((1, 2), (0,)), ((1, 2), (1,)), ((1, 2), (2,)))
+    values = json.loads(path.read_text())
+    values["log"]["steps"][0]["axis"] = 2
+    path.write_text(json.dumps(values))
+    with pytest.raises(ValueError, match="along axis 2"):
         read_session(path)

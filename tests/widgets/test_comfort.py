@@ -127,6 +127,27 @@ def test_every_key_is_in_the_list_of_the_dock(qtbot, prompt_widget):
     assert widget.classes_panel.list.item(0).text().startswith("no class  Shift-U")
 
 
+def test_an_image_in_no_file_is_saved_on_request_and_the_script_says_where(qtbot, prompt_widget, tmp_path):
+    viewer = ViewerModel()
+    widget = prompt_widget(viewer)
+    qtbot.addWidget(widget)
+    row = next(child for child in widget.findChildren(object) if type(child).__name__ == "SessionRow")
+    assert row.save_image.isHidden(), "there is no image"
+    widget.session.choose_image(viewer.add_image(np.zeros((30, 40), np.uint8), name="mine"))
+    assert not row.save_image.isHidden()
+    widget.session.add_point((5, 6))
+    widget.session.accept()
+    row.copy.click()
+    assert "The image is in no file yet: Save image" in widget.status_label.text()
+    row.save_image.click()
+    assert not row.dialog.isModal()
+    row.dialog.fileSelected.emit(str(tmp_path / "mine.tif"))
+    row.dialog.close()
+    assert row.save_image.isHidden()
+    assert f"segany.read_array({str(tmp_path / 'mine.tif')!r})" in QApplication.clipboard().text()
+    assert "no file" not in widget.status_label.text()
+
+
 def test_the_script_is_on_the_clipboard_and_dialogs_let_the_viewer_work(qtbot, prompt_widget):
     viewer = ViewerModel()
     widget = prompt_widget(viewer)

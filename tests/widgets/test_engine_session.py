@@ -87,6 +87,18 @@ def test_objects_are_timed_kept_in_their_order_and_taken_out(session, folder, no
     assert len(session.engine.masks("a")) == 1, "what was kept is not kept twice"
 
 
+def test_masks_are_counted_when_a_record_has_changed_and_not_at_each_report(session, monkeypatch):
+    counted = []
+    counts = DataEngine.counts
+    monkeypatch.setattr(DataEngine, "counts", lambda engine: counted.append(engine.revision) or counts(engine))
+    for _ in range(5):
+        session.tell_counts()
+    session.engine.add("b", [filled_mask((slice(3, 9), slice(3, 9)))])
+    for _ in range(5):
+        assert "1 semi-automatic" in session.tell_counts()
+    assert len(counted) == 2
+
+
 def test_what_cannot_be_done_is_told(session, folder, tmp_path):
     session.retrain()
     assert session.message.startswith("It did not work: 0 images are done and have masks that you made")

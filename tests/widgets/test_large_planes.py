@@ -6,7 +6,7 @@ from napari_segany.engine.progress import drain
 from napari_segany.engine.tiled_embedding import TiledEmbedding
 from napari_segany.engine.tiling import SHOWN_SIDE, tile_plan
 from napari_segany.formats.lazy_image import LazyImage
-from napari_segany.formats.session_log import SavedPixels
+from napari_segany.formats.session_steps import SavedPixels
 from napari_segany.widgets.drafts import Prompts
 from napari_segany.widgets.large_planes import window_candidate_steps
 from napari_segany.widgets.progress_runner import SynchronousRunner

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
+from napari_segany.engine.mask_cleaning import CleanUp
 from napari_segany.formats.session_file import read_session
 from napari_segany.widgets.class_list import CLASSES_KEY
 from napari_segany.widgets.progress_runner import SynchronousRunner
 from napari_segany.widgets.session import PromptSession
+from napari_segany.widgets.session_choices import present_choices
 from napari_segany.widgets.session_saving import saved_sessions_folder
 
 STACK = np.stack([np.full((24, 30), index, np.uint8) for index in range(3)])
@@ -168,6 +170,8 @@ def test_restoring_takes_away_an_object_that_is_used_as_prompt(open_session):
     again.accept()
     again.use_object(again.objects.layer, 1)
     assert again.restore()
+    assert again.plane.index == (2,), "where the earlier session was"
+    again.viewer.dims.set_current_step(0, 1)
     assert again.prompts.mask is None, "it would be overwritten by the next that is accepted"
     assert again.undo()
     assert again.prompts.mask.label == 1
@@ -288,6 +292,72 @@ def test_a_damaged_file_is_a_sentence(open_session, tmp_path):
         session = open_session()
         assert not session.restore()
         assert "cannot be read" in session.status
+
+
+def test_a_damaged_choice_is_a_sentence_and_nothing_is_touched(open_session, tmp_path):
+    session = open_session()
+    session.overlap = "smaller"
+    session.add_point((5, 5))
+    path = tmp_path / "sessions" / files(tmp_path)[0]
+    sound = path.read_text()
+    for name, damage in (
+        ("clean-up", lambda choices: choices.update(cleaning={"x": 1})),
+        ("limits of the stack", lambda choices: choices["stack"].update(settings={"x": 1})),
+        ("mask under work", lambda choices: choices["questions"][0].pop("points")),
+    ):
+        values = json.loads(sound)
+        damage(values["choices"])
+        path.write_text(json.dumps(values))
+        again = open_session()
+        assert not again.restore()
+        assert name in again.status
+        again.files.open(path)
+        assert name in again.status
+        assert (again.overlap, again.history.can_undo) == ("keep", False)
+
+
+def test_what_was_chosen_comes_back_as_from_a_session_file(open_session, tmp_path):
+    """All that a session file brings back, but for objects and classes, which have tests of their own."""
+    session = open_session()
+    session.overlap = "smaller"
+    session.editor.cleaning, session.editor.clean_accepted = CleanUp(fill_holes=True, smooth=2), True
+    session.toggle_polarity()
+    session.preview.policy = "largest"
+    session.choose_model("another")
+    session.stack.choices.direction = "backwards"
+    session.similar.threshold = 0.625
+    session.viewer.dims.set_current_step(0, 2)
+    session.add_point((10, 12), 1)
+    session.add_point((3, 20), 1)
+    session.files.save(tmp_path / "one.json")
+    by_itself, by_hand = open_session(), open_session(folder=tmp_path / "elsewhere")
+    assert by_itself.restore()
+    by_hand.files.open(tmp_path / "one.json")
+    for again in (by_itself, by_hand):
+        assert (again.overlap, again.polarity, again.model) == ("smaller", "background", "another")
+        assert again.editor.cleaning == CleanUp(fill_holes=True, smooth=2)
+        assert again.editor.clean_accepted
+        assert again.preview.policy == "largest"
+        assert (again.stack.choices.direction, again.similar.threshold) == ("backwards", 0.625)
+        assert again.plane.index == (2,)
+        assert len(again.candidates) == 1
+    assert present_choices(by_itself, by_itself._conversation) == present_choices(by_hand, by_hand._conversation)
+
+
+def test_what_was_chosen_last_is_saved_too(open_session):
+    """A mask, with the answer that came after the click; and a rule, chosen when all else was saved."""
+    session = open_session()
+    session.add_point((10, 12))
+    session.select_candidate(2)
+    again = open_session()
+    assert again.restore()
+    assert (again.selected, len(again.candidates)) == (2, 3)
+    assert np.array_equal(again.candidates[2].mask, session.candidates[2].mask)
+    again.overlap = "overwrite"
+    again.close()
+    last = open_session()
+    assert last.restore()
+    assert last.overlap == "overwrite"
 
 
 def test_a_folder_that_cannot_be_written_is_said_once(open_session, tmp_path):

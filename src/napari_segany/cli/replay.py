@@ -12,7 +12,7 @@ from napari_segany.cli.watched import watched
 
 if TYPE_CHECKING:
     from napari_segany.engine.predictor import Predictor
-    from napari_segany.formats.session_log import SavedAnswer, SavedEach
+    from napari_segany.formats.session_steps import SavedAsking
 
 NAME = "replay"
 HELP = (
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         check_no_input_is_replaced([args.output], (args.session, image_path))
     image = replay_image(saved, args.image)
 
-    def load(step: SavedAnswer | SavedEach) -> Predictor:
+    def load(step: SavedAsking) -> Predictor:
         from napari_segany.engine.cache_places import CachePlaces
         from napari_segany.engine.predictor import Predictor
 

@@ -7,12 +7,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from napari_segany.engine.automatic import AutomaticMaskGenerator
 from napari_segany.engine.automatic_settings import AutomaticSettings
-from napari_segany.engine.crops import crops_of, points_of
+from napari_segany.engine.crops import Allowed, crops_of, points_of
 from napari_segany.engine.embedding import ImageEmbedding
 from napari_segany.engine.predictor import Predictor
 from napari_segany.engine.progress import Steps
@@ -41,7 +40,7 @@ class Speed:
 
 
 def count_questions(
-    image_shape: tuple[int, int], settings: AutomaticSettings, allowed: NDArray[np.bool_] | None = None
+    image_shape: tuple[int, int], settings: AutomaticSettings, allowed: Allowed | None = None
 ) -> Questions:
     """Count what `AutomaticMaskGenerator` will ask of an image.
 
@@ -51,8 +50,8 @@ def count_questions(
         (H, W) of the image, in pixels.
     settings : AutomaticSettings
         The grid and the crops.
-    allowed : numpy.ndarray, optional
-        (H, W) bool: points on other pixels are not asked.
+    allowed : numpy.ndarray or callable, optional
+        (H, W) bool, or what tells which of (N, 2) pixels (row, col) are allowed: points on others are not asked.
     """
     crops = crops_of(image_shape, settings.crop_n_layers, settings.crop_overlap_ratio)
     counts = [len(points_of(crop, settings, allowed)) for crop in crops]

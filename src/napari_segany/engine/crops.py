@@ -6,6 +6,7 @@ Kirillov et al. 2023 (arXiv:2304.02643), appendix B: overlapping crops in layers
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from napari_segany.engine.automatic_settings import AutomaticSettings
 
 Box = tuple[int, int, int, int]
+Allowed = NDArray[np.bool_] | Callable[[NDArray[np.int64]], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def grid_of(layer: int, settings: AutomaticSettings) -> NDArray[np.float64]:
     return np.stack([rows.ravel(), cols.ravel()], axis=1)
 
 
-def points_of(crop: Crop, settings: AutomaticSettings, allowed: NDArray[np.bool_] | None) -> NDArray[np.float64]:
+def points_of(crop: Crop, settings: AutomaticSettings, allowed: Allowed | None) -> NDArray[np.float64]:
     """Return the points that are asked in a crop, (N, 2) (row, col) in pixels of the crop.
 
     Parameters
@@ -87,15 +89,16 @@ def points_of(crop: Crop, settings: AutomaticSettings, allowed: NDArray[np.bool_
         The part of the image.
     settings : AutomaticSettings
         The grid.
-    allowed : numpy.ndarray, optional
-        (H, W) bool, of the whole image: points on other pixels are left out.
+    allowed : numpy.ndarray or callable, optional
+        (H, W) bool, of the whole image, or what tells of (N, 2) pixels (row, col) which are allowed: points on other
+        pixels are left out.
     """
     shape = np.array(crop.shape)
     points = np.minimum(grid_of(crop.layer, settings) * shape, shape - 0.5)
     if allowed is None:
         return points
     pixels = np.clip(np.rint(points).astype(np.int64), 0, shape - 1) + crop.box[:2]
-    return points[allowed[pixels[:, 0], pixels[:, 1]]]
+    return points[allowed(pixels) if callable(allowed) else allowed[pixels[:, 0], pixels[:, 1]]]
 
 
 def _stretches(side: int, count: int, overlap: int) -> list[tuple[int, int]]:

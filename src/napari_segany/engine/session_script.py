@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pprint import pformat
 from typing import Any
@@ -9,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from napari_segany.engine.precision_names import FLOAT32
-from napari_segany.engine.replay import asks_a_model, saved_bands
+from napari_segany.engine.replay import SAMPLE_KEY, saved_bands
+from napari_segany.engine.replay_derived import numbers_of
+from napari_segany.formats.session_derived import SavedCarried, SavedDerived
 from napari_segany.formats.session_file import SavedSession
-from napari_segany.formats.session_log import (
+from napari_segany.formats.session_steps import (
     PlaneMasks,
     SavedAnswer,
     SavedEach,
@@ -26,8 +29,8 @@ _WIDTH = 100
 def session_script(saved: SavedSession) -> str:
     """Return a script that makes the objects of a session, in the array `labels`, and the mask under work, in `mask`.
 
-    Run with the name of a TIFF, it writes the labels there. It reads the image from where the session has it; for an
-    image without a file it says what to do.
+    Run with the name of a TIFF, it writes the labels there. It reads the image from where the session has it, a
+    sample image by its name; of an image in no file it says as what it is to be saved, and stops until it is.
 
     Raises
     ------
@@ -44,9 +47,11 @@ def session_script(saved: SavedSession) -> str:
     for step in saved.log.steps:
         if isinstance(step, SavedPixels):
             lines += _pixels("Painted, or edited by hand.", step.planes)
+        elif isinstance(step, SavedDerived):
+            lines += _pixels(_derivation(step), step.planes)
         elif isinstance(step, SavedEach):
             lines += writer.each(step)
-        else:
+        elif isinstance(step, SavedAnswer):
             lines += writer.object(step)
     lines += writer.under_work(saved)
     lines += ["if len(sys.argv) > 1:", *_writing(saved)]
@@ -71,23 +76,46 @@ def _head(saved: SavedSession) -> Iterator[str]:
     package = saved.versions.get("napari-segany", "")
     yield f'"""Makes the objects of {_plain(name)!r} again, in `labels`; written by napari-segany {package}."""'
     yield ""
+    path, sample = saved.image.get("path"), saved.image.get(SAMPLE_KEY)
+    is_read = _asks(saved) or bool(_questions(saved))
+    if is_read and not (path or sample):
+        yield "import os"
     yield "import sys"
     yield ""
     yield "import numpy as np"
     yield ""
     yield "import napari_segany as segany"
     yield ""
-    if not asks_a_model(saved) and not _questions(saved):
+    if not is_read:
         yield f"# Nothing is asked about the image {_plain(name)!r}: the objects are kept as pixels."
         return
-    path = saved.image.get("path")
-    if not path:
-        yield "# The image was not opened from a file: save it, and give the file here."
-    yield f"image = segany.read_array({str(path) if path else f'{_plain(name)}.tif'!r})"
+    if path:
+        yield f"image = segany.read_array({str(path)!r})"
+    elif sample:
+        yield f"image = segany.sample_image({str(sample)!r})"
+    else:
+        yield from _read_when_saved(name)
     for plane in saved.image.get("planes") or ():
         where = _index(slicer_of(tuple(plane["axes"]), tuple(int(at) for at in plane["index"])))
         yield f"if segany.image_digest(image{where}) != {plane['digest']!r}:"
         yield '    sys.exit("The image is not the one that was worked on: its pixels are others.")'
+
+
+def _read_when_saved(name: str) -> Iterator[str]:
+    """Return what reads an image that is in no file yet, from where it is to be saved."""
+    stem = re.sub(r"[^A-Za-z0-9_.-]+", "_", name) or "image"
+    files, plain = (f"{stem}.tif", f"{stem}.npy"), _plain(name)
+    where = f"{files[0]} or {files[1]}"
+    yield f"# The image {plain!r} was in no file when this was written. Save its layer beside this script as"
+    yield f"# {where}: Save image ... in the dock's part Session, or File > Save Selected Layers."
+    yield f"files = [file for file in {files!r} if os.path.exists(file)]"
+    yield "if not files:"
+    yield f"    sys.exit({f'Save the image {plain} here as {where}, and run this again.'!r})"
+    yield "image = segany.read_array(files[0])"
+
+
+def _asks(saved: SavedSession) -> bool:
+    return saved.log is not None and any(isinstance(step, SavedAnswer | SavedEach) for step in saved.log.steps)
 
 
 def _questions(saved: SavedSession) -> tuple[SavedQuestion, ...]:
@@ -194,6 +222,13 @@ def _arguments(question: SavedQuestion) -> Iterator[str]:
         yield f"mask=prediction.logits[{question.refines}]"
     elif question.mask is not None:
         yield f"mask={_mask(question.mask.to_dict())}"
+
+
+def _derivation(step: SavedDerived) -> str:
+    """Return where objects came from whose pixels are written as they are."""
+    if isinstance(step, SavedCarried):
+        return f"Objects {numbers_of(step)}, carried through the stack: `segany replay` carries them again."
+    return f"Objects {numbers_of(step)}, found by their likeness to others: `segany replay` looks for them again."
 
 
 def _pixels(title: str, planes: PlaneMasks) -> Iterator[str]:

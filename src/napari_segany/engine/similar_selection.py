@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,39 @@ class SeparateMasks:
     def above(self, threshold: float) -> int:
         """Return how many reach a threshold."""
         return int((self.similarity >= threshold).sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Offered:
+    """The masks that reach a threshold, as far as no object has their pixels.
+
+    Attributes
+    ----------
+    ranks : numpy.ndarray
+        (H, W) int32: the place of the mask that gets a pixel, from 1; 0 where there is none.
+    left : tuple of int
+        The places of those that get any.
+    """
+
+    ranks: NDArray[np.int32]
+    left: tuple[int, ...]
+
+    def labelled(self, present: NDArray[Any], labels: Sequence[int]) -> NDArray[Any]:
+        """Return (H, W) labels with a number for each of those that are left, the first ones if there are fewer.
+
+        They are of a wider type than `present` where that is needed.
+        """
+        dtype = np.promote_types(present.dtype, np.min_scalar_type(max(labels, default=0)))
+        numbers = np.zeros(max(self.left, default=0) + 1, dtype)
+        for rank, label in zip(self.left, labels, strict=False):
+            numbers[rank] = label
+        return np.where(self.ranks > 0, numbers[self.ranks], present)
+
+
+def offered(found: SeparateMasks, threshold: float, present: NDArray[Any]) -> Offered:
+    """Return what of the masks above a threshold can be written into (H, W) labels that are there."""
+    ranks = np.where((found.ranks <= found.above(threshold)) & (present == 0), found.ranks, 0).astype(np.int32)
+    return Offered(ranks, tuple(int(rank) for rank in np.unique(ranks) if rank))
 
 
 def separate(

@@ -14,6 +14,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
+from napari_segany.formats.atomic import replacing
 from napari_segany.formats.tiff_codecs import CodecMissingError, codec_missing, missing_codec
 
 # Pillow refuses pictures above 179 megapixels, for fear of attacks; large images are our daily bread, and those that
@@ -93,6 +94,46 @@ def read_array(path: str | os.PathLike[str]) -> NDArray[np.generic]:
         raise
     except DECODER_ERRORS as error:
         raise ValueError(f"{path} is damaged or no image file ({_first_line(error)})") from None
+
+
+def write_array(path: str | os.PathLike[str], image: NDArray[np.generic], *, rgb: bool = False) -> None:
+    """Write an array so that `read_array` reads the same again, whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+        The file; it ends in .tif, .tiff or .npy.
+    image : numpy.ndarray
+        The image or stack; colours last.
+    rgb : bool
+        Whether the last axis is colours.
+
+    Raises
+    ------
+    OSError
+        Where the file cannot be written.
+    ValueError
+        For another ending, or an array that a TIFF does not hold as it is.
+    """
+    path = Path(path)
+    ending = path.suffix.lower()
+    if ending not in (*_TIFF, ".npy"):
+        raise ValueError(f"{path.name} ends in {ending!r}; an image is written to .tif, .tiff or .npy")
+    with replacing(path) as temporary:
+        if ending == ".npy":
+            with temporary.open("wb") as file:
+                np.save(file, image, allow_pickle=False)
+            return
+        try:
+            tifffile.imwrite(temporary, image, photometric="rgb" if rgb else "minisblack")
+            read = read_array(temporary)
+        except ValueError as error:
+            raise ValueError(f"a TIFF does not hold such an image ({_first_line(error)}); write .npy") from None
+        if read.shape != image.shape or read.dtype != image.dtype:
+            raise ValueError(
+                f"a TIFF does not hold an image of the shape {image.shape} and the type {image.dtype} as it is; "
+                "write .npy"
+            )
 
 
 def _read(path: Path) -> NDArray[np.generic]:

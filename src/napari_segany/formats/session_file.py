@@ -13,11 +13,12 @@ from typing import Any
 from napari_segany.formats.atomic import replacing
 from napari_segany.formats.json_fields import a_mapping, objects, read_json_object, reading
 from napari_segany.formats.rle import RunLengths
-from napari_segany.formats.session_log import PlaneIndex, SavedLog, planes_from_list, planes_to_list
+from napari_segany.formats.session_log import SavedLog
+from napari_segany.formats.session_steps import PlaneIndex, planes_from_list, planes_to_list
 
 KIND = "napari-segany session"
-VERSION = 3
-READABLE = (1, 2, 3)
+VERSION = 4
+READABLE = (1, 2, 3, 4)
 """Versions that can be read; the first had no log, so that nothing can be made again from it."""
 
 Position = tuple[float, ...]

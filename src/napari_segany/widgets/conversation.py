@@ -63,6 +63,8 @@ class Conversation:
     candidates_changed = Signal(tuple)
     selected_changed = Signal(int)
     settled = Signal()
+    under_work_changed = Signal()
+    """An answer came, or another of its masks was chosen."""
     encoding_changed = Signal()
     failed = Signal(str)
 
@@ -273,6 +275,7 @@ class Conversation:
         self._drafts[self.plane] = replace(self._draft, selected=index)
         self.layers.select(index)
         self.selected_changed.emit(index)
+        self.under_work_changed.emit()
 
     # -------------------------------------------------------------------- internal
 
@@ -306,6 +309,7 @@ class Conversation:
         )
         self._show()
         self.settled.emit()
+        self.under_work_changed.emit()
         if recalled is not None:
             self.ask()  # prompts that were not answered yet when the session was saved, or came since
 

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import numpy as np
 from napari import Viewer, run
+from napari.layers import Layer
 from qtpy.QtCore import QEventLoop, QTimer
 
 from napari_segany.formats.atomic import replacing
 from napari_segany.formats.labels import write_label_tiff
 from napari_segany.formats.record import MaskRecord, write_records
+from napari_segany.widgets.samples import sample_layer
 from napari_segany.widgets.session import PromptSession
 
 IMAGE = "immunohistochemistry"
@@ -55,11 +57,9 @@ def open_demo(model: str = "light", *, show: bool = True) -> tuple[Viewer, Promp
 
     The answer comes in the background; `wait_for_masks` waits for it.
     """
-    from skimage import data
-
     viewer = Viewer(show=show, show_welcome_screen=False)
     viewer.window.resize(*_WINDOW)
-    viewer.add_image(getattr(data, IMAGE)(), name=IMAGE, rgb=True)
+    viewer.add_layer(Layer.create(*sample_layer(IMAGE)))
     _, widget = viewer.window.add_plugin_dock_widget("napari-segany", "Prompt segmentation")
     session: PromptSession = widget.session
     session.choose_model(model)

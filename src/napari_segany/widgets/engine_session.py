@@ -80,6 +80,8 @@ class EngineSession(OneWorkSession):
         self._keeping = Keeping(runner, self._efforts, self._kept_by_itself, self._not_kept)
         self._viewer, self._prompting, self._load = viewer, prompting, load_predictor
         self._image: Image | None = None
+        self._told_of: tuple[DataEngine, int] | None = None
+        self._told_counts = ""
         self._is_beside = False  # whether what runs leaves the images alone
         prompting.accepted.connect(lambda label: self.changed.emit())
         viewer.layers.events.removing.connect(self._layer_goes)
@@ -230,14 +232,21 @@ class EngineSession(OneWorkSession):
         return self.progress is None or self._is_beside
 
     def tell_counts(self) -> str:
-        """Return what the stages gave so far, in words."""
+        """Return what the stages gave so far, in words; counted again only where a record has changed."""
         if self.engine is None:
             return ""
+        of = (self.engine, self.engine.revision)
+        if self._told_of != of:
+            self._told_of, self._told_counts = of, self._counts_in_words(self.engine)
+        return self._told_counts
+
+    @staticmethod
+    def _counts_in_words(engine: DataEngine) -> str:
         words = []
-        for stage, counts in self.engine.counts().items():
+        for stage, counts in engine.counts().items():
             time = f", {counts.seconds:.1f} s and {counts.clicks:.1f} clicks each" if stage == "assisted" else ""
             words += [f"{counts.masks} {stage}{time}"] if counts.masks else []
-        done = f"{len(self.engine.finished)} of {len(self.engine.names)} images done"
+        done = f"{len(engine.finished)} of {len(engine.names)} images done"
         return "; ".join([done, *words])
 
     def close(self, *, keep_layers: bool = False) -> None:

@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_segany.engine.data_engine.folder import DataEngine
 from napari_segany.widgets.catalogue import predictor_loader
 from napari_segany.widgets.dock_body import DockBody
 from napari_segany.widgets.embedder import LoadPredictor
@@ -73,6 +74,7 @@ class EngineWidget(DockBody):
         self.bar.setTextVisible(False)
         self.cancel_button = button("Cancel", "Stop what runs; masks that are written down stay", self.session.cancel)
         self.dialog: QFileDialog | None = None
+        self._listed: tuple[DataEngine, int] | None = None
         self._rows: list[tuple[str, str]] = []
         self._lay_out()
         self.session.changed.connect(self._refresh)
@@ -165,6 +167,14 @@ class EngineWidget(DockBody):
     def _list_images(self) -> None:
         """Show the images and which are done; filled anew only where that has changed, for there may be thousands."""
         engine = self.session.engine
+        listed = None if engine is None else (engine, engine.revision)
+        if listed != self._listed:
+            self._listed = listed
+            self._fill_list(engine)
+        names = () if engine is None else engine.names
+        self.images.setCurrentIndex(names.index(self.session.name) if self.session.name in names else -1)
+
+    def _fill_list(self, engine: DataEngine | None) -> None:
         finished = set() if engine is None else set(engine.finished)
         names = () if engine is None else engine.names
         rows = [(f"{'✓ ' if name in finished else ''}{name}", name) for name in names]
@@ -173,4 +183,3 @@ class EngineWidget(DockBody):
             self.images.clear()
             for text, name in rows:
                 self.images.addItem(text, name)
-        self.images.setCurrentIndex(names.index(self.session.name) if self.session.name in names else -1)

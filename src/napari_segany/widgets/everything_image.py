@@ -162,11 +162,11 @@ class EverythingImage:
         if self.plane is None:
             return None
         try:  # where a raster has no data is left out: its file would be read here, while the window waits
-            allowed = region_reader(self._viewer, self.image, self.plane, where.region)(self.plane)
+            reader = region_reader(self._viewer, self.image, self.plane, where.region)
+            shape = self.plane.shape_in(spatial_shape(self.image))
+            of_one = count_questions(shape, self.asking(settings, where), partial(reader.holds, self.plane))
         except (ValueError, OSError):
             return None
-        shape = self.plane.shape_in(spatial_shape(self.image))
-        of_one = count_questions(shape, self.asking(settings, where), allowed)
         encoded = sum(asker.embedding(self.about, plane) is not None for plane in planes)
         speed = asker.speed
         seconds = None if speed is None else len(planes) * speed.seconds(of_one) - encoded * speed.encode_s

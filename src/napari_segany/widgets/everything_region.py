@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer, Shapes
 from numpy.typing import NDArray
 
-from napari_segany.engine.polygon_mask import add_polygon
-from napari_segany.widgets.geometry import Floats, Plane, sample_plane
+from napari_segany.engine.polygon_mask import add_polygon, pixels_in_polygon
+from napari_segany.widgets.geometry import Floats, Plane, sample_pixels, sample_plane
 from napari_segany.widgets.layers import (
     full_resolution,
     image_to_layer,
@@ -26,8 +26,17 @@ from napari_segany.widgets.layers import (
 )
 
 RegionKind = Literal["image", "view", "layer"]
-ReadRegion = Callable[[Plane], NDArray[np.bool_] | None]
-"""Returns (H, W) bool for a plane, or None where all of it is wanted."""
+
+
+class ReadRegion(Protocol):
+    """Reads a region on a plane."""
+
+    def __call__(self, plane: Plane) -> NDArray[np.bool_] | None:
+        """Return (H, W) bool; None where all of the plane is wanted."""
+
+    def holds(self, plane: Plane, pixels: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return (N,) bool, which of (N, 2) pixels (row, col) are wanted; no mask of the plane is made for that."""
+
 
 _CLOSED = ("rectangle", "ellipse", "polygon")
 _ELLIPSE_CORNERS = 64
@@ -82,7 +91,7 @@ def region_reader(viewer: ViewerModel, image: Image, plane: Plane, region: Regio
     """
     shape = plane.shape_in(spatial_shape(image))
     if region.kind == "image":
-        return lambda _: None
+        return _WholeReader()
     if region.kind == "view":
         corners = plane.to_plane(view_corners(viewer, image))
         return _PolygonReader(((None, corners),), shape)
@@ -95,6 +104,17 @@ def region_reader(viewer: ViewerModel, image: Image, plane: Plane, region: Regio
             raise ValueError(f"The layer {layer.name!r} has no closed shape: draw a polygon, rectangle or ellipse.")
         return _PolygonReader(outlines, shape)
     return _LabelsReader(full_resolution(layer), image_to_layer(image, layer), shape)
+
+
+@dataclass(frozen=True, eq=False)
+class _WholeReader:
+    """All of the image."""
+
+    def __call__(self, plane: Plane) -> NDArray[np.bool_] | None:
+        return None
+
+    def holds(self, plane: Plane, pixels: NDArray[np.int64]) -> NDArray[np.bool_]:
+        return np.ones(len(pixels), bool)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +131,13 @@ class _PolygonReader:
                 add_polygon(mask, corners)
         return mask
 
+    def holds(self, plane: Plane, pixels: NDArray[np.int64]) -> NDArray[np.bool_]:
+        found = np.zeros(len(pixels), bool)
+        for index, corners in self.outlines:
+            if index is None or index == plane.index:
+                found |= pixels_in_polygon(pixels, corners, self.shape)
+        return found
+
 
 @dataclass(frozen=True, eq=False)
 class _LabelsReader:
@@ -122,6 +149,9 @@ class _LabelsReader:
 
     def __call__(self, plane: Plane) -> NDArray[np.bool_]:
         return sample_plane(self.labels, self.labels_from_image, plane, self.shape) != 0
+
+    def holds(self, plane: Plane, pixels: NDArray[np.int64]) -> NDArray[np.bool_]:
+        return sample_pixels(self.labels, self.labels_from_image, plane, self.shape, pixels) != 0
 
 
 def view_corners(viewer: ViewerModel, image: Image) -> Floats:

@@ -18,9 +18,18 @@ from typing import Any, Literal, get_args
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
+from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_segany.engine.progress import Progress
+from napari_segany.engine.similar_search import (
+    DescribedCandidates,
+    SimilarAnswer,
+    SimilarQuestion,
+    loose_settings,
+    similar_steps,
+)
+from napari_segany.engine.similar_selection import offered
 from napari_segany.engine.tiled_embedding import TiledEmbedding
 from napari_segany.formats.record import MaskRecord
 from napari_segany.widgets.conversation import Conversation
@@ -33,9 +42,11 @@ from napari_segany.widgets.object_table import PROMPTS, Row
 from napari_segany.widgets.objects import NothingToAddError, numbered
 from napari_segany.widgets.pixel_changes import plane_change
 from napari_segany.widgets.progress_runner import Runner, Task
+from napari_segany.widgets.provenance import Answerer
+from napari_segany.widgets.provenance_derived import A_RASTER, FoundSimilar
+from napari_segany.widgets.raster_data import RasterData
 from napari_segany.widgets.session_objects import SessionObjects
 from napari_segany.widgets.similar_preview import SimilarPreview
-from napari_segany.widgets.similar_work import DescribedCandidates, SimilarAnswer, SimilarQuestion, similar_steps
 
 Source = Literal["everything", "model"]
 SOURCES: tuple[str, ...] = get_args(Source)
@@ -95,6 +106,7 @@ class FindSimilar:
         self._labels: tuple[int, ...] = ()
         self._known: tuple[Any, DescribedCandidates] | None = None
         self._task: Task | None = None
+        self._asked: tuple[Answerer, tuple[float, float] | None, bool] | None = None
         self._waits = False
         conversation.candidates_changed.connect(self._look_again)
         embedder.state_changed.connect(self._embedding_moved)
@@ -132,8 +144,10 @@ class FindSimilar:
             embedding,
             partial(read_plane, full_resolution(image), plane),
             candidates,
+            None if candidates is not None else loose_settings(predictor.name),
             known,
         )
+        self._asked = (self._embedder.answerer(embedding), key.contrast_limits, RasterData.of(image) is not None)
         self._become(Progress(0, 0, "Looking for similar objects"))
         task = self._runner.start(
             "Looking for similar objects",
@@ -201,25 +215,24 @@ class FindSimilar:
             return ()
         layer = objects.ready(below=self._conversation.layers.lowest())
         present = np.asarray(layer.data[plane.slicer()])
-        ranks = np.where((answer.found.ranks <= count) & (present == 0), answer.found.ranks, 0)
-        left = [rank for rank in range(1, count + 1) if rank in set(np.unique(ranks).tolist())]
+        offer = offered(answer.found, self._threshold, present)
         try:
-            labels = objects.free_labels(len(left))
+            labels = objects.free_labels(len(offer.left))
         except NothingToAddError as error:
             self._say(str(error))
             return ()
-        numbers = np.zeros(
-            count + 1, np.promote_types(layer.data.dtype, np.min_scalar_type(labels[-1])) if left else np.uint16
-        )
-        numbers[left] = labels
-        change = plane_change(layer.data.shape, plane, present, np.where(ranks > 0, numbers[ranks], present))
+        change = plane_change(layer.data.shape, plane, present, offer.labelled(present, labels))
         if change is None:
             self._say("Other objects have taken the places of all these masks; find similar objects again.")
             return ()
-        rows = {label: self._row(answer, rank, plane) for label, rank in zip(labels, left, strict=True)}
-        name = self._class_of_chosen()
-        with self._work.recorder.step(f"{len(labels)} similar objects"):
+        rows = {label: self._row(answer, rank, plane) for label, rank in zip(labels, offer.left, strict=True)}
+        name, how = self._class_of_chosen(), self._explanation(answer, plane, present, labels)
+        with (
+            self._work.recorder.step(f"{len(labels)} similar objects"),
+            self._work.log.explaining() as explanations,
+        ):
             objects.write(change, rows)
+            explanations.append(how)
             for label in labels:
                 self._work.classes.accepted(label, name)
         self._drop()
@@ -297,6 +310,31 @@ class FindSimilar:
         }
         scores = {"predicted_iou": record.predicted_iou, "stability_score": record.stability_score}
         return {**{name: score for name, score in scores.items() if score is not None}, PROMPTS: json.dumps(origin)}
+
+    def _explanation(
+        self, answer: SimilarAnswer, plane: Plane, present: NDArray[Any], labels: tuple[int, ...]
+    ) -> FoundSimilar:
+        """Return how the objects come about that are accepted now."""
+        answerer, limits, is_raster = self._asked or (self._embedder.answerer(None), None, False)
+        question = answer.question
+        why = A_RASTER if is_raster else ""
+        if question.candidates is not None:
+            why = why or "the masks of a layer were compared"
+        elif not np.array_equal(question.taken, present != 0):
+            why = why or "objects were changed between looking and accepting"
+        return FoundSimilar(
+            plane,
+            question.chosen,
+            self._labels,
+            self._threshold,
+            question.least_iou,
+            "model" if question.candidates is None else "everything",
+            question.settings,
+            labels,
+            answerer,
+            limits,
+            why,
+        )
 
     def _class_of_chosen(self) -> str | None:
         objects = self._work.layer

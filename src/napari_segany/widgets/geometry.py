@@ -175,13 +175,44 @@ def sample_plane(
     numpy.ndarray
         (H, W), of the labels' dtype.
     """
+    same = _on_same_grid(labels, labels_from_image, plane, plane_shape)
+    if same is not None:
+        return same
+    rows, cols = np.meshgrid(*(np.arange(size) for size in plane_shape), indexing="ij")
+    pixels = np.column_stack([rows.ravel(), cols.ravel()])
+    return _sampled(labels, labels_from_image, plane, pixels).reshape(plane_shape)
+
+
+def sample_pixels(
+    labels: Any,
+    labels_from_image: Floats,
+    plane: Plane,
+    plane_shape: tuple[int, int],
+    pixels: NDArray[np.integer[Any]],
+) -> NDArray[np.generic]:
+    """Read another layer's labels as `sample_plane` does, at (N, 2) pixels (row, col) alone; return (N,) labels."""
+    same = _on_same_grid(labels, labels_from_image, plane, plane_shape)
+    if same is not None:
+        return same[pixels[:, 0], pixels[:, 1]]
+    return _sampled(labels, labels_from_image, plane, pixels)
+
+
+def _on_same_grid(
+    labels: Any, labels_from_image: Floats, plane: Plane, plane_shape: tuple[int, int]
+) -> NDArray[np.generic] | None:
+    """Return the labels of a plane where they lie on the pixels of the image; None where they do not."""
     identity = np.eye(plane.ndim + 1)
     same_grid = labels_from_image.shape == identity.shape and np.allclose(labels_from_image, identity)
-    if same_grid and plane.shape_in(labels.shape) == plane_shape:
-        covered = all(place < labels.shape[axis] for axis, place in zip(plane.hidden, plane.index, strict=True))
-        return np.asarray(labels[plane.slicer()]) if covered else np.zeros(plane_shape, labels.dtype)
-    rows, cols = np.meshgrid(*(np.arange(size) for size in plane_shape), indexing="ij")
-    positions = plane.to_data(np.column_stack([rows.ravel(), cols.ravel()]))
+    if not same_grid or plane.shape_in(labels.shape) != plane_shape:
+        return None
+    covered = all(place < labels.shape[axis] for axis, place in zip(plane.hidden, plane.index, strict=True))
+    return np.asarray(labels[plane.slicer()]) if covered else np.zeros(plane_shape, labels.dtype)
+
+
+def _sampled(
+    labels: Any, labels_from_image: Floats, plane: Plane, pixels: NDArray[np.integer[Any]]
+) -> NDArray[np.generic]:
+    positions = plane.to_data(pixels.astype(np.float64))
     ndim = labels_from_image.shape[0] - 1
     if positions.shape[1] < ndim:
         positions = np.pad(positions, [(0, 0), (ndim - positions.shape[1], 0)])
@@ -190,4 +221,4 @@ def sample_plane(
     inside = ((found >= 0) & (found < np.asarray(labels.shape))).all(axis=1)
     values = np.zeros(len(found), dtype=labels.dtype)
     values[inside] = np.asarray(labels)[tuple(found[inside].T)]
-    return values.reshape(plane_shape)
+    return values

@@ -58,10 +58,13 @@ class LongStep:
     ----------
     step : Step or None
         What was done so far; None before the first bit.
+    is_torn : bool
+        Whether something else was done in between, so that it is more than one step.
     """
 
     def __init__(self) -> None:
         self.step: Step[Recorder] | None = None
+        self.is_torn = False
 
 
 class Recorder:
@@ -141,17 +144,26 @@ class Recorder:
             if not is_more:  # what prompts there are was told with the first bit
                 self.stepped.emit()
 
-    def draw_together(self, long: LongStep) -> None:
-        """Make what was done bit by bit one change, so that undoing it takes no longer than doing one."""
+    def draw_together(self, long: LongStep) -> ObjectsChange | None:
+        """Make what was done bit by bit one change, so that undoing it takes no longer than doing one.
+
+        Returns
+        -------
+        ObjectsChange or None
+            What was done to the objects; None where something else was done since, or nothing.
+        """
         if long.step is None:
-            return
+            return None
         others = tuple(one for one in long.step.changes if not isinstance(one, ObjectsChange))
         of_objects = [one for one in long.step.changes if isinstance(one, ObjectsChange)]
         whole = combined(of_objects) if of_objects else None
-        if whole is not None:
-            shorter = replace(long.step, changes=(*others, whole))
-            if self._history.replace(long.step, shorter):
-                long.step = shorter
+        if whole is None:
+            return None
+        shorter = replace(long.step, changes=(*others, whole))
+        if not self._history.replace(long.step, shorter):
+            return None
+        long.step = shorter
+        return whole
 
     def draft_will_change(self, plane: Plane) -> None:
         """Take note, within a step, that the draft of another plane than the shown one is about to change."""
@@ -194,6 +206,7 @@ class Recorder:
             part_of.step = replace(last, changes=(*last.changes, *step.changes))
             self._history.replace(last, part_of.step)
         else:
+            part_of.is_torn = last is not None
             part_of.step = step
             self._history.push(step)
 

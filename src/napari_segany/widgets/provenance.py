@@ -14,7 +14,7 @@ from napari_segany.engine.mask_policy import MaskPolicy
 from napari_segany.engine.object_overlap import OverlapRule
 from napari_segany.engine.precision_names import FLOAT32
 from napari_segany.formats.rle import RunLengths
-from napari_segany.formats.session_log import SavedAnswer, SavedEach, SavedQuestion
+from napari_segany.formats.session_steps import SavedAnswer, SavedEach, SavedQuestion
 from napari_segany.widgets.geometry import Plane
 
 

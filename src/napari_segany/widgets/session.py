@@ -15,24 +15,22 @@ napari's console is this object::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from napari.components import ViewerModel
-from napari.layers import Image, Labels, Layer
+from napari.layers import Image, Layer
 from psygnal import Signal
 
 from napari_segany.engine.object_overlap import OverlapRule
 from napari_segany.engine.progress import Steps
 from napari_segany.widgets.advice import advice
 from napari_segany.widgets.conversation import Conversation
-from napari_segany.widgets.drafts import Candidate, Prompts
 from napari_segany.widgets.embedder import Embedder, EmbeddingState, LoadPredictor
 from napari_segany.widgets.find_similar import FindSimilar
-from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.history import History
 from napari_segany.widgets.history_recorder import Recorder
 from napari_segany.widgets.hover_preview import HoverPreview
@@ -42,18 +40,19 @@ from napari_segany.widgets.object_editor import ObjectEditor
 from napari_segany.widgets.objects import NothingToAddError, ObjectsLayer
 from napari_segany.widgets.one_each import OneEach
 from napari_segany.widgets.progress_runner import Runner
-from napari_segany.widgets.prompt_layers import FOREGROUND, PromptLayers
+from napari_segany.widgets.prompt_layers import PromptLayers
 from napari_segany.widgets.session_choices import present_choices
 from napari_segany.widgets.session_files import SessionFiles
 from napari_segany.widgets.session_image import SessionImage
 from napari_segany.widgets.session_objects import SessionObjects
+from napari_segany.widgets.session_under_work import ObjectUnderWork
 from napari_segany.widgets.stack_work import StackWork
 
 DEFAULT_CACHE_BYTES = 2 * 1024**3
 
 
-class PromptSession:
-    """Prompting in one viewer.
+class PromptSession(ObjectUnderWork):
+    """Prompting in one viewer; what concerns the object under work is in `ObjectUnderWork`.
 
     Parameters
     ----------
@@ -72,8 +71,6 @@ class PromptSession:
 
     Attributes
     ----------
-    prompt_layers : PromptLayers
-        The layers that take prompts.
     classes, table, similar, preview : ObjectClasses, ObjectBrowser, FindSimilar, HoverPreview
         Classes of the accepted objects, their table, others that look like them; the mask under the mouse.
     overlap : str
@@ -89,10 +86,6 @@ class PromptSession:
     image_changed = Signal(object)
     model_changed = Signal(str)
     embedding_changed = Signal(EmbeddingState)
-    prompts_changed = Signal(Prompts)
-    candidates_changed = Signal(tuple)
-    selected_changed = Signal(int)
-    polarity_changed = Signal(str)
     status_changed = Signal(str)
     accepted = Signal(int)
     history_changed = Signal()
@@ -112,31 +105,30 @@ class PromptSession:
         self.viewer: ViewerModel = unwrap(viewer)
         self.overlap: OverlapRule = "keep"
         self.status, self._phase = "", "none"
-        self.prompt_layers = PromptLayers(self.viewer, runner.later)
         self._runner = runner
         self._embedder = Embedder(runner, load_predictor, cache_bytes, model=model, device=device)
-        self._conversation = Conversation(self.viewer, runner, self._embedder, self.prompt_layers)
-        asked = (self._conversation, self.prompt_layers)
-        choices = partial(present_choices, self, self._conversation)
+        prompt_layers = PromptLayers(self.viewer, runner.later)
+        conversation = Conversation(self.viewer, runner, self._embedder, prompt_layers)
+        asked = (conversation, prompt_layers)
+        choices = partial(present_choices, self, conversation)
         self._work = SessionObjects(self.viewer, runner, *asked, self._say, choices=choices, folder=autosave)
         self.files = SessionFiles(self, self._work, runner, self._say)
         self._recorder, self.classes, self.table = self._work.recorder, self._work.classes, self._work.table
-        self.similar = FindSimilar(self.viewer, runner, self._embedder, self._conversation, self._work, self._say)
+        self.similar = FindSimilar(self.viewer, runner, self._embedder, conversation, self._work, self._say)
         parts = (self._embedder, *asked, self._work)
         self.preview = HoverPreview(self.viewer, runner, self._embedder, *asked, self._say)
-        self._chosen = SessionImage(self.viewer, runner, *parts, self._say)
-        self.windows = self._chosen.windows
+        chosen = SessionImage(self.viewer, runner, *parts, self._say)
+        self.windows = chosen.windows
         rule: Callable[[], OverlapRule] = lambda: self.overlap  # noqa: E731
         self.stack = StackWork(self.viewer, runner, *parts, self._say, overlap=rule)
         self.one_each = OneEach(self.viewer, runner, *parts, self._say, rule)
+        super().__init__(*asked, self._work, chosen)
         self.series = ImageSeries(self, runner, self._embedder, self._say)
         self._chosen.changed.connect(self.image_changed.emit)
         for moved in (self._chosen.became_stale, self._conversation.encoding_changed):
             moved.connect(lambda: self.embedding_changed.emit(self.embedding_state))
         self._embedder.state_changed.connect(self._embedding_moved)
         self.prompt_layers.changed.connect(self._prompts_edited)
-        self._conversation.candidates_changed.connect(self.candidates_changed.emit)
-        self._conversation.selected_changed.connect(self.selected_changed.emit)
         self._conversation.settled.connect(lambda: self._say(None))
         self._conversation.failed.connect(self._say)
         self._recorder.stepped.connect(self._work_changed)
@@ -153,11 +145,6 @@ class PromptSession:
     def device(self) -> str:
         """Where it computes: "auto", "cuda", "mps" or "cpu"."""
         return self._embedder.device
-
-    @property
-    def plane(self) -> Plane | None:
-        """The shown plane of the image; None while none can be prompted on (`status` says why)."""
-        return self._conversation.plane
 
     @property
     def image(self) -> Image | None:
@@ -214,74 +201,6 @@ class PromptSession:
         """Whether the contrast has changed since; the next prompt computes the embedding again."""
         return self._conversation.is_stale
 
-    @property
-    def prompts(self) -> Prompts:
-        """The prompts of the object under work on the shown plane."""
-        return self._conversation.prompts
-
-    @property
-    def polarity(self) -> str:
-        """What a plain click means: "foreground" or "background"; right click and Ctrl-click mean the other."""
-        return self.prompt_layers.polarity
-
-    def toggle_polarity(self) -> None:
-        """Swap what plain click and right click mean (key Q)."""
-        self.prompt_layers.toggle_polarity()
-        self.polarity_changed.emit(self.polarity)
-
-    def choose_tool(self, name: str) -> None:
-        """Make the mouse give "points" or "boxes"; layers that the user deleted are made again."""
-        self.prompt_layers.use(name)
-
-    def add_point(self, position: Sequence[float], label: int | None = None) -> None:
-        """Click at (row, col) of the shown plane; label 1 is foreground, 0 background, None the present polarity."""
-        label = int(self.polarity == FOREGROUND) if label is None else label
-        self.prompt_layers.add_points(self._chosen.needed_plane(), [position], [label])
-
-    def add_box(self, box: Sequence[float]) -> None:
-        """Draw the box (row_min, col_min, row_max, col_max) in place of the present one."""
-        self.prompt_layers.set_box(self._chosen.needed_plane(), box)
-
-    def use_object(self, labels: Labels, label: int | None = None) -> None:
-        """Take an object of a Labels layer as mask prompt; without `label` the layer's selected one.
-
-        Raises
-        ------
-        ValueError
-            If there is no plane, or the object is not on it.
-        """
-        self._work.use_object(self._chosen.needed_plane(), labels, label)
-
-    def clear_prompts(self) -> None:
-        """Drop the prompts and candidates of the shown plane (key U)."""
-        if self.plane is not None:
-            with self._recorder.step("dropping of prompts"):
-                self._conversation.drop_draft()
-                self.prompt_layers.clear(self.plane)
-
-    @property
-    def candidates(self) -> tuple[Candidate, ...]:
-        """What the model offers for the prompts, best first."""
-        return self._conversation.candidates
-
-    @property
-    def selected(self) -> int:
-        """Which candidate is shown, counted from 0."""
-        return self._conversation.selected
-
-    def select_candidate(self, index: int) -> None:
-        """Show one of the candidates."""
-        self._conversation.select(index)
-
-    def next_candidate(self, step: int = 1) -> None:
-        """Show the next candidate, after the last one the first (key W)."""
-        if self.candidates:
-            self.select_candidate((self.selected + step) % len(self.candidates))
-
-    def previous_candidate(self) -> None:
-        """Show the previous candidate (key Shift-W)."""
-        self.next_candidate(-1)
-
     def accept(self) -> int | None:
         """Keep the shown candidate as the next object (key N).
 
@@ -332,8 +251,8 @@ class PromptSession:
         return None if self._work.saving is None else self._work.saving.earlier
 
     def restore(self) -> bool:
-        """Bring back the prompts and objects of `earlier_work` in place of the present ones; undo takes it back."""
-        return self._work.restore()
+        """Go on with `earlier_work` as with a session file: see `SessionFiles.restore`."""
+        return self.files.restore()
 
     def attempt(self, name: str, *arguments: Any) -> None:
         """Call "accept", "editor.merge" ... for a key or button: what speaks against it is said, not raised."""

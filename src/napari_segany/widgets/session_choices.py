@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_segany.engine.mask_cleaning import CleanUp
 from napari_segany.engine.mask_policy import MASK_POLICIES
 from napari_segany.engine.object_overlap import OVERLAP_RULES
 from napari_segany.formats.session_file import SavedSession
-from napari_segany.formats.session_log import SavedQuestion
-from napari_segany.widgets.class_values import class_values
+from napari_segany.formats.session_steps import SavedQuestion
+from napari_segany.widgets.class_values import class_values, saved_classes
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.provenance import Asked
+from napari_segany.widgets.stack_choices import StackChoices
 
 if TYPE_CHECKING:
     from napari_segany.widgets.conversation import Conversation
     from napari_segany.widgets.session import PromptSession
+
+LASTING_CHOICES = ("device", "polarity", "overlap", "cleaning", "clean_accepted", "policy", "stack", "similar")
+"""Those of `present_choices` that are not about the mask under work, and that no step of the history tells of."""
 
 
 def present_choices(session: PromptSession, conversation: Conversation) -> dict[str, Any]:
@@ -54,22 +58,56 @@ def put_choices_back(session: PromptSession, choices: Mapping[str, Any]) -> None
     ValueError
         For a clean-up with parameters that are none.
     """
+    cleaning = _cleaning(choices)
     overlap = next((rule for rule in OVERLAP_RULES if rule == choices.get("overlap")), None)
     if overlap is not None:
         session.overlap = overlap
-    cleaning = choices.get("cleaning")
-    if isinstance(cleaning, Mapping):
-        try:
-            session.editor.cleaning = CleanUp(**cleaning)
-        except TypeError:
-            raise ValueError(
-                f"the clean-up of the session has other parameters than are known: {dict(cleaning)}"
-            ) from None
+    if cleaning is not None:
+        session.editor.cleaning = cleaning
         session.editor.clean_accepted = bool(choices.get("clean_accepted", False))
     if choices.get("polarity") not in (None, session.polarity):
         session.toggle_polarity()
     _put_policies_back(session, choices)
     session.choices_changed.emit()
+
+
+def check_choices(saved: SavedSession) -> None:
+    """Refuse a session with damaged choices before anything of it is put back.
+
+    Raises
+    ------
+    ValueError
+        For a mask under work, a list of classes, a clean-up or limits of a stack that are none.
+    """
+    recalled_mask(saved)
+    saved_classes(saved.choices)
+    _cleaning(saved.choices)
+    stack = saved.choices.get("stack")
+    if isinstance(stack, Mapping):
+        StackChoices.checked_settings(stack)
+
+
+def with_device_of_here(saved: SavedSession, chosen: str) -> SavedSession:
+    """Return a session without its device where this computer has none of the name: the chosen one stays then."""
+    device = saved.choices.get("device")
+    if device in ("auto", chosen):
+        return saved
+    from napari_segany.engine.device import available_devices  # brings torch
+
+    known = device in available_devices()
+    return saved if known else replace(saved, choices={**saved.choices, "device": None})
+
+
+def _cleaning(choices: Mapping[str, Any]) -> CleanUp | None:
+    cleaning = choices.get("cleaning")
+    if not isinstance(cleaning, Mapping):
+        return None
+    try:
+        return CleanUp(**cleaning)
+    except TypeError:
+        raise ValueError(
+            f"the clean-up of the session has other parameters than are known: {dict(cleaning)}"
+        ) from None
 
 
 def _put_policies_back(session: PromptSession, choices: Mapping[str, Any]) -> None:

@@ -24,17 +24,19 @@ from napari_segany.engine.cache_key import image_digest_steps
 from napari_segany.engine.image import checked_image
 from napari_segany.engine.progress import Progress, Steps, drain
 from napari_segany.engine.replay import RASTER_KEY, check_image, saved_bands, session_image
+from napari_segany.engine.replay import SAMPLE_KEY as SAVED_SAMPLE_KEY
 from napari_segany.engine.session_script import session_script
 from napari_segany.formats.geo_pyramid import RasterLevel
 from napari_segany.formats.geo_session import SavedBands
+from napari_segany.formats.image_file import write_array
 from napari_segany.formats.session_file import SavedSession, read_session, write_session
-from napari_segany.widgets.class_values import saved_classes
 from napari_segany.widgets.geo_reader import LayerTuple, view_layer
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.layers import full_resolution, read_plane, show_plane
 from napari_segany.widgets.progress_runner import Runner
 from napari_segany.widgets.raster_data import RasterData
-from napari_segany.widgets.session_choices import put_choices_back, recalled_mask
+from napari_segany.widgets.samples import SAMPLE_KEY
+from napari_segany.widgets.session_choices import check_choices, put_choices_back, with_device_of_here
 from napari_segany.widgets.session_saving import fits, image_identity, whole_state_steps
 from napari_segany.widgets.work_log import WorkLog
 
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
 FILE_ENDING = ".session.json"
 FILE_KEY = "napari_segany_file"
 """Key of an image layer's metadata: the file that this plugin read it from; napari's own reader says it elsewhere."""
+
+IN_NO_FILE = "The image is in no file yet: Save image ... writes it, for scripts and replay."
 
 
 class SessionFiles:
@@ -98,7 +102,8 @@ class SessionFiles:
 
         def over(saved: SavedSession) -> None:
             self._unfinished.remove(begin)
-            self.say(f"Saved {len(saved.objects)} objects and the prompts to {target.name}.")
+            where = "" if self.has_image_file else f" {IN_NO_FILE}"
+            self.say(f"Saved {len(saved.objects)} objects and the prompts to {target.name}.{where}")
             if done is not None:
                 done()
 
@@ -107,6 +112,51 @@ class SessionFiles:
             self._told(f"The session was not saved: {_reason(error)}", failed)
 
         self._runner.start("Saving the session", begin(), done=over, failed=not_saved)
+
+    @property
+    def has_image_file(self) -> bool:
+        """Whether scripts and replay find the image: it is in a file, a sample image, or there is none."""
+        image = self._session.image
+        if image is None or image.source.path or RasterData.of(image) is not None:
+            return True
+        return any(image.metadata.get(key) for key in (FILE_KEY, SAMPLE_KEY))
+
+    def save_image(
+        self,
+        path: str | os.PathLike[str],
+        done: Callable[[], None] | None = None,
+        failed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Write the image to a TIFF or .npy file, in the background; scripts and sessions read it from there.
+
+        Parameters
+        ----------
+        path : path
+            The file.
+        done, failed : callable, optional
+            Called when it is written, or could not be; what goes wrong is said in `status`.
+
+        Raises
+        ------
+        ValueError
+            Without an image.
+        """
+        image, target = self._session.image, Path(path).expanduser().absolute()
+        if image is None:
+            raise ValueError("There is no image yet: open one and choose it first.")
+
+        def written(_: None) -> None:
+            image.metadata = {**image.metadata, FILE_KEY: str(target)}
+            self.say(f"The image is saved as {target.name}: scripts and sessions read it from there.")
+            if done is not None:
+                done()
+
+        self._runner.start(
+            "Saving the image",
+            _image_steps(target, full_resolution(image), rgb=image.rgb),
+            done=written,
+            failed=lambda error: self._told(f"The image was not saved: {_reason(error)}", failed),
+        )
 
     def close(self) -> None:
         """Save what is still being saved, now: what runs in the background is about to be stopped."""
@@ -189,7 +239,7 @@ class SessionFiles:
 
         self._runner.start(
             "Opening the session",
-            _opening_steps(source, shown),
+            _opening_steps(source, shown, self._session.device),
             done=opened,
             failed=lambda error: self._told(f"{source.name} cannot be opened: {_reason(error)}", failed),
         )
@@ -205,6 +255,26 @@ class SessionFiles:
         image = session.image
         if image is None or not fits(saved, image):
             raise ValueError("its image has another size than the one that is chosen")
+        self._go_on_with(saved, image)
+
+    def restore(self) -> bool:
+        """Go on with what an earlier session saved of the chosen image by itself; return whether there was any.
+
+        Prompts and objects come back as one step of the history; choices, model and device are those of then.
+        """
+        saving, image = self._work.saving, self._session.image
+        if saving is None or image is None:
+            self.say("Sessions are not saved by themselves here: there is nothing to restore.")
+            return False
+        saved = saving.read_earlier()
+        if saved is None:
+            return False
+        self._go_on_with(with_device_of_here(saved, self._session.device), image)
+        return True
+
+    def _go_on_with(self, saved: SavedSession, image: Image) -> None:
+        """Have all of a saved session in place of what there is: choices, model, prompts, objects, shown plane."""
+        session = self._session
         put_choices_back(session, saved.choices)
         if saved.model and saved.model != session.model:
             session.choose_model(saved.model)
@@ -213,6 +283,8 @@ class SessionFiles:
         if isinstance(plane, dict):
             axes, index = tuple(plane["axes"]), tuple(plane["index"])
             show_plane(session.viewer, image, Plane((int(axes[0]), int(axes[1])), tuple(int(at) for at in index)))
+        when = saved.saved_at[:16].replace("T", " ")
+        self.say(f"Restored {len(saved.objects)} objects and the prompts of {when}.")
 
 
 # ----------------------------------------------------------------------- in the background
@@ -228,9 +300,10 @@ def _described_steps(
     for plane in sorted(planes, key=lambda one: (one.axes, one.index)):
         digest = yield from image_digest_steps(checked_image(read_plane(data, plane)))
         digests.append({"axes": list(plane.axes), "index": list(plane.index), "digest": digest})
-    path = image.source.path or image.metadata.get(FILE_KEY)
+    path, sample = image.source.path or image.metadata.get(FILE_KEY), image.metadata.get(SAMPLE_KEY)
     where = None if path is None else str(Path(path).absolute())
-    identity = {**image_identity(image), "path": where, "ndim": image.ndim, "planes": digests}
+    found = {"path": where, SAVED_SAMPLE_KEY: sample}
+    identity = {**image_identity(image), **found, "ndim": image.ndim, "planes": digests}
     raster = RasterData.of(image)
     if raster is not None:
         identity[RASTER_KEY] = SavedBands.of(raster.view).to_dict()
@@ -243,21 +316,25 @@ def _saving_steps(path: Path, steps: Steps[SavedSession]) -> Steps[SavedSession]
     return saved
 
 
+def _image_steps(path: Path, data: Any, *, rgb: bool) -> Steps[None]:
+    yield Progress(0, 0, "Saving the image")
+    write_array(path, np.asarray(data), rgb=rgb)
+
+
 def _script_steps(steps: Steps[SavedSession]) -> Steps[str]:
     return session_script((yield from steps))
 
 
-def _opening_steps(path: Path, shown: Any) -> Steps[tuple[SavedSession, LayerTuple | None]]:
+def _opening_steps(path: Path, shown: Any, device: str) -> Steps[tuple[SavedSession, LayerTuple | None]]:
     """Return a session, and what a layer of its image is made of where the shown one is another."""
     yield Progress(0, 0, "Opening the session")
-    saved = _with_device_of_here(read_session(path))
-    recalled_mask(saved)  # a damaged one is told before anything is changed, and so is a damaged list of classes
-    saved_classes(saved.choices)
+    saved = with_device_of_here(read_session(path), device)
+    check_choices(saved)  # told before anything is changed
     if shown is not None and list(shown.shape) == list(saved.image.get("shape", ())):
         try:
             check_image(saved, shown, "the image that is chosen")
         except ValueError:
-            if not saved.image.get("path"):
+            if not (saved.image.get("path") or saved.image.get(SAVED_SAMPLE_KEY)):
                 raise
         else:
             return saved, None
@@ -268,16 +345,9 @@ def _opening_steps(path: Path, shown: Any) -> Steps[tuple[SavedSession, LayerTup
         return saved, view_layer(view)
     pixels = session_image(saved)
     name, ndim = str(saved.image.get("name", "image")), int(saved.image.get("ndim", pixels.ndim))
-    where = {FILE_KEY: str(saved.image.get("path"))}
+    file, sample = saved.image.get("path"), saved.image.get(SAVED_SAMPLE_KEY)
+    where = {FILE_KEY: str(file)} if file else {SAMPLE_KEY: sample}
     return saved, (pixels, {"name": name, "rgb": ndim < pixels.ndim, "metadata": where}, "image")
-
-
-def _with_device_of_here(saved: SavedSession) -> SavedSession:
-    """Return a session without its device where this computer has none of the name: the chosen one stays then."""
-    from napari_segany.engine.device import available_devices  # brings torch
-
-    known = saved.choices.get("device") in ("auto", *available_devices())
-    return saved if known else replace(saved, choices={**saved.choices, "device": None})
 
 
 def _named(path: Path) -> Path:

@@ -106,6 +106,7 @@ class SessionObjects:
         self.saving = None if folder is None else Autosave(folder, runner, self.state, say)
         if self.saving is not None:
             self.recorder.changed.connect(self.saving.changed)
+            conversation.under_work_changed.connect(self.saving.changed)
 
     def when_layer_made(self, made: Callable[[Layer], None], released: Callable[[Layer], None]) -> None:
         """Call back with each layer that is taken up or made, and with each that is left in the viewer."""
@@ -215,17 +216,6 @@ class SessionObjects:
             self._reopener.drop()
         return added
 
-    def restore(self) -> bool:
-        """Bring back what an earlier session saved of this image, as a step of the history; return whether it did."""
-        if self.saving is None or self.layer is None:
-            self._say("Sessions are not saved by themselves here: there is nothing to restore.")
-            return False
-        saved = self.saving.read_earlier()
-        if saved is None:
-            return False
-        self.put_back(saved)
-        return True
-
     def put_back(self, saved: SavedSession) -> None:
         """Have prompts, objects and classes of a saved session in place of the present ones, as one step of history.
 
@@ -243,8 +233,6 @@ class SessionObjects:
             put_state_back(saved, self.recorder, self._conversation, self._prompt_layers, self.layer)
             if saved.log is not None:
                 explanations.append(saved.log)
-        when = saved.saved_at[:16].replace("T", " ")
-        self._say(f"Restored {len(saved.objects)} objects and the prompts of {when}.")
 
     def save_now(self) -> None:
         """Save what is due, before something of it goes."""

@@ -6,7 +6,7 @@ import hashlib
 import os
 import platform
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -23,11 +23,11 @@ from napari_segany.engine.progress import Progress, Steps
 from napari_segany.formats.labels import run_lengths_by_label
 from napari_segany.formats.rle import RunLengths
 from napari_segany.formats.session_file import PlaneIndex, SavedSession, read_session
-from napari_segany.widgets.class_values import saved_classes
 from napari_segany.widgets.layers import full_resolution, spatial_shape
 from napari_segany.widgets.object_table import labels_of, rows_of
 from napari_segany.widgets.pixel_changes import PixelChange
 from napari_segany.widgets.progress_runner import Runner, SynchronousRunner
+from napari_segany.widgets.session_choices import LASTING_CHOICES, check_choices
 from napari_segany.widgets.session_place import SessionPlace, forget_oldest
 from napari_segany.widgets.work_log import WorkLog
 
@@ -106,6 +106,8 @@ class _ImageWork:
         The state that is saved from now on, because the image is gone.
     is_due : bool
         Whether something is to be saved.
+    choices : Mapping
+        What was chosen in the state that was saved last.
     """
 
     image: Image
@@ -118,6 +120,7 @@ class _ImageWork:
     before_removal: SavedSession | None = None
     last_state: SavedSession | None = None
     is_due: bool = False
+    choices: Mapping[str, Any] = field(default_factory=dict)
 
     def take_up(self, layer: Labels) -> None:
         """Have the objects of this layer, none of which is encoded."""
@@ -141,6 +144,7 @@ class _ImageWork:
         unsaved = frozenset() if self.saving is None else self.saving.dirty
         dirty = None if self.dirty is None or unsaved is None else frozenset(self.dirty | unsaved)
         self.dirty = set()
+        self.choices = state.choices
         state = replace(state, image=self.identity)
         number = self.place.next_number()
         self.saving = _Saving(self.place, number, state, self.layer, log, dirty, dict(self.planes))
@@ -212,7 +216,7 @@ class Autosave:
             return None
         try:
             saved = read_session(earlier)
-            saved_classes(saved.choices)
+            check_choices(saved)
         except (OSError, ValueError) as error:
             self._say(f"The saved session cannot be read: {error}")
             return None
@@ -255,13 +259,20 @@ class Autosave:
     def save_now(self) -> None:
         """Save what is due or only half saved, before the image or the widget goes."""
         work = self._work
-        if work is not None and (work.is_due or work.saving is not None):
+        if work is not None and (work.is_due or work.saving is not None or self._was_chosen_since(work)):
             work.is_due = False
             # Whatever is wrong is said: what calls this has more to do.
             SynchronousRunner().start(
                 "Saving the session", self._present_steps(work), done=lambda saved: None, failed=self._refused
             )
             work.saving = None
+
+    def _was_chosen_since(self, work: _ImageWork) -> bool:
+        """Whether something else was chosen since the last saving: that alone is no step of the history."""
+        state = (work.last_state or self._describe()) if work.choices else None
+        if state is None:
+            return False
+        return any(state.choices.get(name) != work.choices.get(name) for name in LASTING_CHOICES)
 
     def _present_steps(self, work: _ImageWork) -> Steps[SavedSession | None]:
         saving = self._begun(work)

@@ -127,6 +127,23 @@ class StackChoices:
             "settings": asdict(self._settings),
         }
 
+    @staticmethod
+    def checked_settings(saved: Mapping[str, Any]) -> PropagationSettings | None:
+        """Return the limits that `saved` returned; None where there are none.
+
+        Raises
+        ------
+        ValueError
+            For limits that are none.
+        """
+        settings = saved.get("settings")
+        if not isinstance(settings, Mapping):
+            return None
+        try:
+            return PropagationSettings(**settings)
+        except TypeError:
+            raise ValueError(f"the limits of the stack are others than are known: {dict(settings)}") from None
+
     def put_back(self, saved: Mapping[str, Any]) -> None:
         """Choose what was chosen, as far as it is known here; what is not, stays as it is.
 
@@ -135,12 +152,7 @@ class StackChoices:
         ValueError
             For limits that are none.
         """
-        settings = saved.get("settings")
-        if isinstance(settings, Mapping):
-            try:
-                self._settings = PropagationSettings(**settings)
-            except TypeError:
-                raise ValueError(f"the limits of the stack are others than are known: {dict(settings)}") from None
+        self._settings = self.checked_settings(saved) or self._settings
         self.direction = next((one for one in DIRECTIONS if one == saved.get("direction")), self.direction)
         axis, is_time = saved.get("axis"), saved.get("is_time")
         self._axis = axis if isinstance(axis, int) else self._axis

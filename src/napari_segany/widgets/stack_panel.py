@@ -20,10 +20,11 @@ from qtpy.QtWidgets import (
 from napari_segany.widgets.section import Section
 from napari_segany.widgets.small_parts import button
 from napari_segany.widgets.stack_choices import Direction
+from napari_segany.widgets.stack_marks import SliceMarks
 from napari_segany.widgets.stack_run import RunState
 from napari_segany.widgets.stack_strip import SliceStrip
 from napari_segany.widgets.stack_words import ready_text, working_text
-from napari_segany.widgets.stack_work import SliceMarks, StackWork
+from napari_segany.widgets.stack_work import StackWork
 
 DIRECTION_TEXTS: dict[Direction, str] = {
     "both": "both ways",

@@ -13,6 +13,7 @@ from napari_segany.formats.rle import RunLengths
 from napari_segany.widgets.conversation import Conversation
 from napari_segany.widgets.drafts import Prompts
 from napari_segany.widgets.prompt_layers import PromptLayers
+from napari_segany.widgets.provenance import Asked
 from napari_segany.widgets.stack_line import StackLine
 from napari_segany.widgets.stack_record import is_stop
 
@@ -32,11 +33,17 @@ class Said:
         Points, box and mask prompt there.
     mask : numpy.ndarray, optional
         (H, W) bool, the mask that the user sees and chose among the answers; None while there is none.
+    asked : tuple of Asked
+        The questions that led to it.
+    chosen : int
+        Which candidate of the last answer it is.
     """
 
     place: int
     prompts: Prompts
     mask: NDArray[np.bool_] | None = None
+    asked: tuple[Asked, ...] = ()
+    chosen: int = 0
 
     @property
     def is_stop(self) -> bool:
@@ -73,7 +80,8 @@ def what_was_said(line: StackLine, conversation: Conversation, prompt_layers: Pr
         if not prompts:
             continue
         mask = draft.candidates[draft.selected].mask if draft.candidates and draft.answered == prompts else None
-        found.append(Said(place, prompts, mask if mask is not None and mask.any() else None))
+        mask = mask if mask is not None and mask.any() else None
+        found.append(Said(place, prompts, mask, draft.asked if mask is not None else (), draft.selected))
     return tuple(found)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
@@ -15,9 +15,14 @@ from napari_segany.widgets.everything_clock import Countdown
 from napari_segany.widgets.history_recorder import LongStep, Recorder
 from napari_segany.widgets.objects import NothingToAddError
 from napari_segany.widgets.progress_runner import Runner, Task
+from napari_segany.widgets.provenance_derived import CarriedThrough
 from napari_segany.widgets.stack_carrying import Carried
 from napari_segany.widgets.stack_words import summary
 from napari_segany.widgets.stack_writer import StackWriter
+from napari_segany.widgets.work_log import WorkLog
+
+if TYPE_CHECKING:
+    from napari_segany.engine.propagation_values import Propagation
 
 _TELL_EVERY = 0.4
 """Seconds between two states: drawing a progress bar beside a canvas is not for nothing."""
@@ -59,6 +64,10 @@ class StackRun:
         Removes the prompts that have become an object, within the first step.
     ended : callable
         Receives what is said at the end.
+    log : WorkLog
+        Is told how the objects came about.
+    explain : callable
+        Returns that, of all masks, and of whether the run came to its end.
     """
 
     state_changed = Signal(RunState)
@@ -71,10 +80,13 @@ class StackRun:
         title: str,
         drop_prompts: Callable[[], None],
         ended: Callable[[str], None],
+        log: WorkLog,
+        explain: Callable[[Propagation, bool], CarriedThrough],
     ) -> None:
         self.writer = writer
         self._runner, self._recorder = runner, recorder
         self._title, self._drop_prompts, self._ended = title, drop_prompts, ended
+        self._log, self._explain = log, explain
         self._long = LongStep()
         self._countdown = Countdown()
         self._task: Task | None = None
@@ -121,7 +133,8 @@ class StackRun:
 
     def _done(self, carried: Carried) -> None:
         if not self._is_over and self._attempt(lambda: self.writer.finish(carried)):
-            self._end(summary(carried.found, self.writer.labels))
+            self._so_far = carried.found
+            self._end(summary(carried.found, self.writer.labels), is_whole=True)
 
     def _failed(self, error: Exception) -> None:
         if not self._is_over:
@@ -130,7 +143,7 @@ class StackRun:
     def _attempt(self, write: Callable[[], None]) -> bool:
         """Write within the step; say what speaks against it and stop."""
         try:
-            with self._recorder.step(self._title, self._long):
+            with self._log.part_of(self), self._recorder.step(self._title, self._long):
                 if self._long.step is None:
                     self._drop_prompts()
                 write()
@@ -141,8 +154,10 @@ class StackRun:
             return False
         return True
 
-    def _end(self, said: str) -> None:
+    def _end(self, said: str, *, is_whole: bool = False) -> None:
         self._is_over, self._task = True, None
-        self._recorder.draw_together(self._long)
+        whole = self._recorder.draw_together(self._long)
+        if whole is not None and self._so_far is not None and not self._long.is_torn:
+            self._log.draw_together(self, whole.pixels, self._explain(self._so_far, is_whole))
         self.state_changed.emit(RunState())
         self._ended(said)

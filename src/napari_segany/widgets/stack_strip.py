@@ -6,7 +6,7 @@ from qtpy.QtCore import QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from napari_segany.widgets.stack_work import SliceMarks
+from napari_segany.widgets.stack_marks import SliceMarks
 
 _READY = QColor("#3fae6b")
 _WAITING = QColor("#5a626c")

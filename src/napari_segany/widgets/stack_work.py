@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from napari.components import ViewerModel
@@ -23,6 +23,7 @@ from psygnal import Signal
 
 from napari_segany.engine.object_overlap import OverlapRule
 from napari_segany.engine.progress import Steps
+from napari_segany.engine.propagation_values import Propagation
 from napari_segany.engine.tiling import is_large
 from napari_segany.widgets.conversation import Conversation
 from napari_segany.widgets.drafts import Draft
@@ -32,9 +33,12 @@ from napari_segany.widgets.object_table import origin_of
 from napari_segany.widgets.objects import numbered
 from napari_segany.widgets.progress_runner import Runner
 from napari_segany.widgets.prompt_layers import PromptLayers
+from napari_segany.widgets.provenance_derived import A_CORRECTION, A_RASTER, STOPPED, CarriedThrough
+from napari_segany.widgets.raster_data import RasterData
 from napari_segany.widgets.session_objects import SessionObjects
 from napari_segany.widgets.stack_ahead import Slices, SlicesAhead
 from napari_segany.widgets.stack_carrying import (
+    NEW,
     Carried,
     Journey,
     carry_chosen_steps,
@@ -44,6 +48,7 @@ from napari_segany.widgets.stack_carrying import (
 from napari_segany.widgets.stack_choices import StackChoices
 from napari_segany.widgets.stack_embeddings import slice_embeddings
 from napari_segany.widgets.stack_line import StackLine
+from napari_segany.widgets.stack_marks import SliceMarks
 from napari_segany.widgets.stack_prompts import Said, what_was_said
 from napari_segany.widgets.stack_record import STACK, StackRecord
 from napari_segany.widgets.stack_run import RunState, StackRun
@@ -52,25 +57,6 @@ from napari_segany.widgets.stack_words import NO_CORRECTION, NO_PROMPTS, NO_STAC
 from napari_segany.widgets.stack_writer import StackWriter
 
 Begin = Callable[[Journey], Steps[Carried]]
-
-
-@dataclass(frozen=True)
-class SliceMarks:
-    """What there is to see of the slices of a stack.
-
-    Attributes
-    ----------
-    ready : tuple of bool
-        Of each slice, whether a click on it is answered at once.
-    prompted : tuple of int
-        Slices with prompts that are not accepted.
-    here : int or None
-        The shown one.
-    """
-
-    ready: tuple[bool, ...] = ()
-    prompted: tuple[int, ...] = ()
-    here: int | None = None
 
 
 class StackWork:
@@ -236,9 +222,16 @@ class StackWork:
             is_time=self.choices.is_time,
             below=self._below,
         )
-        places = [one.place for one in said]
+        places, journey = [one.place for one in said], self._journey(line, image, records)
         run = StackRun(
-            self._runner, self._work.recorder, writer, title, lambda: self._drop(line, places), self._ended
+            self._runner,
+            self._work.recorder,
+            writer,
+            title,
+            lambda: self._drop(line, places),
+            self._ended,
+            self._work.log,
+            self._explanation(journey, image, said, writer, of),
         )
         run.state_changed.connect(self._state_moved)
         self._run = run
@@ -248,7 +241,32 @@ class StackWork:
             self.tracks = TracksLayer(self._viewer, image, objects, self._below)
         if self.tracks is not None:
             self.tracks.hold(True)
-        run.begin(begin(self._journey(line, image, records)))
+        run.begin(begin(journey))
+
+    def _explanation(
+        self, journey: Journey, image: Image, said: Sequence[Said], writer: StackWriter, corrects: int
+    ) -> Callable[[Propagation, bool], CarriedThrough]:
+        """Return what tells, at the end of a run, how its objects came about; with what is chosen now."""
+        begun = CarriedThrough(
+            journey.line,
+            Propagation((journey.line.length, *journey.shape), ()),
+            self.choices.direction,
+            journey.settings,
+            NEW + 1,
+            writer.labels,
+            tuple(journey.records),
+            corrects,
+            {one.place: (one.asked, one.chosen) for one in said},
+            self._conversation.answerer,
+            intensity_limits(image),
+            self._overlap(),
+            A_CORRECTION if corrects else A_RASTER if RasterData.of(image) is not None else "",
+        )
+
+        def explained(found: Propagation, is_whole: bool) -> CarriedThrough:
+            return replace(begun, found=found, why_pixels=begun.why_pixels or ("" if is_whole else STOPPED))
+
+        return explained
 
     def _journey(self, line: StackLine, image: Image, records: dict[int, StackRecord | None]) -> Journey:
         choices, layer = self.choices, self._work.layer

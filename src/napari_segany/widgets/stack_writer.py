@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Layer
-from numpy.typing import NDArray
 
-from napari_segany.engine.object_overlap import OverlapRule, writable_pixels
+from napari_segany.engine.object_overlap import OverlapRule
+from napari_segany.engine.propagation_painting import changed_window, painted_window
 from napari_segany.widgets.drafts import Prompts
 from napari_segany.widgets.object_changes import ObjectsChange
 from napari_segany.widgets.object_table import AREA, PROMPTS, Row, origin_of, rows_of, with_rows
@@ -23,8 +23,6 @@ from napari_segany.widgets.stack_record import STACK, StackRecord
 if TYPE_CHECKING:
     from napari_segany.engine.propagation_values import Propagation, SliceMask
     from napari_segany.widgets.stack_carrying import Carried
-
-Window = tuple[int, int, int, int]
 
 
 class StackWriter:
@@ -81,7 +79,8 @@ class StackWriter:
         layer = self._objects.ready(self._below())
         masks = found.slices.get(place, ())
         self._give_labels(found, masks)
-        window = self._window(masks)
+        shape = self._line.first.shape_in(layer.data.shape)
+        window = changed_window(masks, shape, self._overlap, were_there=bool(self._records))
         if window is None:
             return
         plane = self._line.plane(place)
@@ -92,7 +91,8 @@ class StackWriter:
             for axis in range(plane.ndim)
         )
         present = np.asarray(layer.data[cut])
-        wanted = self._painted(present.reshape(window[2] - window[0], -1), masks, window).reshape(present.shape)
+        flat = present.reshape(window[2] - window[0], -1)
+        wanted = painted_window(flat, masks, window, self.labels, self._overlap).reshape(present.shape)
         corner = [part.start for part in cut]
         pixels = changed_pixels(layer.data, corner, np.ones(present.shape, bool), wanted)
         rows = {self.labels[mask.object_id]: self._row(found, mask.object_id) for mask in masks}
@@ -123,29 +123,6 @@ class StackWriter:
         parents = [division.parent for division in found.divisions if object_id in division.children]
         row = self._earlier.get(self.labels.get(parents[0], 0), {}) if parents else {}
         return {name: cell for name, cell in row.items() if name not in (AREA, PROMPTS)}
-
-    def _window(self, masks: tuple[SliceMask, ...]) -> Window | None:
-        """Return the part of the slice that may change: all of it where objects were there before."""
-        if self._records or self._overlap == "smaller":
-            height, width = self._line.first.shape_in(self._objects.ready().data.shape)
-            return 0, 0, height, width
-        boxes = np.array([mask.record.bbox for mask in masks if mask.record.area])
-        if not len(boxes):
-            return None
-        (top, left), (bottom, right) = boxes[:, :2].min(axis=0).tolist(), boxes[:, 2:].max(axis=0).tolist()
-        return top, left, bottom, right
-
-    def _painted(self, present: NDArray[Any], masks: tuple[SliceMask, ...], window: Window) -> NDArray[Any]:
-        """Return the window as it shall be: smaller masks of the run over larger ones, others by the rule."""
-        labels = self.labels.values()
-        wanted = present.astype(np.promote_types(present.dtype, np.min_scalar_type(max(labels, default=0))))
-        own = np.isin(present, list(labels))
-        wanted[own] = 0
-        others = np.where(own, 0, present)
-        for mask in sorted(masks, key=lambda mask: -mask.record.area):
-            pixels = writable_pixels(mask.record.rle.window(window), others, 0, self._overlap)
-            wanted[pixels] = self.labels[mask.object_id]
-        return wanted
 
     # ------------------------------------------------------------------------- rows
 

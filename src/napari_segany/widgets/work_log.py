@@ -18,23 +18,30 @@ from napari_segany.engine.digests import new_hasher
 from napari_segany.engine.progress import Progress, Steps
 from napari_segany.formats.labels import run_lengths_by_label
 from napari_segany.formats.rle import RunLengths
-from napari_segany.formats.session_log import PlaneIndex, PlaneMasks, SavedLog, SavedPixels, SavedStep
+from napari_segany.formats.session_log import SavedLog, SavedStep
+from napari_segany.formats.session_steps import PlaneIndex, PlaneMasks, SavedPixels
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.pixel_changes import PixelChange
 from napari_segany.widgets.provenance import Accepted, AcceptedEach
+from napari_segany.widgets.provenance_derived import CarriedThrough, FoundSimilar
 
 Planes = dict[PlaneIndex, dict[int, RunLengths]]
-Explanation = Accepted | AcceptedEach | SavedLog
+Derived = CarriedThrough | FoundSimilar
+Explanation = Accepted | AcceptedEach | Derived | SavedLog
 
 
 @dataclass(eq=False)
 class _Entry:
-    """A change of pixels, with what explains it; its pixels are encoded when they are first saved."""
+    """A change of pixels, with what explains it; its pixels are encoded when they are first saved.
+
+    `work` is what it is a part of, where that is done bit by bit.
+    """
 
     key: tuple[str, str]
     pixels: PixelChange | None
     explanation: Explanation | None = None
     saved: tuple[SavedStep, ...] = ()
+    work: object | None = None
 
 
 class WorkLog:
@@ -46,6 +53,7 @@ class WorkLog:
         self._start: list[tuple[PlaneIndex, NDArray[np.integer]]] | Planes = {}
         self._entries: list[_Entry] = []
         self._undone: list[_Entry] = []
+        self._work: object | None = None
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -83,7 +91,7 @@ class WorkLog:
             self._entries.append(self._undone.pop())
         else:
             self._undone.clear()
-            self._entries.append(_Entry((forth, back), pixels))
+            self._entries.append(_Entry((forth, back), pixels, work=self._work))
 
     @contextmanager
     def explaining(self) -> Iterator[list[Explanation]]:
@@ -95,13 +103,30 @@ class WorkLog:
         if explanations and last is not None and last is not before:
             last.explanation, last.saved = explanations[-1], ()
 
+    @contextmanager
+    def part_of(self, work: object) -> Iterator[None]:
+        """Let the changes that happen meanwhile be parts of something that is done bit by bit."""
+        self._work = work
+        try:
+            yield
+        finally:
+            self._work = None
+
+    def draw_together(self, work: object, whole: PixelChange, explanation: Explanation) -> None:
+        """Make the parts of what was done bit by bit one change, unless something else was changed meanwhile."""
+        count = sum(entry.work is work for entry in self._entries)
+        if count and len(whole.indices) and all(entry.work is work for entry in self._entries[-count:]):
+            key = _name(whole, whole.before, whole.after), _name(whole, whole.after, whole.before)
+            self._entries[-count:] = [_Entry(key, whole, explanation)]
+
     @property
     def planes(self) -> set[Plane]:
         """The planes that a model answered about."""
         planes = set()
         for entry in self._entries:
             if isinstance(entry.explanation, SavedLog):
-                planes |= {Plane(answer.axes, answer.index) for answer in entry.explanation.answers}
+                places = [place for answer in entry.explanation.answers for place in answer.places]
+                planes |= {Plane(axes, index) for axes, index in places}
             elif entry.explanation is not None:
                 planes.update(entry.explanation.planes)
         return planes
@@ -144,7 +169,8 @@ def _encoded(explanation: Explanation | None, pixels: PixelChange | None) -> tup
         return explanation.saved()
     if pixels is None:
         raise RuntimeError("a change of pixels was dropped before it was encoded")
-    return (SavedPixels(pixels_by_plane(pixels)),)
+    became = pixels_by_plane(pixels)
+    return (explanation.saved(became) if isinstance(explanation, Derived) else SavedPixels(became),)
 
 
 def pixels_by_plane(pixels: PixelChange) -> Planes:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.widgets.everything.scene import DISCS, SHAPE, SIDE
+from tests.widgets.everything.scene import DISCS, SHAPE, SIDE, disc_like
 
+from napari_segany.engine.automatic_estimate import count_questions
+from napari_segany.widgets.everything_region import _LabelsReader, _PolygonReader, region_reader
 from napari_segany.widgets.everything_session import EverythingSession
+from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.kept_masks import MASKS_KEY
 from napari_segany.widgets.progress_runner import SynchronousRunner
 
@@ -28,6 +31,28 @@ def test_a_run_tells_how_long_the_next_one_takes(flat):
     assert first > 0
     flat.change(points_per_side=2 * SIDE)
     assert flat.estimate().seconds == pytest.approx(4 * first)
+
+
+def test_the_estimate_of_a_region_asks_for_its_points_and_makes_no_mask(flat, viewer, monkeypatch):
+    """The points are those of a run, which makes the mask; whatever the region is."""
+    flat.change(points_per_side=24)
+    viewer.canvas.size, viewer.scene.camera.zoom, viewer.scene.camera.center = (60, 60), 2.0, (20, 100)
+    corners = np.array([(3.5, 4), (60, 20), (40.2, 90), (9, 60)])
+    labels = np.zeros((40, 60), int)
+    labels[5:20, 7:50] = 3
+    polygon = viewer.add_shapes([corners], shape_type="polygon")
+    ellipse = viewer.add_shapes([corners, corners + 20], shape_type="ellipse")
+    scaled = viewer.add_labels(labels, scale=(2.5, 1.7), translate=(3, 5))
+    same = viewer.add_labels(disc_like(SHAPE))
+    for region in ("view", polygon, ellipse, scaled, same):
+        flat.choose_region(region)
+        with monkeypatch.context() as patch:
+            for reader in (_PolygonReader, _LabelsReader):
+                patch.setattr(reader, "__call__", lambda *_: pytest.fail("a mask of the whole plane was made"))
+            points = flat.estimate().points
+        plane = Plane((0, 1), ())
+        mask = region_reader(viewer, flat.image, plane, flat.where.region)(plane)
+        assert 0 < points == count_questions(SHAPE, flat.settings, mask).points < 24 * 24
 
 
 def test_the_estimate_follows_the_view(flat, viewer):

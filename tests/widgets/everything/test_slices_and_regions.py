@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.widgets.everything.scene import DISCS, SHAPE, SIDE, label_of
+from tests.widgets.everything.scene import DISCS, SHAPE, SIDE, disc_like, label_of
 
 from napari_segany.widgets.everything_session import EverythingSession
 from napari_segany.widgets.file_writers import NotSavedError, write_coco, write_label_image
 from napari_segany.widgets.kept_masks import MASKS_KEY
 from napari_segany.widgets.progress_runner import SynchronousRunner
-
-
-def disc_like(shape):
-    rows, cols = np.indices(shape)
-    return (np.hypot(rows - 20, cols - 100) <= 20).astype(int)
 
 
 def test_one_slice_of_a_stack(stack):

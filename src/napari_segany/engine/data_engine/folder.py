@@ -64,6 +64,11 @@ class DataEngine:
         Where it holds no images, two of one name, or a record is damaged.
     OSError
         Where `work` cannot be written.
+
+    Attributes
+    ----------
+    revision : int
+        Another number after every change of a record: who shows what is here looks again only then.
     """
 
     def __init__(self, images: Path, work: Path) -> None:
@@ -77,7 +82,9 @@ class DataEngine:
         if len(self._paths) < len(paths):
             raise ValueError(f"{images} holds images that differ in their ending only; their masks would be mixed up")
         (work / RECORDS).mkdir(parents=True, exist_ok=True)
+        self.revision = 0
         self._masks: dict[str, tuple[EngineMask, ...]] = dict.fromkeys(self._paths, ())
+        self._sums: dict[str, dict[str, _Sums]] = {name: {} for name in self._paths}
         self._finished: set[str] = set()
         self._states: dict[str, FileStamp | None] = {}
         self._lock = RLock()  # the model's masks are added in another thread than the person's
@@ -161,8 +168,8 @@ class DataEngine:
             self._write(name, self.masks(name), done)
 
     def counts(self) -> dict[str, StageCounts]:
-        """Return what each stage gave."""
-        return {stage: _counts([one for one in self.all_masks() if one.origin.stage == stage]) for stage in STAGES}
+        """Return what each stage gave; images that did not change since are not counted again."""
+        return {stage: _counts([sums[stage] for sums in self._sums.values() if stage in sums]) for stage in STAGES}
 
     def all_masks(self) -> Iterator[EngineMask]:
         """Go through the masks of all images."""
@@ -181,13 +188,20 @@ class DataEngine:
         path = self._record(name)
         self._states[name] = file_stamp(path)  # before it is read: a change during that is seen later
         if not path.is_file():
-            self._masks[name] = ()
-            self._finished.discard(name)
+            self._have(name, (), finished=False)
             return
         values = read_json_object(path, "record")
         with reading(path.name):
-            self._masks[name] = tuple(EngineMask.from_dict(one) for one in objects(values, "masks"))
-        (self._finished.add if values.get("finished") is True else self._finished.discard)(name)
+            masks = tuple(EngineMask.from_dict(one) for one in objects(values, "masks"))
+        self._have(name, masks, finished=values.get("finished") is True)
+
+    def _have(self, name: str, masks: tuple[EngineMask, ...], *, finished: bool) -> None:
+        """Take note of what a record holds now."""
+        self._masks[name] = masks
+        (self._finished.add if finished else self._finished.discard)(name)
+        of_stages = {stage: [one for one in masks if one.origin.stage == stage] for stage in STAGES}
+        self._sums[name] = {stage: _Sums.of(there) for stage, there in of_stages.items() if there}
+        self.revision += 1
 
     def _write(self, name: str, masks: tuple[EngineMask, ...], finished: bool) -> None:
         path = self._record(name)
@@ -202,15 +216,25 @@ class DataEngine:
             temporary.write_text(json.dumps(values), encoding="utf-8")
             state = file_stamp(temporary)
         self._states[name] = state
-        self._masks[name] = masks
-        (self._finished.add if finished else self._finished.discard)(name)
+        self._have(name, masks, finished=finished)
 
 
-def _counts(masks: Sequence[EngineMask]) -> StageCounts:
+@dataclass(frozen=True)
+class _Sums:
+    """Masks of one image and one stage, with the seconds and clicks that all of them took."""
+
+    masks: int
+    seconds: float
+    clicks: float
+
+    @classmethod
+    def of(cls, masks: Sequence[EngineMask]) -> _Sums:
+        origins = [one.origin for one in masks]
+        return cls(len(masks), sum(one.seconds for one in origins), sum(one.clicks for one in origins))
+
+
+def _counts(sums: Sequence[_Sums]) -> StageCounts:
+    masks = sum(one.masks for one in sums)
     if not masks:
         return StageCounts(0, float("nan"), float("nan"))
-    return StageCounts(
-        len(masks),
-        float(np.mean([one.origin.seconds for one in masks])),
-        float(np.mean([one.origin.clicks for one in masks])),
-    )
+    return StageCounts(masks, sum(one.seconds for one in sums) / masks, sum(one.clicks for one in sums) / masks)

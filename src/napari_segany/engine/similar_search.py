@@ -1,6 +1,6 @@
 """The work of finding similar objects as a generator of progress: candidates, their vectors, a ranking.
 
-The engine, and torch with it, is imported when the work runs. No napari, no Qt.
+A session asks it, and its replay asks it again. Torch is imported when the work runs.
 """
 
 from __future__ import annotations
@@ -49,6 +49,8 @@ class SimilarQuestion:
         Returns the image of the plane.
     candidates : callable, optional
         Returns the masks that there are; without it the model is asked for everything in the image.
+    settings : AutomaticSettings, optional
+        What the model is asked for everything with; by default `loose_settings`.
     described : DescribedCandidates, optional
         The candidates of an earlier question about the same plane; then nothing else is read or asked.
     """
@@ -60,6 +62,7 @@ class SimilarQuestion:
     embedding: ImageEmbedding
     read: Callable[[], ArrayLike]
     candidates: Callable[[], Sequence[MaskRecord]] | None = None
+    settings: AutomaticSettings | None = None
     described: DescribedCandidates | None = None
 
 
@@ -113,7 +116,7 @@ def _described(question: SimilarQuestion) -> Steps[DescribedCandidates]:
     if question.candidates is not None:
         records = tuple(question.candidates())
     else:
-        settings = loose_settings(question.predictor.name)
+        settings = question.settings or loose_settings(question.predictor.name)
         generator = AutomaticMaskGenerator(question.predictor, settings)
         embedding = question.embedding
         limits = embedding.contrast_limits

@@ -2,52 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
-import tifffile
-from napari.components import ViewerModel
-from napari.layers._source import layer_source
-from skimage.data import coins
+from tests.widgets.sessions.scene import changed
 
 from napari_segany.engine.propagation_settings import PropagationSettings
 from napari_segany.formats.session_file import read_session
-from napari_segany.widgets.catalogue import predictor_loader
-from napari_segany.widgets.progress_runner import SynchronousRunner
-from napari_segany.widgets.session import PromptSession
-
-
-@pytest.fixture(scope="module")
-def light():
-    return predictor_loader(None)("light", "cpu")
-
-
-@pytest.fixture
-def image_file(tmp_path):
-    """Two crops of real coins as a stack, in a file."""
-    picture = coins()
-    tifffile.imwrite(tmp_path / "coins.tif", np.stack([picture[:140, :160], picture[40:180, 30:190]]))
-    return tmp_path / "coins.tif"
-
-
-@pytest.fixture
-def begin(light, image_file):
-    def begin(*, with_image=True):
-        viewer = ViewerModel()
-        session = PromptSession(viewer, SynchronousRunner(), lambda name, device: light, device="cpu")
-        if with_image:
-            with layer_source(path=str(image_file)):
-                session.choose_image(viewer.add_image(tifffile.imread(image_file), name="coins"))
-        return session
-
-    return begin
-
-
-def changed(path, change):
-    values = json.loads(path.read_text())
-    change(values)
-    path.write_text(json.dumps(values))
 
 
 def under_work(session):

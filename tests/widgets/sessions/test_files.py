@@ -11,46 +11,19 @@ import pytest
 import tifffile
 from napari.components import ViewerModel
 from napari.layers import Layer
-from napari.layers._source import layer_source
 from skimage.data import coins
+from tests.widgets.sessions.scene import changed, run_script
 
 from napari_segany.cli.main import main
 from napari_segany.engine.mask_cleaning import CleanUp
 from napari_segany.formats.coco import read_coco
 from napari_segany.formats.labels import read_label_tiff
 from napari_segany.formats.session_file import read_session
-from napari_segany.formats.session_log import SavedEach
+from napari_segany.formats.session_steps import SavedEach
 from napari_segany.widgets.catalogue import predictor_loader
 from napari_segany.widgets.progress_runner import SynchronousRunner
 from napari_segany.widgets.raster_data import RasterData
 from napari_segany.widgets.session import PromptSession
-
-
-@pytest.fixture(scope="module")
-def light():
-    return predictor_loader(None)("light", "cpu")
-
-
-@pytest.fixture
-def image_file(tmp_path):
-    """Three crops of real coins as a stack, in a file."""
-    picture = coins()
-    crops = [picture[:140, :160], picture[40:180, 30:190], picture[:140, 100:260]]
-    tifffile.imwrite(tmp_path / "coins.tif", np.stack(crops), photometric="minisblack")
-    return tmp_path / "coins.tif"
-
-
-@pytest.fixture
-def begin(light, image_file):
-    def begin(*, with_image=True, model=light):
-        viewer = ViewerModel()
-        session = PromptSession(viewer, SynchronousRunner(), lambda name, device: model, device="cpu")
-        if with_image:
-            with layer_source(path=str(image_file)):
-                session.choose_image(viewer.add_image(tifffile.imread(image_file), name="coins"))
-        return session
-
-    return begin
 
 
 def some_work(session):
@@ -255,12 +228,6 @@ def test_labels_that_differ_are_told_by_the_exit_status(begin, tmp_path, capsys)
     assert "pixels differ" in capsys.readouterr().out
 
 
-def changed(path, change):
-    values = json.loads(path.read_text())
-    change(values)
-    path.write_text(json.dumps(values))
-
-
 BAD = {
     "no JSON": (lambda path: path.write_text("{"), "no JSON file"),
     "foreign": (lambda path: path.write_text('{"images": []}'), "no sound session file"),
@@ -278,7 +245,7 @@ BAD = {
         lambda path: changed(path, lambda v: v["image"].update(path=str(path.parent / "no.tif"))),
         "no.tif",
     ),
-    "image of memory": (lambda path: changed(path, lambda v: v["image"].update(path=None)), "not opened from a file"),
+    "image of memory": (lambda path: changed(path, lambda v: v["image"].update(path=None)), "is in no file"),
 }
 
 
@@ -453,3 +420,38 @@ def test_the_script_of_a_raster_runs_and_keeps_its_place(raster_session, tmp_pat
             assert (file.crs, file.transform) == (raster.crs, raster.transform)
         session.add_point((40, 30))
     assert "The mask under work is left out" in script.read_text(encoding="utf-8")
+
+
+def test_what_was_carried_through_a_stack_or_found_similar_is_replayed_with_the_real_model(
+    begin, tmp_path, image_file, capsys
+):
+    """And the script writes the same labels: their pixels, for these objects."""
+    picture = coins()
+    tifffile.imwrite(image_file, np.stack([picture[at : at + 120, at : at + 140] for at in (0, 2, 4)]))
+    session = begin()
+    session.viewer.dims.set_current_step(0, 1)
+    session.add_point((30, 40))
+    session.next_candidate()
+    session.stack.propagate()
+    session.overlap = "overwrite"
+    session.add_point((100, 40))
+    accepted = session.accept()
+    session.editor.select([accepted])
+    session.similar.find()
+    session.similar.threshold = 0.5
+    assert session.similar.accept()
+    labels, path = session.objects.layer.data.copy(), tmp_path / "one.json"
+    assert (labels == 1).any(axis=(1, 2)).sum() > 1, session.status
+    session.files.save(path)
+    assert [type(step).__name__ for step in read_session(path).log.steps] == [
+        "SavedCarried",
+        "SavedAnswer",
+        "SavedSimilar",
+    ]
+    capsys.readouterr()
+    assert main(["replay", str(path), "-o", str(tmp_path / "out.tif")]) == 0
+    assert "3 answers asked again; labels identical" in capsys.readouterr().out
+    np.testing.assert_array_equal(read_label_tiff(tmp_path / "out.tif"), labels)
+    done = run_script(session.files.script(), tmp_path, tmp_path / "again.tif")
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_array_equal(read_label_tiff(tmp_path / "again.tif"), labels)
