@@ -19,8 +19,11 @@ from napari_segany.model.layers import ConvBN
 if TYPE_CHECKING:  # which takes these ways from there
     from napari_segany.model.tiny_vit import MBConv, PatchEmbed, PatchMerging, TinyViTBlock
 
-# Of the maps that do not fit a cache: elements of the part at work, 2 MiB in float32.
-_PART = 2**19
+# Of the maps that do not fit a cache: elements of the part at work, 4 MiB in float32. Smaller parts have more rows in
+# common, which are computed for each.
+_PART = 2**20
+# Of attention maps, which softmax goes through again and again: 2 MiB.
+_WINDOWS_PART = 2**19
 
 
 class _Convolution:
@@ -51,7 +54,7 @@ def embedded_patches(embed: PatchEmbed, x: Tensor) -> Tensor:
     def rows_of(rows: tuple[int, int]) -> Tensor:
         needed = second.needs(rows)
         inside = max(needed[0], 0), min(needed[1], middle)
-        hidden = F.gelu(first(_rows(x, first.needs(inside))))
+        hidden = _gelu_(first(_rows(x, first.needs(inside))))
         return second(_padded(hidden, inside, needed))
 
     # Two rows of the half-sized map for each row of the result.
@@ -63,8 +66,8 @@ def filtered_map(block: MBConv, x: Tensor) -> Tensor:
     widen, filters, narrow = (_Convolution(layer) for layer in (block.conv1, block.conv2, block.conv3))
 
     def rows_of(rows: tuple[int, int]) -> Tensor:
-        hidden = F.gelu(filters(_hidden_rows(widen, x, filters.needs(rows))))
-        return F.gelu(narrow(hidden) + x[:, :, rows[0] : rows[1]])
+        hidden = _gelu_(filters(_hidden_rows(widen, x, filters.needs(rows))))
+        return _gelu_(narrow(hidden).add_(x[:, :, rows[0] : rows[1]]))
 
     return _in_parts(rows_of, x.shape[2], x.shape[3] * widen.weight.shape[0])
 
@@ -74,7 +77,7 @@ def merged_patches(layer: PatchMerging, x: Tensor) -> Tensor:
     widen, filters, last = (_Convolution(part) for part in (layer.conv1, layer.conv2, layer.conv3))
 
     def rows_of(rows: tuple[int, int]) -> Tensor:
-        return last(F.gelu(filters(_hidden_rows(widen, x, filters.needs(rows)))))
+        return last(_gelu_(filters(_hidden_rows(widen, x, filters.needs(rows)))))
 
     height = -(-x.shape[2] // filters.stride)
     return _in_parts(rows_of, height, x.shape[3] * widen.weight.shape[0] * filters.stride)
@@ -83,7 +86,7 @@ def merged_patches(layer: PatchMerging, x: Tensor) -> Tensor:
 def _hidden_rows(widen: _Convolution, x: Tensor, needed: tuple[int, int]) -> Tensor:
     """Return rows of the widened map, zero beyond the image, as the next convolution needs them."""
     inside = max(needed[0], 0), min(needed[1], x.shape[2])
-    return _padded(F.gelu(widen(x[:, :, inside[0] : inside[1]])), inside, needed)
+    return _padded(_gelu_(widen(x[:, :, inside[0] : inside[1]])), inside, needed)
 
 
 def attended_map(block: TinyViTBlock, x: Tensor) -> Tensor:
@@ -93,7 +96,7 @@ def attended_map(block: TinyViTBlock, x: Tensor) -> Tensor:
     joining = _Convolution(block.local_conv)
     x = joining(_rows(x, joining.needs((0, x.shape[2]))))
     tokens = x.permute(0, 2, 3, 1).flatten(0, 2)  # (B * H * W, C)
-    size = max(1, _PART // block.mlp.fc1.out_features)
+    size = max(1, _WINDOWS_PART // block.mlp.fc1.out_features)
     for start in range(0, len(tokens), size):
         tokens[start : start + size] += block.mlp(tokens[start : start + size])
     return x
@@ -106,13 +109,15 @@ def _attend_in_windows(block: TinyViTBlock, x: Tensor) -> None:
     across = -(-width // size)
     padding = attention.qkv(attention.norm(x.new_zeros(channels)))
     bias = attention.attention_biases[:, attention.offsets].to(x.dtype)  # (heads, N, N)
-    down = max(1, _PART // (batch * across * bias.numel()))  # rows of windows at a time
+    down = max(1, _WINDOWS_PART // (batch * across * bias.numel()))  # rows of windows at a time
+    strip = padding.repeat(batch, min(down, -(-height // size)) * size, across * size, 1)
     for top in range(0, height, down * size):
         part = x[:, top : top + down * size]
         rows = part.shape[1]
         windows_down = -(-rows // size)
-        strip = padding.repeat(batch, windows_down * size, across * size, 1)
+        strip = strip[:, : windows_down * size]
         strip[:, :rows, :width] = attention.qkv(attention.norm(part))
+        strip[:, rows:] = padding
         windows = strip.view(batch, windows_down, size, across, size, attention.num_heads, 3, -1)
         # 3, then windows, heads, positions, channels
         q, k, v = windows.permute(6, 0, 1, 3, 5, 2, 4, 7).flatten(1, 3).flatten(3, 4).contiguous()
@@ -120,6 +125,12 @@ def _attend_in_windows(block: TinyViTBlock, x: Tensor) -> None:
         taken = taken.view(batch, windows_down, across, attention.num_heads, size, size, -1)
         taken = taken.permute(0, 1, 4, 2, 5, 3, 6).reshape(batch, windows_down * size, across * size, channels)
         part += attention.proj(taken[:, :rows, :width])
+
+
+def _gelu_(x: Tensor) -> Tensor:
+    """Return GELU of a map that nobody else looks at, in its place: a new one costs more than the arithmetic."""
+    changed: Tensor = torch.ops.aten.gelu_(x)
+    return changed
 
 
 def _in_parts(rows_of: Callable[[tuple[int, int]], Tensor], height: int, elements_of_row: int) -> Tensor:

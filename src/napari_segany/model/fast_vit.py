@@ -8,6 +8,7 @@ the wide maps of the MLPs exist for some tokens at a time.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
@@ -66,11 +67,13 @@ def _attend_everywhere(attention: Attention, qkv: Tensor) -> Iterator[None]:
     heads = qkv.unflatten(2, (3, attention.num_heads, -1))  # (h, w, 3, heads, D)
     tables = _tables(attention, (height, width))
     rows_at_once = max(1, _MAP_AT_A_TIME // (height * width * width))
+    memory = qkv.new_empty(0, dtype=None if tables is None else tables[0].dtype)
     for head in range(attention.num_heads):
         q, k, v = heads[:, :, :, head].permute(2, 0, 1, 3).contiguous()  # each (h, w, D)
         bias = None if tables is None else _biases(q[None], *tables)
         for rows in _parts(height, rows_at_once):
-            mask = None if bias is None else _mask(bias[0][:, rows], bias[1][:, rows])  # (1, n, h * w)
+            # (1, n, h * w); the same memory each time, whose pages would have to be fetched anew otherwise.
+            mask = None if bias is None else _mask(bias[0][:, rows], bias[1][:, rows], memory)
             taken = _attend(q[None, rows], k[None], v[None], mask)
             heads[rows, :, 0, head] = taken.view(-1, width, taken.shape[-1])
             if (rows.start // rows_at_once) % _PARTS_OF_A_HEAD == _PARTS_OF_A_HEAD - 1:
@@ -121,9 +124,18 @@ def _biases(q: Tensor, table_h: Tensor, table_w: Tensor) -> tuple[Tensor, Tensor
     return by_row, by_column.transpose(1, 2)
 
 
-def _mask(by_row: Tensor, by_column: Tensor) -> Tensor:
-    """Return the sum (..., h * w, H * W) of terms (..., h, w, H) of rows and (..., h, w, W) of columns of keys."""
-    return (by_row[..., :, None] + by_column[..., None, :]).flatten(-2).flatten(-3, -2)
+def _mask(by_row: Tensor, by_column: Tensor, memory: Tensor | None = None) -> Tensor:
+    """Return the sum (..., h * w, H * W) of terms (..., h, w, H) of rows and (..., h, w, W) of columns of keys.
+
+    `memory` is what it may be put into, of any size; it is enlarged where that is too small.
+    """
+    terms = by_row[..., :, None], by_column[..., None, :]
+    if memory is None:
+        return torch.add(*terms).flatten(-2).flatten(-3, -2)
+    shape = (*by_row.shape, by_column.shape[-1])
+    if memory.numel() < math.prod(shape):
+        memory.resize_(math.prod(shape))
+    return torch.add(*terms, out=memory[: math.prod(shape)].view(shape)).flatten(-2).flatten(-3, -2)
 
 
 def _parts(count: int, size: int) -> Iterator[slice]:
