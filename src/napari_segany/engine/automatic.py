@@ -34,6 +34,8 @@ from napari_segany.model import ImageDecoder, ImageFeatures
 # Image tokens times points that a CPU decodes in one call: one point of a model of 1024 pixels, four of one of 512,
 # so that closing is quick. Larger calls are not faster there.
 _CPU_TOKENS = 64 * 64
+# Where threads answer points of their own: enough that they seldom wait for each other, and closing stays quick.
+_POINTS_OF_A_THREAD = 4
 
 
 @dataclass(frozen=True)
@@ -272,7 +274,7 @@ class _Collection:
         self.upsamplings.append(Upsampling(embedding.logits_shape, embedding.input_shape, crop.shape))
         here = embedding.to(self.predictor.device)
         decoder = ImageDecoder(self.predictor.sam, ImageFeatures(here.features, here.high_resolution))
-        for batch in _batches(points, self._batch_size(embedding)):
+        for batch in _batches(points, self._batch_size(embedding, decoder)):
             yield self.progress(number, "Asking the points")
             logits, iou = _decoded(decoder, embedding, batch, self._least_iou(), self.multimask)
             for answer, scores, point in zip(logits, iou, batch, strict=True):
@@ -286,9 +288,11 @@ class _Collection:
         text = f"{note}{of_crops}, {self.passing} masks so far"
         return AutomaticProgress(self.done, self.total, text, number + 1, len(self.crops), self.passing)
 
-    def _batch_size(self, embedding: ImageEmbedding) -> int:
+    def _batch_size(self, embedding: ImageEmbedding, decoder: ImageDecoder) -> int:
         if self.predictor.device.type != "cpu":
             return self.settings.points_per_batch
+        if decoder.answers_side_by_side:
+            return min(self.settings.points_per_batch, _POINTS_OF_A_THREAD * torch.get_num_threads())
         rows, cols = embedding.features.shape[-2:]
         return max(1, min(self.settings.points_per_batch, _CPU_TOKENS // (rows * cols)))
 

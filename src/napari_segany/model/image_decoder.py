@@ -42,6 +42,11 @@ class ImageDecoder:
         with torch.inference_mode():
             self._shared = sam.share(features) if isinstance(sam, Sam) else None
 
+    @property
+    def answers_side_by_side(self) -> bool:
+        """Whether each thread answers prompts of its own, so that a call is quickest with some for every thread."""
+        return self._quick is not None
+
     @torch.inference_mode()
     def decode(
         self,
