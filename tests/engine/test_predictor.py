@@ -249,8 +249,11 @@ class TestNames:
         nucleus = regions == regions[255, 297]
         assert 100 < nucleus.sum() < 400, "of 14 pixels across"
         light = Predictor("light", device="cpu")
-        best = light.predict(light.encode(image), points=[(255, 297)]).masks[0]
-        assert (best & nucleus).sum() > 0.7 * (best | nucleus).sum()
+        masks = light.predict(light.encode(image), points=[(255, 297)]).masks
+        agreement = [(mask & nucleus).sum() / (mask | nucleus).sum() for mask in masks]
+        # It touches another one: the first mask may be drawn more widely than the threshold has it.
+        assert agreement[0] > 0.6
+        assert max(agreement) > 0.8
 
     def test_the_model_is_in_evaluation(self, predictor):
         assert not predictor.sam.training

@@ -87,12 +87,13 @@ class PyramidDecoder(nn.Module):
         self.refinement = MaskRefinement(middle, self.num_mask_tokens) if config.mask_refinement else None
         self.fine_image_conv = nn.Conv2d(fine, fine, 1)
         self.fine_mask_conv = nn.Conv2d(MASK_MAPS, fine, 1, bias=False)
-        self.fine_box_conv = nn.Conv2d(BOX_MAPS, fine, 1, bias=False) if config.fine_boxes else None
         self.fine_conv = nn.Conv2d(middle, fine, 1, bias=False)
         self.output_hypernetworks_mlps = nn.ModuleList(
             MLP(dim, dim // 2, middle + fine + 1, num_layers=2) for _ in range(self.num_mask_tokens)
         )
         self.iou_prediction_head = MLP(2 * dim + middle + STATISTICS, config.iou_head_hidden_dim, 1, num_layers=3)
+        # Last, so that a seed gives all other weights the same beginning with and without it.
+        self.fine_box_conv = nn.Conv2d(BOX_MAPS, fine, 1, bias=False) if config.fine_boxes else None
         self.split = (middle, fine, 1)
         self._start()
 
