@@ -11,8 +11,9 @@ from timing import relative
 from torch import Tensor
 
 from napari_segany.model import ImageDecoder, ImageFeatures, Sam
-from napari_segany.model.fast_decoder import draw_masks, read_prompt
+from napari_segany.model.fast_decoder import read_prompts
 from napari_segany.model.mask_decoder import mask_choice
+from napari_segany.model.mask_drawing import draw_masks
 from napari_segany.model.shared_image import share_image
 
 Answer = tuple[Tensor, Tensor]
@@ -113,7 +114,7 @@ def _low_rank(sam: Sam, features: ImageFeatures) -> Decode:
 
     def answer(points: Tensor) -> Answer:
         tokens = sam.prompt_encoder.tokens((points, points.new_ones(points.shape[:2])), None, None, grid=grid)
-        readings = [read_prompt(shared, prompt) for prompt in tokens]
+        readings = read_prompts(shared, tokens)
         logits = [draw_masks(shared, reading, chosen) for reading in readings]
         return torch.stack(logits), torch.stack([reading.iou[chosen] for reading in readings])
 

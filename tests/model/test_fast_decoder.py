@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+from unittest import mock
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_segany.model import ImageDecoder, ImageFeatures, Sam, SamConfig, ViTConfig, build_sam
-from napari_segany.model.fast_decoder import draw_masks, read_prompt
+from napari_segany.model import (
+    ImageDecoder,
+    ImageFeatures,
+    Sam,
+    SamConfig,
+    ViTConfig,
+    build_sam,
+    image_decoder,
+    prompt_cells,
+)
+from napari_segany.model.fast_decoder import read_prompts
 from napari_segany.model.image_decoder import NOT_DRAWN
+from napari_segany.model.mask_drawing import draw_masks
 from napari_segany.model.shared_image import share_image
 
 SMALL = SamConfig(
@@ -57,14 +68,16 @@ def some_prompts(count: int, points: int, *, boxes: bool) -> dict[str, torch.Ten
     boxes=st.booleans(),
     multimask=st.booleans(),
     spread=st.floats(0.5, 2.0),
+    numbers=st.sampled_from([1, 1000, 1 << 18]),
 )
-def test_the_fast_path_gives_the_same_answers(seed, grid, depth, points, boxes, multimask, spread):
+def test_the_fast_path_gives_the_same_answers(seed, grid, depth, points, boxes, multimask, spread, numbers):
     sam = lively(dataclasses.replace(SMALL, decoder_depth=depth), seed, spread)
     features = ImageFeatures(torch.randn(1, 256, *grid))
-    prompts = some_prompts(2, points, boxes=boxes)
+    prompts = some_prompts(3, points, boxes=boxes)
     with torch.no_grad():
         logits, iou = sam.decode(features, **prompts, multimask=multimask)
-    found, found_iou = ImageDecoder(sam, features).decode(**prompts, multimask=multimask)
+    with mock.patch.object(prompt_cells, "_NUMBERS_AT_A_TIME", numbers):  # one cell at a time, some, all
+        found, found_iou = ImageDecoder(sam, features).decode(**prompts, multimask=multimask)
     assert found.shape == logits.shape
     assert relative_difference(found, logits) < 1e-4
     assert relative_difference(found_iou, iou) < 1e-4
@@ -74,12 +87,12 @@ def test_the_fast_path_gives_the_same_answers(seed, grid, depth, points, boxes, 
 def test_it_is_exact_and_not_merely_close():
     sam = lively(SMALL, seed=3).double()
     image, positions = torch.randn(2, 1, 256, 5, 7, dtype=torch.float64)
-    tokens = torch.randn(3, 256, dtype=torch.float64)
-    expected, iou = sam.mask_decoder.predict_masks(image, positions, tokens[None], torch.zeros_like(image))
+    tokens = torch.randn(3, 2, 256, dtype=torch.float64)
     shared = share_image(sam.mask_decoder, image, positions)
-    reading = read_prompt(shared, tokens)
-    torch.testing.assert_close(draw_masks(shared, reading, slice(None)), expected[0], rtol=1e-10, atol=1e-10)
-    torch.testing.assert_close(reading.iou, iou[0], rtol=1e-10, atol=1e-10)
+    for prompt, reading in zip(tokens, read_prompts(shared, tokens), strict=True):
+        expected, iou = sam.mask_decoder.predict_masks(image, positions, prompt[None], torch.zeros_like(image))
+        torch.testing.assert_close(draw_masks(shared, reading, slice(None)), expected[0], rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(reading.iou, iou[0], rtol=1e-10, atol=1e-10)
 
 
 def test_it_is_taken(monkeypatch: pytest.MonkeyPatch):
@@ -190,6 +203,14 @@ def test_all_are_drawn_where_none_is_rejected():
     assert good.all()
     expected, _ = decoder.decode(**prompts, multimask=True)
     assert torch.equal(logits, expected.flatten(0, 1))
+
+
+@pytest.mark.parametrize(
+    ("prompts", "threads", "sizes"), [(1, 2, [1]), (3, 2, [2, 1]), (20, 2, [8, 8, 4]), (6, 8, 6 * [1])]
+)
+def test_groups_of_prompts_leave_no_thread_without_work(monkeypatch, prompts, threads, sizes):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    assert [len(group) for group in image_decoder.groups(torch.zeros(prompts, 3, 256))] == sizes
 
 
 def test_other_models_reject_alike(pyramid: Sam):

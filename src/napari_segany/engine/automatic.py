@@ -34,8 +34,6 @@ from napari_segany.model import ImageDecoder, ImageFeatures
 # Image tokens times points that a CPU decodes in one call: one point of a model of 1024 pixels, four of one of 512,
 # so that closing is quick. Larger calls are not faster there.
 _CPU_TOKENS = 64 * 64
-# Where threads answer points of their own: enough that they seldom wait for each other, and closing stays quick.
-_POINTS_OF_A_THREAD = 4
 
 
 @dataclass(frozen=True)
@@ -291,8 +289,8 @@ class _Collection:
     def _batch_size(self, embedding: ImageEmbedding, decoder: ImageDecoder) -> int:
         if self.predictor.device.type != "cpu":
             return self.settings.points_per_batch
-        if decoder.answers_side_by_side:
-            return min(self.settings.points_per_batch, _POINTS_OF_A_THREAD * torch.get_num_threads())
+        if decoder.prompts_at_a_time is not None:
+            return min(self.settings.points_per_batch, decoder.prompts_at_a_time)
         rows, cols = embedding.features.shape[-2:]
         return max(1, min(self.settings.points_per_batch, _CPU_TOKENS // (rows * cols)))
 

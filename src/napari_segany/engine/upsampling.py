@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
@@ -17,7 +18,6 @@ from numpy.typing import NDArray
 
 _PIXELS_AT_A_TIME = 1 << 19
 _STRIDE = 4  # pixels of the model input along the side of a logit
-_NO_PIXEL = -1e30  # below any threshold; not infinite, for it is multiplied by weights of zero
 
 Box = tuple[int, int, int, int]
 Float = NDArray[np.float32]
@@ -78,13 +78,13 @@ class _Axis:
     first : numpy.ndarray
         (B,) the first of the three logits of each block.
     logits : numpy.ndarray
-        (B, 3) all three; the last logit of the axis stands for those beyond it.
+        (3, B) all three; the last logit of the axis stands for those beyond it.
     pixels : numpy.ndarray
-        (B, P) pixels of each block; a shorter block repeats its last one.
+        (P, B) pixels of each block; a shorter block repeats its last one.
     weights : numpy.ndarray
-        (B, P, 3) float32 of the three logits in each pixel.
-    guarded : numpy.ndarray
-        (B, P, 4) the same, and in repetitions the whole weight for a fourth value, which stands for no pixel.
+        (3, P, B) float32 of the three logits in each pixel.
+    once : numpy.ndarray
+        (3, P, B) the same, and not a number in repetitions, so that no comparison finds them.
     """
 
     edges: Index
@@ -92,7 +92,7 @@ class _Axis:
     logits: Index
     pixels: Index
     weights: Float
-    guarded: Float
+    once: Float
 
     @classmethod
     def build(cls, low: int, model: int, used: int, pixels: int) -> _Axis:
@@ -106,30 +106,32 @@ class _Axis:
             for logit, inner in ((inner_a[middle], 1 - inner_share[middle]), (inner_b[middle], inner_share[middle])):
                 # A logit further than two away only ever comes with no weight.
                 np.add.at(weights, (every, np.clip(logit - first, 0, 2)), outer * inner)
-        starts = np.flatnonzero(np.concatenate([[True], first[1:] != first[:-1]]))
+        edges = np.flatnonzero(np.concatenate([[True], first[1:] != first[:-1], [True]]))
+        # The outermost blocks are longer than all others, which would be filled up to their length.
+        longest = int(np.ceil(np.mean(np.diff(edges))))
+        starts = np.concatenate([np.arange(*ends, longest) for ends in pairwise(edges)])
         edges = np.concatenate([starts, [pixels]])
-        offsets = np.arange(np.diff(edges).max())
-        raw = starts[:, None] + offsets
-        members = np.minimum(raw, edges[1:, None] - 1)
-        shared, repeats = weights.astype(np.float32)[members], raw >= edges[1:, None]
+        raw = starts + np.arange(np.diff(edges).max())[:, None]
+        members = np.minimum(raw, edges[1:] - 1)
+        shared = np.ascontiguousarray(weights.astype(np.float32).T[:, members])
         return cls(
             edges=edges,
             first=first[starts],
-            logits=np.minimum(first[starts][:, None] + np.arange(3), low - 1),
+            logits=np.minimum(first[starts] + np.arange(3)[:, None], low - 1),
             pixels=members,
             weights=shared,
-            guarded=np.dstack([np.where(repeats[:, :, None], 0, shared), repeats]).astype(np.float32),
+            once=np.where(raw >= edges[1:], np.float32(np.nan), shared),
         )
 
     def around(self, first: int, last: int) -> tuple[int, int]:
         """Return from where to where logits belong to the blocks that use those from the first to the last."""
-        top, bottom = np.searchsorted(self.logits[:, 2], first), np.searchsorted(self.logits[:, 0], last, "right") - 1
-        return int(self.logits[top, 0]), int(self.logits[bottom, 2]) + 1
+        top, bottom = self.logits[2].searchsorted(first), self.logits[0].searchsorted(last, "right") - 1
+        return int(self.logits[0, top]), int(self.logits[2, bottom]) + 1
 
     def within(self, origin: int, length: int) -> slice:
         """Return the blocks whose logits all lie within a stretch of the logits."""
-        inside = np.flatnonzero((self.logits[:, 0] >= origin) & (self.logits[:, 2] < origin + length))
-        return slice(int(inside[0]), int(inside[-1]) + 1) if len(inside) else slice(0, 0)
+        start = int(self.logits[0].searchsorted(origin))
+        return slice(start, max(start, int(self.logits[2].searchsorted(origin + length))))
 
 
 class Upsampling:
@@ -161,7 +163,7 @@ class Upsampling:
     def window(self, logits: NDArray[np.floating], least: float) -> LogitWindow:
         """Return what is needed of (h, w) logits for thresholds of `least` and higher."""
         values = logits.astype(np.float32, copy=False)
-        above = values[: self._rows.logits[-1, 2] + 1, : self._cols.logits[-1, 2] + 1] > least
+        above = values[: self._rows.logits[2, -1] + 1, : self._cols.logits[2, -1] + 1] > least
         rows, cols = np.flatnonzero(above.any(axis=1)), np.flatnonzero(above.any(axis=0))
         if not len(rows):
             return LogitWindow(np.zeros((0, 0), np.float32), (0, 0))
@@ -184,9 +186,9 @@ class Upsampling:
         counts = [int(pixels_of[(low_of > limit) & ~crossed].sum()) for limit in limits]
         box = self._box_of_blocks((low_of > threshold) & ~crossed, blocks)
         for rows, cols, pixels in self._evaluated(low, window.origin, blocks, crossed, once=True):
-            for number, limit in enumerate(limits):
-                counts[number] += int(np.count_nonzero(pixels > limit))
-            box = self._widened(box, rows, cols, pixels, threshold)
+            masks = [pixels > limit for limit in limits]
+            counts = [count + int(np.count_nonzero(mask)) for count, mask in zip(counts, masks, strict=True)]
+            box = self._widened(box, rows, cols, masks[0])
             yield
         area, inner, outer = counts
         return MaskStatistics(area, inner, outer, (0, 0, 0, 0) if area == 0 else box)
@@ -204,7 +206,7 @@ class Upsampling:
         heights, widths = np.diff(self._rows.edges)[blocks[0]], np.diff(self._cols.edges)[blocks[1]]
         mask = np.repeat(np.repeat(inside, heights, axis=0), widths, axis=1)
         for rows, cols, pixels in self._evaluated(low, window.origin, blocks, mixed):
-            positions = (self._rows.pixels[rows] - top)[:, :, None], (self._cols.pixels[cols] - left)[:, None, :]
+            positions = self._rows.pixels[:, None, rows] - top, self._cols.pixels[None, :, cols] - left
             mask[positions] = pixels > threshold
             yield
         return mask[box[0] - top : box[2] - top, box[1] - left : box[3] - left]
@@ -220,7 +222,8 @@ class Upsampling:
         result = np.empty((bottom - top, right - left), np.float32)
         every = np.ones((len(sides[0]) - 1, len(sides[1]) - 1), bool)
         for rows, cols, pixels in self._evaluated(window.values, window.origin, blocks, every):
-            result[(self._rows.pixels[rows] - top)[:, :, None], (self._cols.pixels[cols] - left)[:, None, :]] = pixels
+            positions = self._rows.pixels[:, None, rows] - top, self._cols.pixels[None, :, cols] - left
+            result[positions] = pixels
         return result, (top, left, bottom, right)
 
     def _box_of_blocks(self, chosen: NDArray[np.bool_], blocks: tuple[slice, slice]) -> Box:
@@ -236,25 +239,13 @@ class Upsampling:
             int(col_edges[cols[-1] + 1]),
         )
 
-    def _widened(self, box: Box, rows: Index, cols: Index, pixels: Float, threshold: float) -> Box:
-        """Return the box around a box and what is above in (M, P, Q) pixels; looks only at blocks that leave it."""
-        top, left, bottom, right = box
-        row_of, col_of = self._rows.pixels, self._cols.pixels
-        leaves = (row_of[rows, 0] < top) | (row_of[rows, -1] >= bottom)
-        leaves |= (col_of[cols, 0] < left) | (col_of[cols, -1] >= right)
-        mask = pixels[leaves] > threshold
-        hit = mask.reshape(len(mask), mask[0].size if len(mask) else 0).any(axis=1)
-        if not hit.any():
+    def _widened(self, box: Box, rows: Index, cols: Index, mask: NDArray[np.bool_]) -> Box:
+        """Return the box around a box and the mask in (P, Q, M) pixels of M blocks."""
+        if not mask.any():
             return box
-        mask, rows, cols = mask[hit], rows[leaves][hit], cols[leaves][hit]
-        # The outermost pixels lie in the outermost blocks that have any.
-        first_row, last_row, first_col, last_col = rows.min(), rows.max(), cols.min(), cols.max()
-        return (
-            min(top, int(row_of[first_row][mask[rows == first_row].any(axis=(0, 2))].min())),
-            min(left, int(col_of[first_col][mask[cols == first_col].any(axis=(0, 1))].min())),
-            max(bottom, int(row_of[last_row][mask[rows == last_row].any(axis=(0, 2))].max()) + 1),
-            max(right, int(col_of[last_col][mask[cols == last_col].any(axis=(0, 1))].max()) + 1),
-        )
+        top, bottom = _reach(self._rows.pixels.take(rows, axis=1), mask, across=1)
+        left, right = _reach(self._cols.pixels.take(cols, axis=1), mask, across=0)
+        return min(box[0], top), min(box[1], left), max(box[2], bottom), max(box[3], right)
 
     def _blocks(self, window: LogitWindow) -> tuple[slice, slice]:
         (row, col), (height, width) = window.origin, window.values.shape
@@ -264,8 +255,8 @@ class Upsampling:
         self, low: Float, blocks: tuple[slice, slice], function: np.ufunc, origin: tuple[int, int] = (0, 0)
     ) -> Float:
         """Return the smallest or the largest of the nine logits of each block, (block rows, block columns)."""
-        lines = _of_three(low, self._rows.logits[blocks[0]] - origin[0], function)
-        return _of_three(lines.T, self._cols.logits[blocks[1]] - origin[1], function).T
+        lines = _of_three(low, self._rows.logits[:, blocks[0]] - origin[0], function)
+        return _of_three(lines.T, self._cols.logits[:, blocks[1]] - origin[1], function).T
 
     def _evaluated(
         self,
@@ -276,37 +267,45 @@ class Upsampling:
         *,
         once: bool = False,
     ) -> Iterator[tuple[Index, Index, Float]]:
-        """Yield block rows (M,), block columns (M,) and pixels (M, P, Q) of the chosen blocks, some at a time.
+        """Yield block rows (M,), block columns (M,) and pixels (P, Q, M) of the chosen blocks, some at a time.
 
-        Shorter blocks repeat their last pixel; with `once`, what stands in its place is below any threshold.
+        Shorter blocks repeat their last pixel; with `once` it is not a number in repetitions. Blocks lie along the
+        last axis: it is long, while a block has a few pixels only.
         """
         every_row, every_col = np.nonzero(chosen)
         every_row, every_col = every_row + blocks[0].start, every_col + blocks[1].start
-        size = self._rows.pixels.shape[1] * self._cols.pixels.shape[1]
+        size = len(self._rows.pixels) * len(self._cols.pixels)
         step = max(1, _PIXELS_AT_A_TIME // size)
         for start in range(0, len(every_row), step):
             rows, cols = every_row[start : start + step], every_col[start : start + step]
-            lines, columns = self._rows.logits[rows] - origin[0], self._cols.logits[cols] - origin[1]
-            nine = low[lines[:, :, None], columns[:, None, :]]  # (M, 3, 3)
-            if once:
-                guarded = np.full((len(nine), 4, 4), _NO_PIXEL, np.float32)
-                guarded[:, :3, :3] = nine
-                down, across = self._rows.guarded[rows] @ guarded, self._cols.guarded[cols]
-            else:
-                down, across = self._rows.weights[rows] @ nine, self._cols.weights[cols]  # (M, P, 3)
-            yield rows, cols, down @ across.transpose(0, 2, 1)
+            lines, columns = self._rows.logits.take(rows, axis=1), self._cols.logits.take(cols, axis=1)
+            lines -= origin[0]
+            columns -= origin[1]
+            nine = low.take(low.shape[1] * lines[:, None] + columns)  # (3, 3, M)
+            weights = (self._rows.once, self._cols.once) if once else (self._rows.weights, self._cols.weights)
+            down, across = weights[0].take(rows, axis=2), weights[1].take(cols, axis=2)  # (3, P, M), (3, Q, M)
+            lined = np.einsum("kpm,klm->plm", down, nine)
+            pixels: Float = np.einsum("plm,lqm->pqm", lined, across)
+            yield rows, cols, pixels
+
+
+def _reach(pixels: Index, mask: NDArray[np.bool_], *, across: int) -> tuple[int, int]:
+    """Return from where to where a mask (P, Q, M), which is not empty, lies along pixels (P, M) or (Q, M)."""
+    hit = np.logical_or.reduce(mask, axis=across)
+    last = int((pixels * hit).max())
+    return last - int(((last - pixels) * hit).max()), last + 1
 
 
 def _of_three(values: Float, indices: Index, function: np.ufunc) -> Float:
-    """Join the three rows of each triple (N, 3) of indices by a function, neighbouring ones without copying them."""
-    if len(indices) and indices[-1, 2] - indices[0, 0] == len(indices) + 1:
-        first, last = int(indices[0, 0]), int(indices[-1, 2]) + 1
-        result: Float = function(
-            function(values[first : last - 2], values[first + 1 : last - 1]), values[first + 2 : last]
-        )
-        return result
-    triple = function(function(values[indices[:, 0]], values[indices[:, 1]]), values[indices[:, 2]])
-    return np.asarray(triple)
+    """Join the three rows of each triple (3, N) of indices by a function, neighbouring ones without copying them."""
+    if not indices.size or indices[2, -1] - indices[0, -1] < 2:
+        triple = function(function(values[indices[0]], values[indices[1]]), values[indices[2]])
+        return np.asarray(triple)
+    first, last = int(indices[0, 0]), int(indices[2, -1]) + 1
+    lines: Float = function(
+        function(values[first : last - 2], values[first + 1 : last - 1]), values[first + 2 : last]
+    )
+    return lines if len(lines) == indices.shape[1] else lines[indices[0] - first]
 
 
 def _result(parts: Parts[Result]) -> Result:

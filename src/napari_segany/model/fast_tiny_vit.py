@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from napari_segany.model.layers import ConvBN
+from napari_segany.model.layers import ConvBN, gelu_
 
 if TYPE_CHECKING:  # which takes these ways from there
     from napari_segany.model.tiny_vit import MBConv, PatchEmbed, PatchMerging, TinyViTBlock
@@ -54,7 +54,7 @@ def embedded_patches(embed: PatchEmbed, x: Tensor) -> Tensor:
     def rows_of(rows: tuple[int, int]) -> Tensor:
         needed = second.needs(rows)
         inside = max(needed[0], 0), min(needed[1], middle)
-        hidden = _gelu_(first(_rows(x, first.needs(inside))))
+        hidden = gelu_(first(_rows(x, first.needs(inside))))
         return second(_padded(hidden, inside, needed))
 
     # Two rows of the half-sized map for each row of the result.
@@ -66,8 +66,8 @@ def filtered_map(block: MBConv, x: Tensor) -> Tensor:
     widen, filters, narrow = (_Convolution(layer) for layer in (block.conv1, block.conv2, block.conv3))
 
     def rows_of(rows: tuple[int, int]) -> Tensor:
-        hidden = _gelu_(filters(_hidden_rows(widen, x, filters.needs(rows))))
-        return _gelu_(narrow(hidden).add_(x[:, :, rows[0] : rows[1]]))
+        hidden = gelu_(filters(_hidden_rows(widen, x, filters.needs(rows))))
+        return gelu_(narrow(hidden).add_(x[:, :, rows[0] : rows[1]]))
 
     return _in_parts(rows_of, x.shape[2], x.shape[3] * widen.weight.shape[0])
 
@@ -77,7 +77,7 @@ def merged_patches(layer: PatchMerging, x: Tensor) -> Tensor:
     widen, filters, last = (_Convolution(part) for part in (layer.conv1, layer.conv2, layer.conv3))
 
     def rows_of(rows: tuple[int, int]) -> Tensor:
-        return last(_gelu_(filters(_hidden_rows(widen, x, filters.needs(rows)))))
+        return last(gelu_(filters(_hidden_rows(widen, x, filters.needs(rows)))))
 
     height = -(-x.shape[2] // filters.stride)
     return _in_parts(rows_of, height, x.shape[3] * widen.weight.shape[0] * filters.stride)
@@ -86,7 +86,7 @@ def merged_patches(layer: PatchMerging, x: Tensor) -> Tensor:
 def _hidden_rows(widen: _Convolution, x: Tensor, needed: tuple[int, int]) -> Tensor:
     """Return rows of the widened map, zero beyond the image, as the next convolution needs them."""
     inside = max(needed[0], 0), min(needed[1], x.shape[2])
-    return _padded(_gelu_(widen(x[:, :, inside[0] : inside[1]])), inside, needed)
+    return _padded(gelu_(widen(x[:, :, inside[0] : inside[1]])), inside, needed)
 
 
 def attended_map(block: TinyViTBlock, x: Tensor) -> Tensor:
@@ -125,12 +125,6 @@ def _attend_in_windows(block: TinyViTBlock, x: Tensor) -> None:
         taken = taken.view(batch, windows_down, across, attention.num_heads, size, size, -1)
         taken = taken.permute(0, 1, 4, 2, 5, 3, 6).reshape(batch, windows_down * size, across * size, channels)
         part += attention.proj(taken[:, :rows, :width])
-
-
-def _gelu_(x: Tensor) -> Tensor:
-    """Return GELU of a map that nobody else looks at, in its place: a new one costs more than the arithmetic."""
-    changed: Tensor = torch.ops.aten.gelu_(x)
-    return changed
 
 
 def _in_parts(rows_of: Callable[[tuple[int, int]], Tensor], height: int, elements_of_row: int) -> Tensor:

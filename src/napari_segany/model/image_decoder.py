@@ -6,14 +6,16 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from napari_segany.model.fast_decoder import draw_masks, read_prompt
+from napari_segany.model.fast_decoder import Reading, read_prompts
 from napari_segany.model.features import ImageFeatures
 from napari_segany.model.mask_decoder import MaskDecoder, mask_choice
+from napari_segany.model.mask_drawing import draw_masks
 from napari_segany.model.prompt_encoder import PromptEncoder
 from napari_segany.model.sam import LOGITS_STRIDE, Sam, check_prompts
 from napari_segany.model.shared_image import SharedImage, share_image
@@ -23,6 +25,7 @@ NOT_DRAWN = -1e4
 """Logit where no mask is drawn: beyond the image, in the padding of the model's input."""
 
 _CELL_STRIDE = 4  # logits along the side of a cell
+_PROMPTS_AT_A_TIME = 8  # of one thread
 
 
 class ImageDecoder:
@@ -43,9 +46,9 @@ class ImageDecoder:
             self._shared = sam.share(features) if isinstance(sam, Sam) else None
 
     @property
-    def answers_side_by_side(self) -> bool:
-        """Whether each thread answers prompts of its own, so that a call is quickest with some for every thread."""
-        return self._quick is not None
+    def prompts_at_a_time(self) -> int | None:
+        """How many prompts of one call are quickest, and keep every thread at work; None where none is quickest."""
+        return None if self._quick is None else _PROMPTS_AT_A_TIME * torch.get_num_threads()
 
     @torch.inference_mode()
     def decode(
@@ -73,11 +76,12 @@ class ImageDecoder:
             )
         quick, chosen = self._quick, mask_choice(multimask=multimask)
 
-        def answered(prompt: Tensor) -> tuple[Tensor, Tensor]:
-            reading = read_prompt(quick, prompt)
-            return draw_masks(quick, reading, chosen), reading.iou[chosen]
+        def answered(prompts: Tensor) -> list[tuple[Tensor, Tensor]]:
+            readings = read_prompts(quick, prompts)
+            return [(draw_masks(quick, reading, chosen), reading.iou[chosen]) for reading in readings]
 
-        logits, scores = zip(*side_by_side(answered, self._tokens(points, labels, boxes, text)), strict=True)
+        answers = side_by_side(answered, groups(self._tokens(points, labels, boxes, text)))
+        logits, scores = zip(*chain.from_iterable(answers), strict=True)
         return torch.stack(logits), torch.stack(scores)
 
     @torch.inference_mode()
@@ -121,8 +125,7 @@ class ImageDecoder:
         quick, choice = self._quick, mask_choice(multimask=multimask)
         region = _needed_cells(quick.grid, input_shape)
 
-        def answered(prompt: Tensor) -> tuple[Tensor, Tensor]:
-            reading = read_prompt(quick, prompt)
+        def drawn(reading: Reading) -> tuple[Tensor, Tensor]:
             good = torch.zeros_like(reading.iou, dtype=torch.bool)
             good[choice] = reading.iou[choice] > least_iou
             whole = quick.upscaled.new_full((int(good.sum()), *self._logits_shape()), NOT_DRAWN)
@@ -131,9 +134,13 @@ class ImageDecoder:
                 whole[:, : part.shape[1], : part.shape[2]] = part
             return whole, reading.iou[choice]
 
-        drawn, scores = zip(*side_by_side(answered, self._tokens(points, labels, None)), strict=True)
+        def answered(prompts: Tensor) -> list[tuple[Tensor, Tensor]]:
+            return [drawn(reading) for reading in read_prompts(quick, prompts)]
+
+        answers = side_by_side(answered, groups(self._tokens(points, labels, None)))
+        parts, scores = zip(*chain.from_iterable(answers), strict=True)
         iou = torch.stack(scores)
-        return torch.cat(drawn), iou, iou > least_iou
+        return torch.cat(parts), iou, iou > least_iou
 
     def _answer(self, **prompts: Any) -> tuple[Tensor, Tensor]:
         """Answer by the definition, with what was computed once for the image where the decoder has such a thing."""
@@ -165,6 +172,12 @@ def _quick_image(sam: Sam, features: ImageFeatures) -> SharedImage | None:
     grid = (features.embedding.shape[2], features.embedding.shape[3])
     image = features.embedding + sam.prompt_encoder.no_mask_embed.weight.view(1, -1, 1, 1)
     return share_image(sam.mask_decoder, image, sam.prompt_encoder.get_dense_pe(grid))
+
+
+def groups(tokens: Tensor) -> tuple[Tensor, ...]:
+    """Return prompts (B, tokens, 256) in groups for one thread each, so that none is without work."""
+    of_a_thread = -(-len(tokens) // torch.get_num_threads())
+    return tokens.split(min(_PROMPTS_AT_A_TIME, max(1, of_a_thread)))
 
 
 def _needed_cells(grid: tuple[int, int], input_shape: tuple[int, int]) -> tuple[int, int]:

@@ -128,3 +128,9 @@ def finish(steps: Generator[object, None, Result]) -> Result:
         except StopIteration as end:
             result: Result = end.value
             return result
+
+
+def gelu_(x: Tensor) -> Tensor:
+    """Return GELU of a map that nobody else looks at, in its place: a new one costs more than the arithmetic."""
+    changed: Tensor = torch.ops.aten.gelu_(x)
+    return changed
