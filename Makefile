@@ -54,6 +54,7 @@ bench: setup
 	$(BIN)/python benchmarks/encoder_memory.py
 	$(BIN)/python benchmarks/automatic_memory.py
 	$(BIN)/python benchmarks/model_speed.py
+	$(BIN)/python benchmarks/floor.py
 
 bench-gpu: setup
 	$(BIN)/python benchmarks/gpu.py --output gpu.json $(BENCH_ARGS)
