@@ -76,7 +76,7 @@ def test_equals_the_scripting_interface(stack, checkpoint, tmp_path, capsys):
 
 
 def test_what_is_not_taken_from_a_prepared_folder_is_told_and_why(
-    stack, checkpoint, tmp_path, capsys, counted_encodings
+    stack, checkpoint, tmp_path, capsys, counted_encodings, looked_for
 ):
     folder = tmp_path / "prepared"
     asked = ("--point", "1,10,20", *LOOSE, "--model", checkpoint, "--embeddings", folder, "-o", tmp_path / "out.tif")
@@ -86,6 +86,7 @@ def test_what_is_not_taken_from_a_prepared_folder_is_told_and_why(
     def told(*arguments) -> str:
         capsys.readouterr()
         counted_encodings.clear()
+        looked_for.clear()
         assert propagate(*arguments) == 0
         return capsys.readouterr().err
 
@@ -93,6 +94,7 @@ def test_what_is_not_taken_from_a_prepared_folder_is_told_and_why(
         stack, *asked
     )
     assert counted_encodings == []
+    assert len(looked_for) == 4, "each slice once, though with two pairs of limits"
     assert "stack.tif" not in told(stack, *asked, "--contrast-limits", f"{low},{high}")
     assert counted_encodings == []
     assert (

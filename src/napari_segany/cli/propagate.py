@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from napari_segany.cli.outputs import check_no_input_is_replaced
 from napari_segany.cli.precision_option import add_precision_option
-from napari_segany.cli.prepared_limits import prepared_stack_limits
+from napari_segany.cli.prepared_limits import prepared_limits
 from napari_segany.cli.watched import watched
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def run(args: argparse.Namespace) -> int:
     predictor = Predictor(args.model, device=args.device, cache=cache, precision=args.precision)
     limits = args.contrast_limits
     if args.embeddings is not None:
-        limits = prepared_stack_limits(predictor, stack, limits, args.stack.name)
+        limits, _ = prepared_limits(NAME, predictor, stack, limits, args.stack.name, is_stack=True)
     embeddings = StackEmbeddings(predictor, stack, limits, _MEMORY)
     found = watched(propagate_steps(predictor, embeddings, prompts, shape[0], settings), "mask")
     for path in args.output:
