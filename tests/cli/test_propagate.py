@@ -7,6 +7,7 @@ import csv
 import numpy as np
 import pytest
 import tifffile
+import zarr
 
 from napari_segany.cli.main import main
 from napari_segany.engine.predictor import Predictor
@@ -171,6 +172,52 @@ def test_mistakes_are_told_in_one_line(stack, image, checkpoint, tmp_path, capsy
     assert captured.err.count("\n") == 1
     assert captured.out == ""
     assert not out.exists()
+
+
+CHANNELS = np.random.default_rng(1).integers(0, 4096, (4, 2, 40, 60)).astype(np.uint16)
+
+
+@pytest.fixture(params=["zarr", "tif"])
+def with_channels(request, tmp_path):
+    """CHANNELS as a file whose axes are z, c, y, x."""
+    path = tmp_path / f"channels.ome.{request.param}"
+    if request.param == "tif":
+        tifffile.imwrite(path, CHANNELS, metadata={"axes": "ZCYX"}, ome=True)
+    else:
+        group = zarr.open_group(path, mode="w")
+        group.create_array("0", data=CHANNELS)
+        axes = [{"name": name} for name in "zcyx"]
+        group.attrs["ome"] = {"multiscales": [{"axes": axes, "datasets": [{"path": "0"}]}]}
+    return path
+
+
+@pytest.mark.parametrize(("plane", "part"), [("c=1", CHANNELS[:, 1]), ("z=3", CHANNELS[3])])
+def test_the_stack_is_chosen_by_the_names_of_axes(with_channels, plane, part, checkpoint, tmp_path):
+    asked = ("--point", "1,10,20", *LOOSE, "--model", checkpoint)
+    np.save(tmp_path / "part.npy", part)
+    assert propagate(with_channels, "--plane", plane, *asked, "-o", tmp_path / "chosen.tif") == 0
+    assert propagate(tmp_path / "part.npy", *asked, "-o", tmp_path / "alone.tif") == 0
+    found = tifffile.imread(tmp_path / "chosen.tif")
+    assert found.any()
+    np.testing.assert_array_equal(found, tifffile.imread(tmp_path / "alone.tif"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((), "--plane c=1"),
+        (("--plane", "q=1"), "there is no axis q; there is z (4), c (2)"),
+        (("--plane", "c=2"), "c=2 is asked for; c goes from 0 to 1"),
+        (("--plane", "c=0,z=1"), "none is left of z (4), c (2)"),
+        (("--plane", "c"), "'c' is no plane"),
+    ],
+)
+def test_a_stack_that_is_not_one_axis_is_refused(with_channels, options, message, checkpoint, tmp_path, capsys):
+    line = (with_channels, "--point", "1,10,20", *options, "--model", checkpoint, "-o", tmp_path / "out.tif")
+    assert propagate(*line) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
 
 
 def test_the_stack_itself_is_no_output(stack, checkpoint, capsys):

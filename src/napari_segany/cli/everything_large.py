@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tqdm import tqdm
 
 from napari_segany.cli.errors import USER_ERRORS, one_line
+from napari_segany.cli.plane_option import add_plane_option
 from napari_segany.cli.precision_option import model_of_batch
 from napari_segany.engine.batch.raster_source import RasterSource
 from napari_segany.engine.batch.sources import FileSource
@@ -51,19 +52,12 @@ def add_tile_options(parser: argparse.ArgumentParser) -> None:
         help="usual diameter of the objects: finer levels than they need are left out, and small objects get smaller "
         "tiles; auto measures it in a few tiles first (default: all levels)",
     )  # fmt: skip
-    group.add_argument(
-        "--plane", metavar="AXIS=N,...", type=_plane,
-        help="the plane of stacks that is done, by tiles: c=1, or z=3,c=0, from 0; a number alone where there is one "
+    add_plane_option(
+        group,
+        "the plane of stacks that is done, by tiles: c=1, or z=3,c=0, from 0; a number alone where there is one "
         "axis. Three or four channels are colours unless one is chosen. The outputs are called NAME_c1",
-    )  # fmt: skip
+    )
     group.add_argument("--tile-tiff", action="store_true", help="write labels/NAME.tif too, a tiled BigTIFF")
-
-
-def _plane(text: str) -> PlaneChoice:
-    try:
-        return PlaneChoice.from_text(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _object_size(text: str) -> float | Literal["auto"]:
