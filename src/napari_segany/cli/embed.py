@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_segany.cli.everything_geo import tell_lost_places
-from napari_segany.cli.everything_large import split_zarr
 from napari_segany.cli.plane_option import add_plane_option, refuse_rasters
 from napari_segany.cli.precision_option import add_precision_option
 from napari_segany.cli.watched import watched
@@ -65,8 +64,9 @@ def run(args: argparse.Namespace) -> int:
 
     from napari_segany.engine.batch.inputs import find_images
     from napari_segany.engine.batch.sources import BatchImage, FileSource
+    from napari_segany.engine.batch.zarr_inputs import split_zarr
 
-    files, zarrs = split_zarr(args.inputs, (folder,))
+    files, zarrs = split_zarr(args.inputs, (folder,), recursive=args.recursive)
     images = find_images(files, recursive=args.recursive, skip=(folder, *zarrs)) if files else ()
     tell_lost_places(NAME, images)
     if args.plane is not None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import glob
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path, PurePath
@@ -19,7 +17,6 @@ from napari_segany.engine.batch.raster_source import RasterSource
 from napari_segany.engine.batch.sources import FileSource
 from napari_segany.engine.large.choice import goes_by_tiles, not_written_text
 from napari_segany.engine.tiling import LARGE_SIDE, TilingSettings, is_large
-from napari_segany.formats.lazy_files import is_zarr
 from napari_segany.formats.plane_choice import PlaneChoice
 
 if TYPE_CHECKING:
@@ -74,51 +71,6 @@ def _tiling(args: argparse.Namespace) -> TilingSettings:
     return TilingSettings(args.tile_size, args.tile_overlap, args.object_size)
 
 
-def split_zarr(inputs: Sequence[str], skip: Sequence[Path]) -> tuple[list[str], list[Path]]:
-    """Return the inputs that are files, folders and patterns of them, and all zarr arrays or groups.
-
-    Parameters
-    ----------
-    inputs : sequence of str
-        What was given; patterns may find zarrs and files.
-    skip : sequence of pathlib.Path
-        Folders of the outputs, whose zarrs no pattern takes.
-    """
-    others: list[str] = []
-    zarrs: dict[Path, None] = {}
-    for text in inputs:
-        if is_zarr(text):
-            zarrs[Path(text)] = None
-            continue
-        found, is_all = _zarrs_of_pattern(text, [_absolute(folder) for folder in skip])
-        zarrs |= dict.fromkeys(found)
-        if not is_all:
-            others.append(text)
-    return others, list(zarrs)
-
-
-def _zarrs_of_pattern(text: str, skip: Sequence[Path]) -> tuple[list[Path], bool]:
-    """Return the zarrs that a pattern finds, none within another, and whether it finds nothing else."""
-    if Path(text).exists() or not glob.has_magic(text):
-        return [], False
-    zarrs: list[Path] = []
-    passed, others = set(skip), 0
-    for path in sorted(Path(name) for name in glob.glob(text, recursive=True)):
-        place = _absolute(path)
-        if not passed.isdisjoint((place, *place.parents)):
-            continue
-        if is_zarr(path):
-            zarrs.append(path)
-            passed.add(place)
-        else:
-            others += 1
-    return zarrs, bool(zarrs) and others == 0
-
-
-def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path))
-
-
 def split_large(
     images: Sequence[BatchImage],
     zarrs: Sequence[Path],
@@ -127,7 +79,7 @@ def split_large(
     plane: PlaneChoice | None = None,
 ) -> tuple[list[BatchImage], list[tuple[str, FileSource]]]:
     """Return the images to be done as a whole, and those by tiles with their names: all, where a plane is chosen."""
-    from napari_segany.engine.batch.inputs import distinct_names, relative_names
+    from napari_segany.engine.batch.inputs import absolute, distinct_names, relative_names
     from napari_segany.engine.large.inputs import file_shape
 
     whole: list[BatchImage] = []
@@ -145,7 +97,7 @@ def split_large(
             reduced.append(source.shown)
     _tell_reduced(reduced)
     taken = {image.name for image in images}
-    places = [PurePath(name) for name in relative_names([_absolute(path) for path in zarrs])]
+    places = [PurePath(name) for name in relative_names([absolute(path) for path in zarrs])]
     for path, name in zip(zarrs, distinct_names(places), strict=True):
         while name in taken:
             name += "_zarr"
