@@ -135,7 +135,8 @@ def run_large(
     from napari_segany.engine.batch.folder import BatchFolderInUseError
     from napari_segany.engine.batch.one_image import ImageResult
     from napari_segany.engine.batch.summary_files import summary_names
-    from napari_segany.engine.large.results import write_report_alone
+    from napari_segany.engine.large.results import finish_in_tiles_steps
+    from napari_segany.engine.progress import drain
 
     # Told before the work, not after it.
     check_is_not_foreign(args.output.expanduser().absolute(), summary_names(settings.outputs))
@@ -148,11 +149,11 @@ def run_large(
         except USER_ERRORS as error:
             results.append(ImageResult(name, source.shown, error=one_line(error)))
             if is_all and len(large) == 1:
-                write_report_alone(args.output, results)
+                drain(finish_in_tiles_steps(args.output, results, settings))
                 raise
             print(f"failed: {source.shown}: {one_line(error)}", file=sys.stderr)
     if is_all:
-        write_report_alone(args.output, results)
+        drain(finish_in_tiles_steps(args.output, results, settings))
     _tell_not_written(results, settings)
     return int(any(result.error or result.note for result in results)), results
 
