@@ -223,15 +223,16 @@ def _stack_steps(
         tally.planes += 1
         tally.failed.append(_sentence(image, error))
         return
+    tally.planes += len(choices)
     limits = StackLimits(axes, choices, mapping, is_zarr=is_zarr(path))
     for choice in choices:
         name = choice.suffix.removeprefix("_") or ONLY_PLANE
         opened = axes.plane(choice)
         steps = relabelled(limits.steps(choice), partial(_labelled, tally, image.plane_file_name(name)))
         if is_large(opened.shape):
+            tally.planes -= 1  # its windows count instead
             yield from _window_steps(image, name, opened, steps, disk, predictor, tally)
             continue
-        tally.planes += 1
         try:
             found = yield from steps
             pixels = checked_image(opened.read((0, 0, *opened.shape)))
