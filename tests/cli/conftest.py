@@ -36,3 +36,18 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3)).astype(np.uint8)
     Image.fromarray(pixels).save(path)
     return path
+
+
+@pytest.fixture
+def looked_for(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The images, slices and windows that were looked for in a folder of prepared embeddings."""
+    from napari_segany.engine import cache_prepared
+
+    found, look = [], cache_prepared.key_steps
+
+    def key_steps(encoder, image, *arguments):
+        found.append(image)
+        return look(encoder, image, *arguments)
+
+    monkeypatch.setattr(cache_prepared, "key_steps", key_steps)
+    return found

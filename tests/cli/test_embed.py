@@ -6,11 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import zarr
 
 from napari_segany.cli import embed as module
 from napari_segany.cli.main import main
+from napari_segany.engine.cache import key_steps
+from napari_segany.engine.cache_disk import DiskCache
+from napari_segany.engine.cache_manifest import read_manifest
 from napari_segany.engine.predictor import Predictor
+from napari_segany.engine.progress import drain
 from napari_segany.formats.record import read_records
 
 
@@ -152,3 +157,65 @@ def test_a_pattern_takes_zarrs_and_nothing_within_its_outputs(checkpoint, tmp_pa
     for _ in range(2):
         assert segany(*line) == 0
         assert capsys.readouterr().out.startswith("2 embeddings")
+
+
+CHANNELS = np.random.default_rng(2).integers(0, 4096, (2, 3, 40, 50)).astype(np.uint16)
+
+
+@pytest.fixture(params=["zarr", "tif"])
+def with_channels(request, tmp_path: Path) -> Path:
+    """CHANNELS as a file whose axes are z, c, y, x."""
+    path = tmp_path / f"channels.ome.{request.param}"
+    if request.param == "tif":
+        tifffile.imwrite(path, CHANNELS, metadata={"axes": "ZCYX"}, ome=True)
+    else:
+        group = zarr.open_group(path, mode="w")
+        group.create_array("0", data=CHANNELS)
+        axes = [{"name": name} for name in "zcyx"]
+        group.attrs["ome"] = {"multiscales": [{"axes": axes, "datasets": [{"path": "0"}]}]}
+    return path
+
+
+def test_planes_are_chosen_by_the_names_of_axes(with_channels, checkpoint, tmp_path, capsys):
+    out, line = tmp_path / "out", ("embed", with_channels, "--model", checkpoint, "--precision", "float32")
+    for plane, count in (("c=1,z=0", 1), ("c=1", 2), ("z=1,c=2", 1)):
+        assert segany(*line, "--plane", plane, "-o", out) == 0
+        assert capsys.readouterr().out.startswith(f"{count} embeddings")
+    records = read_manifest(out)
+    assert [record.plane for record in records] == ["z0_c1", "z1_c1", "z1_c2"]
+    predictor = Predictor(checkpoint, device="cpu")
+    for record, pixels in zip(records, (CHANNELS[0, 1], CHANNELS[1, 1], CHANNELS[1, 2]), strict=True):
+        key, _ = drain(key_steps(predictor, pixels, record.contrast_limits))
+        assert DiskCache(out).path(key).name == record.file
+
+
+def test_a_prepared_channel_is_carried_without_encoding(with_channels, checkpoint, tmp_path, no_encoder, capsys):
+    out, chosen = tmp_path / "out", ("--plane", "c=2", "--model", checkpoint)
+    assert segany("embed", with_channels, *chosen, "-o", out) == 0
+    no_encoder()
+    line = ("propagate", with_channels, "--point", "0,20,30", "--embeddings", out, "-o", tmp_path / "labels.tif")
+    assert segany(*line, "--min-predicted-iou", "-10", "--min-overlap", "0", *chosen) == 0
+    assert "as it was prepared" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("plane", "message"),
+    [("q=1", "there is no axis q; there is z (2), c (3)"), ("c=3", "c=3 is asked for; c goes from 0 to 2")],
+)
+def test_planes_that_are_not_there_are_a_line_and_a_status(
+    with_channels, plane, message, checkpoint, tmp_path, capsys
+):
+    line = ("embed", with_channels, "--plane", plane, "--model", checkpoint, "-o", tmp_path / "out")
+    assert segany(*line) == module.FAILED_STATUS
+    error = capsys.readouterr().err
+    assert f"failed: {with_channels}: {message}" in error
+
+
+def test_a_raster_has_no_planes(checkpoint, tmp_path, capsys):
+    rasterio = pytest.importorskip("rasterio")
+    profile = {"driver": "GTiff", "crs": "EPSG:32633", "transform": rasterio.Affine(1, 0, 5e5, 0, -1, 5e6)}
+    with rasterio.open(tmp_path / "a.tif", "w", count=2, height=40, width=50, dtype="uint16", **profile) as file:
+        file.write(CHANNELS[0, :2])
+    line = ("embed", tmp_path / "a.tif", "--plane", "c=1", "--model", checkpoint, "-o", tmp_path / "out")
+    assert segany(*line) == 2
+    assert "--plane is for stacks" in capsys.readouterr().err

@@ -256,7 +256,7 @@ def test_a_plane_of_an_ome_zarr_with_channels_is_done(checkpoint, tmp_path, caps
         assert message in capsys.readouterr().err
 
 
-def test_a_pattern_takes_zarrs_as_well_as_files(inputs, checkpoint, tmp_path):
+def test_patterns_and_folders_give_zarrs_as_well_as_files(inputs, checkpoint, tmp_path):
     for place in ("plates/a/well.zarr", "plates/b/well.zarr"):
         group = zarr.open_group(tmp_path / place, mode="w")
         group.create_array("0", data=np.random.default_rng(0).integers(0, 256, (64, 70)).astype(np.uint8))
@@ -271,8 +271,9 @@ def test_a_pattern_takes_zarrs_as_well_as_files(inputs, checkpoint, tmp_path):
     assert everything(tmp_path / "plates/**/*.zarr", *line) == 0
     assert names() == {"a_well", "b_well"}, "and not the labels in its outputs"
     (tmp_path / "plates/a/picture.png").write_bytes((inputs / "a.png").read_bytes())
-    assert everything(tmp_path / "plates/a/*", *line) == 0
-    assert names() == {"well", "picture"}
+    for given in ("plates/a/*", "plates/a"):
+        assert everything(tmp_path / given, *line) == 0
+        assert names() == {"well", "picture"}
 
 
 def test_a_large_picture_gets_what_is_asked_for_and_the_report_says_what_tiles_cannot(

@@ -7,6 +7,7 @@ import csv
 import numpy as np
 import pytest
 import tifffile
+import zarr
 
 from napari_segany.cli.main import main
 from napari_segany.engine.predictor import Predictor
@@ -76,7 +77,7 @@ def test_equals_the_scripting_interface(stack, checkpoint, tmp_path, capsys):
 
 
 def test_what_is_not_taken_from_a_prepared_folder_is_told_and_why(
-    stack, checkpoint, tmp_path, capsys, counted_encodings
+    stack, checkpoint, tmp_path, capsys, counted_encodings, looked_for
 ):
     folder = tmp_path / "prepared"
     asked = ("--point", "1,10,20", *LOOSE, "--model", checkpoint, "--embeddings", folder, "-o", tmp_path / "out.tif")
@@ -86,6 +87,7 @@ def test_what_is_not_taken_from_a_prepared_folder_is_told_and_why(
     def told(*arguments) -> str:
         capsys.readouterr()
         counted_encodings.clear()
+        looked_for.clear()
         assert propagate(*arguments) == 0
         return capsys.readouterr().err
 
@@ -93,6 +95,7 @@ def test_what_is_not_taken_from_a_prepared_folder_is_told_and_why(
         stack, *asked
     )
     assert counted_encodings == []
+    assert len(looked_for) == 4, "each slice once, though with two pairs of limits"
     assert "stack.tif" not in told(stack, *asked, "--contrast-limits", f"{low},{high}")
     assert counted_encodings == []
     assert (
@@ -169,6 +172,52 @@ def test_mistakes_are_told_in_one_line(stack, image, checkpoint, tmp_path, capsy
     assert captured.err.count("\n") == 1
     assert captured.out == ""
     assert not out.exists()
+
+
+CHANNELS = np.random.default_rng(1).integers(0, 4096, (4, 2, 40, 60)).astype(np.uint16)
+
+
+@pytest.fixture(params=["zarr", "tif"])
+def with_channels(request, tmp_path):
+    """CHANNELS as a file whose axes are z, c, y, x."""
+    path = tmp_path / f"channels.ome.{request.param}"
+    if request.param == "tif":
+        tifffile.imwrite(path, CHANNELS, metadata={"axes": "ZCYX"}, ome=True)
+    else:
+        group = zarr.open_group(path, mode="w")
+        group.create_array("0", data=CHANNELS)
+        axes = [{"name": name} for name in "zcyx"]
+        group.attrs["ome"] = {"multiscales": [{"axes": axes, "datasets": [{"path": "0"}]}]}
+    return path
+
+
+@pytest.mark.parametrize(("plane", "part"), [("c=1", CHANNELS[:, 1]), ("z=3", CHANNELS[3])])
+def test_the_stack_is_chosen_by_the_names_of_axes(with_channels, plane, part, checkpoint, tmp_path):
+    asked = ("--point", "1,10,20", *LOOSE, "--model", checkpoint)
+    np.save(tmp_path / "part.npy", part)
+    assert propagate(with_channels, "--plane", plane, *asked, "-o", tmp_path / "chosen.tif") == 0
+    assert propagate(tmp_path / "part.npy", *asked, "-o", tmp_path / "alone.tif") == 0
+    found = tifffile.imread(tmp_path / "chosen.tif")
+    assert found.any()
+    np.testing.assert_array_equal(found, tifffile.imread(tmp_path / "alone.tif"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((), "--plane c=1"),
+        (("--plane", "q=1"), "there is no axis q; there is z (4), c (2)"),
+        (("--plane", "c=2"), "c=2 is asked for; c goes from 0 to 1"),
+        (("--plane", "c=0,z=1"), "none is left of z (4), c (2)"),
+        (("--plane", "c"), "'c' is no plane"),
+    ],
+)
+def test_a_stack_that_is_not_one_axis_is_refused(with_channels, options, message, checkpoint, tmp_path, capsys):
+    line = (with_channels, "--point", "1,10,20", *options, "--model", checkpoint, "-o", tmp_path / "out.tif")
+    assert propagate(*line) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
 
 
 def test_the_stack_itself_is_no_output(stack, checkpoint, capsys):

@@ -110,7 +110,7 @@ def test_how_many_masks_of_a_large_image(pixels, checkpoint, tmp_path, options, 
     assert len(read_records(out)) == count
 
 
-def test_prepared_windows_are_not_encoded_again(pixels, checkpoint, tmp_path, monkeypatch):
+def test_prepared_windows_are_not_encoded_again(pixels, checkpoint, tmp_path, monkeypatch, looked_for):
     image = saved(pixels[:, :70], tmp_path, "tif")
     assert command("embed", image, "-o", tmp_path / "ready", "--model", checkpoint) == 0
 
@@ -122,6 +122,7 @@ def test_prepared_windows_are_not_encoded_again(pixels, checkpoint, tmp_path, mo
     monkeypatch.setattr(Predictor, "compute_steps", refuse)
     assert command(*line, "--embeddings", tmp_path / "ready") == 0
     assert read_records(out)[0].crop_box == (0, 0, 4200, 70)
+    assert len(looked_for) == 1, "the window that tells is read once"
     with pytest.raises(AssertionError, match="encoded"):
         command(*line)
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from napari_segany.engine.batch.inputs import distinct_names, find_images, images_of_arrays
 from napari_segany.engine.batch.sources import ImageContent
+from napari_segany.engine.batch.zarr_inputs import split_zarr
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -27,6 +28,44 @@ def test_a_folder_gives_its_images_by_name(tmp_path):
     assert found(tmp_path) == [("a", "a.ome.tif"), ("b", "b.png"), ("c", "c.JPG")]
     assert found(tmp_path, recursive=True)[-1] == ("d", "deeper/d.tif")
     assert len(found(tmp_path, recursive=True)) == 4
+
+
+def a_zarr(*places: Path) -> None:
+    """Make folders that look like zarrs, with a picture among their pieces."""
+    for place in places:
+        touch(place, "zarr.json", "0/c/0.png", "thumbnail.png")
+
+
+def names_of(zarrs, root) -> list[str]:
+    return [path.relative_to(root).as_posix() for path in zarrs]
+
+
+def test_zarrs_of_a_folder_are_images_and_their_pieces_are_none(tmp_path):
+    folder = tmp_path / "in"
+    touch(folder, "a.png", "deeper/b.png", ".hidden.zarr/zarr.json", "out/labels/c.zarr/zarr.json")
+    a_zarr(
+        folder / "z.ome.zarr", folder / "by its pieces", folder / "deeper" / "d.zarr", folder / "a.zarr" / "in.zarr"
+    )
+    skip = [folder / "out" / "labels"]
+    others, zarrs = split_zarr([str(folder)], skip)
+    assert others == [str(folder)]
+    assert names_of(zarrs, folder) == ["a.zarr", "by its pieces", "z.ome.zarr"]
+    _, zarrs = split_zarr([str(folder)], skip, recursive=True)
+    assert names_of(zarrs, folder) == ["a.zarr", "by its pieces", "deeper/d.zarr", "z.ome.zarr"]
+    assert found(folder) == [("a", "a.png")]
+    assert found(folder, recursive=True) == [("a", "a.png"), ("b", "deeper/b.png")]
+    assert split_zarr([str(folder)], skip, of_folders=False) == ([str(folder)], [])
+
+
+def test_a_folder_of_zarrs_alone_is_no_folder_without_images(tmp_path):
+    a_zarr(tmp_path / "plate1" / "a.zarr", tmp_path / "plate2" / "b.zarr")
+    touch(tmp_path, "plate3/c.tif", "empty/notes.txt")
+    assert split_zarr([str(tmp_path / "plate1")], []) == ([], [tmp_path / "plate1" / "a.zarr"])
+    others, zarrs = split_zarr([str(tmp_path / "plate*")], [])
+    assert others == [str(tmp_path / "plate*")]
+    assert names_of(zarrs, tmp_path) == ["plate1/a.zarr", "plate2/b.zarr"]
+    assert split_zarr([str(tmp_path / "plate[12]")], []) == ([], zarrs)
+    assert split_zarr([str(tmp_path / "empty")], []) == ([str(tmp_path / "empty")], [])
 
 
 def test_patterns_files_and_folders_together_give_each_image_once(tmp_path):

@@ -91,7 +91,11 @@ def test_copies_elsewhere_and_layers_keep_their_outputs(inputs, tmp_path):
     before = tree(out)
     run(other, out)
     after = tree(out)
-    assert {name for name in before if after.get(name) != before[name]} == {"coco.json", "report.csv"}
+    assert {name for name in before if after.get(name) != before[name]} == {
+        "coco.json",
+        "report.csv",
+        ".segany/common.json",
+    }
 
 
 def test_what_was_changed_by_hand_stays(inputs, tmp_path):

@@ -141,3 +141,13 @@ def test_a_reduced_window_takes_memory_of_its_own_size_only():
     small = mask.window((0, 0, 8, 8), 1 << 17)
     assert small.shape == (8, 8)
     assert not small.any()
+
+
+def test_levels_with_fewer_slices_do_not_stand_for_a_slice():
+    stack = np.random.default_rng(0).integers(0, 255, (4, 32, 32)).astype(np.uint8)
+    fewer, same = stack[::2, ::2, ::2], stack[:, ::2, ::2]
+    image = LazyImage((stack, fewer), (1, slice(None), slice(None)))
+    means = np.rint(stack[1].reshape(16, 2, 16, 2).mean((1, 3)))
+    np.testing.assert_array_equal(image.read((0, 0, 16, 16), 2), means)
+    image = LazyImage((stack, same), (1, slice(None), slice(None)))
+    np.testing.assert_array_equal(image.read((0, 0, 16, 16), 2), same[1])

@@ -206,7 +206,8 @@ def test_all_are_drawn_where_none_is_rejected():
 
 
 @pytest.mark.parametrize(
-    ("prompts", "threads", "sizes"), [(1, 2, [1]), (3, 2, [2, 1]), (20, 2, [8, 8, 4]), (6, 8, 6 * [1])]
+    ("prompts", "threads", "sizes"),
+    [(1, 2, [1]), (3, 2, [1, 1, 1]), (20, 2, [8, 8, 4]), (9, 8, 9 * [1]), (6, 8, [6]), (11, 16, [8, 3])],
 )
 def test_groups_of_prompts_leave_no_thread_without_work(monkeypatch, prompts, threads, sizes):
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from threading import Barrier, Thread
+from threading import Barrier, Thread, current_thread
 
 import pytest
 import torch
@@ -45,6 +45,38 @@ def test_each_part_has_one_thread_of_torch_and_all_others_keep_theirs(threads: i
         return torch.get_num_threads()
 
     assert side_by_side(work, range(5)) == [1] * 5
+    assert torch.get_num_threads() == threads
+    assert of_others == [threads]
+
+
+def test_fewer_parts_than_threads_have_all_of_them_one_after_the_other(threads: int):
+    def work(_: int) -> tuple[Thread, int]:
+        return current_thread(), torch.get_num_threads()
+
+    assert side_by_side(work, range(threads - 1)) == [(current_thread(), threads)] * (threads - 1)
+
+
+def test_threads_that_begin_later_keep_their_number_where_not_all_could_be_begun(
+    threads: int, monkeypatch: pytest.MonkeyPatch
+):
+    if threads == 1:
+        pytest.skip("one thread is the caller's")
+    start, begun = Thread.start, []
+
+    def second_fails(thread: Thread) -> None:
+        begun.append(thread)
+        if len(begun) == 2:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with monkeypatch.context() as few:
+        few.setattr(Thread, "start", second_fails)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            side_by_side(lambda part: part, range(threads))
+    of_others: list[int] = []
+    later = Thread(target=lambda: of_others.append(torch.get_num_threads()))
+    later.start()
+    later.join()
     assert torch.get_num_threads() == threads
     assert of_others == [threads]
 

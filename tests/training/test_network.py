@@ -72,7 +72,7 @@ def test_a_checkpoint_reads_back(tiny_shape: SamConfig, tiny_training: TrainingC
     milestones = Milestones(ValidationResult(0.1, 0.2, 0.3, 0.4), ValidationResult(0.5, 0.6, 0.7, 0.8), 3)
     path = tmp_path / "last.pt"
     average = start_average(sam)
-    save_checkpoint(path, Checkpoint(sam.state_dict(), average, optimizer.state_dict(), 5, milestones, tiny_shape))
+    save_checkpoint(path, Checkpoint.of(sam, average, optimizer, 5, milestones))
     found = read_checkpoint(path)
     assert (found.step, found.milestones, found.shape) == (5, milestones, tiny_shape)
     other = build_sam(tiny_shape)

@@ -6,12 +6,10 @@ import dask.array as da
 import numpy as np
 import pytest
 from tests.widgets.stack_oracle import StackOracle, squares
+from tests.widgets.stack_runs import TWO, begun, click, labels_of
 
-from napari_segany.widgets.layers import show_plane
 from napari_segany.widgets.progress_runner import SynchronousRunner
 from napari_segany.widgets.session import PromptSession
-
-TWO = squares(8, (1, 8, 8, 12, range(8)), (2, 40, 40, 12, range(2, 6)))
 
 
 def opened(viewer, data, *, oracle=None, runner=None, **where):
@@ -19,20 +17,6 @@ def opened(viewer, data, *, oracle=None, runner=None, **where):
     session = PromptSession(viewer, runner or SynchronousRunner(), lambda model, device: oracle or StackOracle())
     session.choose_image(image)
     return session
-
-
-def go_to(session, place):
-    show_plane(session.viewer, session.image, session.stack.choices.line.plane(place))
-
-
-def click(session, place, position, label=1):
-    go_to(session, place)
-    session.add_point(position, label)
-
-
-def labels_of(session):
-    layer = session.objects.layer
-    return None if layer is None else np.asarray(layer.data)
 
 
 def test_an_object_prompted_on_one_slice_is_found_on_all(viewer):
@@ -263,13 +247,7 @@ def test_what_is_missing_is_said(viewer):
 
 def test_cancel_keeps_what_was_found_and_undo_takes_it_back(viewer, by_hand):
     session = opened(viewer, TWO, runner=by_hand)
-    by_hand.finish_all()
-    click(session, 3, (12, 12))
-    by_hand.finish_all()
-    session.stack.propagate()
-    task = by_hand.running[-1]
-    while labels_of(session) is None or np.count_nonzero(labels_of(session).any(axis=(1, 2))) < 3:
-        task.step()
+    task = begun(session, by_hand, slices=3)
     assert session.stack.state.is_working
     session.stack.cancel()
     assert task.cancelled
@@ -282,13 +260,7 @@ def test_cancel_keeps_what_was_found_and_undo_takes_it_back(viewer, by_hand):
 
 def test_another_object_accepted_meanwhile_is_a_step_of_its_own(viewer, by_hand):
     session = opened(viewer, TWO, runner=by_hand)
-    by_hand.finish_all()
-    click(session, 3, (12, 12))
-    by_hand.finish_all()
-    session.stack.propagate()
-    task = by_hand.running[-1]
-    while labels_of(session) is None or not labels_of(session)[4].any():
-        task.step()
+    task = begun(session, by_hand, slices=2)
     click(session, 3, (45, 45))
     for other in by_hand.running:
         if other is not task:
@@ -308,13 +280,7 @@ def test_another_object_accepted_meanwhile_is_a_step_of_its_own(viewer, by_hand)
 
 def test_undo_while_it_runs_stops_it(viewer, by_hand):
     session = opened(viewer, TWO, runner=by_hand)
-    by_hand.finish_all()
-    click(session, 3, (12, 12))
-    by_hand.finish_all()
-    session.stack.propagate()
-    task = by_hand.running[-1]
-    while labels_of(session) is None or not labels_of(session)[4].any():
-        task.step()
+    task = begun(session, by_hand, slices=2)
     session.undo()
     assert task.cancelled
     assert not labels_of(session).any()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_segany.cli.everything_geo import tell_lost_places
-from napari_segany.cli.everything_large import split_zarr
+from napari_segany.cli.plane_option import add_plane_option, refuse_rasters
 from napari_segany.cli.precision_option import add_precision_option
 from napari_segany.cli.watched import watched
 
@@ -38,6 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", metavar="OUTDIR", type=Path,
         help=f"the folder to make or to add to (default for a single folder: FOLDER{_SUFFIX} beside it)",
     )  # fmt: skip
+    add_plane_option(
+        parser,
+        "planes of stacks by the names of their axes: c=1, or z=3,c=0, from 0; all that the choice leaves open. "
+        "Three or four channels are colours unless one is chosen",
+    )
     parser.add_argument("--recursive", action="store_true", help="take the images of folders within folders too")
     parser.add_argument(
         "--model", metavar="NAME|PATH", default="light",
@@ -46,9 +51,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cuda, mps or cpu (default: auto)")
     add_precision_option(parser)
     parser.add_argument(
-        "--contrast-limits", metavar="LO,HI|layer|percentiles", type=_mapping, default="layer",
+        "--contrast-limits", metavar="LO,HI|layer|stack|percentiles", type=_mapping, default="layer",
         help="intensities that become black and white; an embedding is found only where these are the same "
-        "(layer, the default: those that a new napari layer has; percentiles: those of `segany everything`)",
+        "(layer, the default: those that a new napari layer has, where one holds a channel of an OME-Zarr; stack: "
+        "those of one layer of all channels; percentiles: those of `segany everything`)",
     )  # fmt: skip
 
 
@@ -58,17 +64,20 @@ def run(args: argparse.Namespace) -> int:
 
     from napari_segany.engine.batch.inputs import find_images
     from napari_segany.engine.batch.sources import BatchImage, FileSource
+    from napari_segany.engine.batch.zarr_inputs import split_zarr
 
-    files, zarrs = split_zarr(args.inputs, (folder,))
+    files, zarrs = split_zarr(args.inputs, (folder,), recursive=args.recursive)
     images = find_images(files, recursive=args.recursive, skip=(folder, *zarrs)) if files else ()
     tell_lost_places(NAME, images)
+    if args.plane is not None:
+        refuse_rasters(images)
     images += tuple(BatchImage(FileSource(path.absolute(), str(path)), path.name, path.name) for path in zarrs)
 
     from napari_segany.engine.cache_precompute import embed_steps
     from napari_segany.engine.predictor import Predictor
 
     predictor = Predictor(args.model, device=args.device, precision=args.precision)
-    result = watched(embed_steps(images, folder, predictor, args.contrast_limits), "slice")
+    result = watched(embed_steps(images, folder, predictor, args.contrast_limits, args.plane), "slice")
     for sentence in result.failed:
         print(f"failed: {sentence}", file=sys.stderr)
     print(_summary(result, folder, predictor.precision))
@@ -100,12 +109,13 @@ def _summary(result: EmbedResult, folder: Path, precision: str) -> str:
 
 
 def _mapping(text: str) -> str | tuple[float, float]:
-    if text in ("layer", "percentiles"):
+    if text in ("layer", "stack", "percentiles"):
         return text
     try:
         low, high = (float(part) for part in text.split(","))
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is neither 'layer' nor 'percentiles' nor two numbers separated by a comma, as in 0,4095"
+            f"{text!r} is neither 'layer' nor 'stack' nor 'percentiles' nor two numbers separated by a comma, as in "
+            "0,4095"
         ) from None
     return low, high

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from napari_segany.cli.automatic_options import add_automatic_options, automatic_settings
 from napari_segany.cli.clip_option import add_download_option, load_clip
 from napari_segany.cli.everything_geo import add_geo_options, check_geo, tell_lost_places, vector_settings
-from napari_segany.cli.everything_large import add_tile_options, run_large, split_large, split_zarr
+from napari_segany.cli.everything_large import add_tile_options, run_large, split_large
 from napari_segany.cli.precision_option import add_precision_option, model_of_batch
 from napari_segany.engine.batch.output_names import DEFAULT_OUTPUTS, EVERY_OUTPUT, OUTPUTS
 from napari_segany.formats.painting import PAINTING_RULES
@@ -117,6 +117,7 @@ def run(args: argparse.Namespace) -> int:
     from napari_segany.engine.batch.folder import BatchFolder
     from napari_segany.engine.batch.inputs import find_images
     from napari_segany.engine.batch.settings import BatchSettings
+    from napari_segany.engine.batch.zarr_inputs import split_zarr
 
     outputs = args.outputs or (DEFAULT_OUTPUTS if args.boxes is None else _BOX_OUTPUTS)
     settings = BatchSettings(
@@ -127,7 +128,9 @@ def run(args: argparse.Namespace) -> int:
     if args.output.is_file():
         raise ValueError(f"{args.output} is a file; --output is the folder to write into")
     outputs_within = BatchFolder(args.output).subfolders
-    inputs, zarrs = split_zarr(args.inputs, outputs_within)
+    # Boxes and words need an image as a whole, so zarrs beside the images that they are for are none of them.
+    of_folders = args.boxes is None and args.text is None
+    inputs, zarrs = split_zarr(args.inputs, outputs_within, recursive=args.recursive, of_folders=of_folders)
     images: Sequence[BatchImage] = ()
     if inputs or not zarrs:
         skip = (*outputs_within, *zarrs)

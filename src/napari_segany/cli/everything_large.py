@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import glob
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path, PurePath
@@ -13,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from tqdm import tqdm
 
 from napari_segany.cli.errors import USER_ERRORS, one_line
+from napari_segany.cli.plane_option import add_plane_option
 from napari_segany.cli.precision_option import model_of_batch
 from napari_segany.engine.batch.raster_source import RasterSource
 from napari_segany.engine.batch.sources import FileSource
 from napari_segany.engine.large.choice import goes_by_tiles, not_written_text
 from napari_segany.engine.tiling import LARGE_SIDE, TilingSettings, is_large
-from napari_segany.formats.lazy_files import is_zarr
 from napari_segany.formats.plane_choice import PlaneChoice
 
 if TYPE_CHECKING:
@@ -51,19 +49,12 @@ def add_tile_options(parser: argparse.ArgumentParser) -> None:
         help="usual diameter of the objects: finer levels than they need are left out, and small objects get smaller "
         "tiles; auto measures it in a few tiles first (default: all levels)",
     )  # fmt: skip
-    group.add_argument(
-        "--plane", metavar="AXIS=N,...", type=_plane,
-        help="the plane of stacks that is done, by tiles: c=1, or z=3,c=0, from 0; a number alone where there is one "
+    add_plane_option(
+        group,
+        "the plane of stacks that is done, by tiles: c=1, or z=3,c=0, from 0; a number alone where there is one "
         "axis. Three or four channels are colours unless one is chosen. The outputs are called NAME_c1",
-    )  # fmt: skip
+    )
     group.add_argument("--tile-tiff", action="store_true", help="write labels/NAME.tif too, a tiled BigTIFF")
-
-
-def _plane(text: str) -> PlaneChoice:
-    try:
-        return PlaneChoice.from_text(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _object_size(text: str) -> float | Literal["auto"]:
@@ -80,51 +71,6 @@ def _tiling(args: argparse.Namespace) -> TilingSettings:
     return TilingSettings(args.tile_size, args.tile_overlap, args.object_size)
 
 
-def split_zarr(inputs: Sequence[str], skip: Sequence[Path]) -> tuple[list[str], list[Path]]:
-    """Return the inputs that are files, folders and patterns of them, and all zarr arrays or groups.
-
-    Parameters
-    ----------
-    inputs : sequence of str
-        What was given; patterns may find zarrs and files.
-    skip : sequence of pathlib.Path
-        Folders of the outputs, whose zarrs no pattern takes.
-    """
-    others: list[str] = []
-    zarrs: dict[Path, None] = {}
-    for text in inputs:
-        if is_zarr(text):
-            zarrs[Path(text)] = None
-            continue
-        found, is_all = _zarrs_of_pattern(text, [_absolute(folder) for folder in skip])
-        zarrs |= dict.fromkeys(found)
-        if not is_all:
-            others.append(text)
-    return others, list(zarrs)
-
-
-def _zarrs_of_pattern(text: str, skip: Sequence[Path]) -> tuple[list[Path], bool]:
-    """Return the zarrs that a pattern finds, none within another, and whether it finds nothing else."""
-    if Path(text).exists() or not glob.has_magic(text):
-        return [], False
-    zarrs: list[Path] = []
-    passed, others = set(skip), 0
-    for path in sorted(Path(name) for name in glob.glob(text, recursive=True)):
-        place = _absolute(path)
-        if not passed.isdisjoint((place, *place.parents)):
-            continue
-        if is_zarr(path):
-            zarrs.append(path)
-            passed.add(place)
-        else:
-            others += 1
-    return zarrs, bool(zarrs) and others == 0
-
-
-def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path))
-
-
 def split_large(
     images: Sequence[BatchImage],
     zarrs: Sequence[Path],
@@ -133,7 +79,7 @@ def split_large(
     plane: PlaneChoice | None = None,
 ) -> tuple[list[BatchImage], list[tuple[str, FileSource]]]:
     """Return the images to be done as a whole, and those by tiles with their names: all, where a plane is chosen."""
-    from napari_segany.engine.batch.inputs import distinct_names, relative_names
+    from napari_segany.engine.batch.inputs import absolute, distinct_names, relative_names
     from napari_segany.engine.large.inputs import file_shape
 
     whole: list[BatchImage] = []
@@ -151,7 +97,7 @@ def split_large(
             reduced.append(source.shown)
     _tell_reduced(reduced)
     taken = {image.name for image in images}
-    places = [PurePath(name) for name in relative_names([_absolute(path) for path in zarrs])]
+    places = [PurePath(name) for name in relative_names([absolute(path) for path in zarrs])]
     for path, name in zip(zarrs, distinct_names(places), strict=True):
         while name in taken:
             name += "_zarr"
@@ -189,7 +135,8 @@ def run_large(
     from napari_segany.engine.batch.folder import BatchFolderInUseError
     from napari_segany.engine.batch.one_image import ImageResult
     from napari_segany.engine.batch.summary_files import summary_names
-    from napari_segany.engine.large.results import write_report_alone
+    from napari_segany.engine.large.results import finish_in_tiles_steps
+    from napari_segany.engine.progress import drain
 
     # Told before the work, not after it.
     check_is_not_foreign(args.output.expanduser().absolute(), summary_names(settings.outputs))
@@ -202,11 +149,11 @@ def run_large(
         except USER_ERRORS as error:
             results.append(ImageResult(name, source.shown, error=one_line(error)))
             if is_all and len(large) == 1:
-                write_report_alone(args.output, results)
+                drain(finish_in_tiles_steps(args.output, results, settings))
                 raise
             print(f"failed: {source.shown}: {one_line(error)}", file=sys.stderr)
     if is_all:
-        write_report_alone(args.output, results)
+        drain(finish_in_tiles_steps(args.output, results, settings))
     _tell_not_written(results, settings)
     return int(any(result.error or result.note for result in results)), results
 

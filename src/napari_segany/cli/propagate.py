@@ -10,13 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_segany.cli.outputs import check_no_input_is_replaced
+from napari_segany.cli.plane_option import add_plane_option
 from napari_segany.cli.precision_option import add_precision_option
-from napari_segany.cli.prepared_limits import prepared_stack_limits
+from napari_segany.cli.prepared_limits import prepared_limits
 from napari_segany.cli.watched import watched
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from napari_segany.engine.propagation_settings import PropagationSettings
     from napari_segany.engine.propagation_values import Propagation, PropagationEnd, SlicePrompt
+    from napari_segany.formats.plane_choice import PlaneChoice
 
 NAME = "propagate"
 HELP = (
@@ -49,7 +54,13 @@ class Position:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
-        "stack", metavar="STACK", type=Path, help="TIFF or .npy: (slices, rows, columns), colours last"
+        "stack", metavar="STACK", type=Path,
+        help="TIFF or .npy: (slices, rows, columns), colours last; or a zarr or OME-Zarr",
+    )  # fmt: skip
+    add_plane_option(
+        parser,
+        "where in a file with more axes the stack lies: c=1, or t=0,c=1, from 0, on all axes but the one to go "
+        "along. Three or four channels are colours unless one is chosen",
     )
     parser.add_argument(
         "--point", metavar="[ID:]S,R,C", type=_position(2), action="append", default=[],
@@ -126,9 +137,8 @@ def run(args: argparse.Namespace) -> int:
 
     from napari_segany.engine.propagation_embeddings import StackEmbeddings, check_stack
     from napari_segany.engine.propagation_plan import first_plan
-    from napari_segany.formats.image_file import read_array
 
-    stack = read_array(args.stack)
+    stack = _stack(args.stack, args.plane)
     shape = check_stack(stack)
     settings = _settings(args)
     prompts = _prompts(args.point, args.background, args.box, shape)
@@ -144,13 +154,26 @@ def run(args: argparse.Namespace) -> int:
     predictor = Predictor(args.model, device=args.device, cache=cache, precision=args.precision)
     limits = args.contrast_limits
     if args.embeddings is not None:
-        limits = prepared_stack_limits(predictor, stack, limits, args.stack.name)
+        limits, _ = prepared_limits(NAME, predictor, stack, limits, args.stack.name, is_stack=True)
     embeddings = StackEmbeddings(predictor, stack, limits, _MEMORY)
     found = watched(propagate_steps(predictor, embeddings, prompts, shape[0], settings), "mask")
     for path in args.output:
         _write(path, found, args.stack)
     print(_summary(args.stack, found, args.output))
     return 0
+
+
+def _stack(path: Path, plane: PlaneChoice | None) -> NDArray[np.generic]:
+    """Read the stack, or the part of a file with more axes that is chosen."""
+    from napari_segany.formats.image_file import read_array
+    from napari_segany.formats.lazy_files import is_zarr, open_axes
+
+    if plane is None and not is_zarr(path):
+        return read_array(path)
+    try:
+        return open_axes(path).stack(plane)
+    except ValueError as error:
+        raise ValueError(f"{path.name}: {error}") from None
 
 
 def _settings(args: argparse.Namespace) -> PropagationSettings:

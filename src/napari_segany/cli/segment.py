@@ -150,8 +150,8 @@ def run(args: argparse.Namespace) -> int:
     if args.text is not None:
         text = _embedded(args, predictor)
         prompt = Prompt.checked(points or None, labels or None, args.box, text=text, image_shape=image.shape)
-    limits = prepared_limits(predictor, image.pixels, image.contrast_limits, args.image.name)
-    embedding = _done(encoding_steps(predictor, image.pixels, limits))
+    limits, prepared = prepared_limits(NAME, predictor, image.pixels, image.contrast_limits, args.image.name)
+    embedding = _done(encoding_steps(predictor, image.pixels, limits, prepared))
     if args.csv is not None:
         if on_map is None:
             steps = each_steps(predictor, embedding, prompt)

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from napari_segany.engine.cache_key import CacheKey
 from napari_segany.engine.embedding import ImageEmbedding
-from napari_segany.engine.precision_names import FLOAT32, precision_of
+from napari_segany.engine.precision_names import FLOAT32, digest_precision
 from napari_segany.formats.atomic import replacing
 from napari_segany.formats.json_fields import integer, numbers, text
 
@@ -222,7 +222,7 @@ def _read(path: Path, key: CacheKey) -> CacheEntry:
         (low, high),
         text(values, "model_name"),
         Rounding(*numbers(values, "rounding", 2)),
-        precision_of(key.model),
+        digest_precision(key.model),
     )
 
 

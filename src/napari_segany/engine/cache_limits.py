@@ -26,7 +26,7 @@ def layer_limits(pixels: NDArray[np.generic], *, has_colours: bool) -> Limits | 
 
     Parameters
     ----------
-    pixels : numpy.ndarray
+    pixels : numpy.ndarray, or what is sliced like one
         (..., H, W), or (..., H, W, 3) or (..., H, W, 4) with colours; real numbers.
     has_colours : bool
         Whether the last axis holds colours.
@@ -35,7 +35,7 @@ def layer_limits(pixels: NDArray[np.generic], *, has_colours: bool) -> Limits | 
         return None
     if pixels.dtype == np.uint8:
         return 0.0, 255.0
-    return joined_limits(finite_range(part) or (0.0, 1.0) for part in _looked_at(pixels))
+    return joined_limits(finite_range(np.asarray(part)) or (0.0, 1.0) for part in _looked_at(pixels))
 
 
 def plane_limits_steps(image: LazyImage, *, with_levels: bool) -> Steps[Limits]:

@@ -12,26 +12,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_segany.engine.batch.raster_source import RasterSource
-from napari_segany.engine.batch.sources import BatchImage, FileSource, ImageContent
+from napari_segany.engine.batch.sources import ONLY_PLANE, BatchImage, FileSource, ImageContent
 from napari_segany.engine.cache import key_steps
 from napari_segany.engine.cache_disk import DiskCache
 from napari_segany.engine.cache_entry import CacheEntry, DamagedEntryError
 from napari_segany.engine.cache_key import Limits
 from napari_segany.engine.cache_limits import layer_limits, plane_limits_steps
 from napari_segany.engine.cache_manifest import ManifestRecord, add_to_manifest
+from napari_segany.engine.cache_stack_limits import Mapping, StackLimits
 from napari_segany.engine.error_sentences import sentence_of
-from napari_segany.engine.image import checked_limits
+from napari_segany.engine.image import checked_image, checked_limits
 from napari_segany.engine.predictor import Predictor
 from napari_segany.engine.progress import Progress, Steps, relabelled
 from napari_segany.engine.tiled_embedding import image_limits
 from napari_segany.engine.tiling import is_large, model_side, tile_plan
 from napari_segany.formats.geo_pyramid import raster_levels
 from napari_segany.formats.geo_raster import read_raster
-from napari_segany.formats.lazy_files import is_zarr, open_lazy, plane_shape
+from napari_segany.formats.lazy_files import is_zarr, open_axes, open_lazy, plane_shape
 from napari_segany.formats.lazy_image import LazyImage
-
-Mapping = Literal["layer", "percentiles"]
-"""Where contrast limits come from: those of a new napari layer, or the engine's own, of the whole file."""
+from napari_segany.formats.plane_choice import PlaneChoice
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,11 @@ class _Tally:
 
 
 def embed_steps(
-    images: Sequence[BatchImage], folder: Path, predictor: Predictor, mapping: Mapping | Limits = "layer"
+    images: Sequence[BatchImage],
+    folder: Path,
+    predictor: Predictor,
+    mapping: Mapping | Limits = "layer",
+    plane: PlaneChoice | None = None,
 ) -> Steps[EmbedResult]:
     """Compute the embeddings of all planes of all images and keep them in a folder that can be carried elsewhere.
 
@@ -105,8 +108,11 @@ def embed_steps(
         Made if it is not there.
     predictor : Predictor
         The model; a cache that it has is not used.
-    mapping : "layer", "percentiles" or (float, float)
-        Contrast limits: those of a new napari layer, the engine's own of the whole file, or these for all images.
+    mapping : "layer", "stack", "percentiles" or (float, float)
+        Contrast limits: those of a new napari layer, which may hold one channel of a zarr; those of one layer of all
+        of it; the engine's own of the whole file; or these for all images.
+    plane : PlaneChoice, optional
+        Where in files with more axes the planes lie; those that it leaves open are embedded, all without it.
 
     Yields
     ------
@@ -134,22 +140,27 @@ def embed_steps(
         tally.images -= 1
         before, planned = len(tally.done), tally.planes
         given = None if isinstance(mapping, str) else mapping
-        opened = _opened_if_large(image, given)
-        if opened is not None:
-            yield from _window_steps(image, opened, mapping, disk, predictor, tally)
+        path = _path_of_axes(image, plane)
+        opened = _opened_if_large(image, given) if path is None else None
+        if path is not None:
+            yield from _stack_steps(image, path, plane, mapping, disk, predictor, tally)
+        elif opened is not None:
+            limits_steps = _lazy_limits_steps(image, opened, mapping, tally)
+            yield from _window_steps(image, ONLY_PLANE, opened, limits_steps, disk, predictor, tally)
+        if path is not None or opened is not None:
             add_to_manifest(disk, (item.record for item in tally.done[before:]))
             continue
         try:
             content = image.source.read() if given is None else image.source.read().within(given)
             planes = list(content.planes())
             tally.planes += len(planes)
-            limits = yield from _limits_steps(image, content, mapping, tally)
+            limits = _limits(content, mapping)
         except (ValueError, OSError, MemoryError) as error:
             tally.planes = planned + 1
             tally.failed.append(_sentence(image, error))
             continue
-        for plane, pixels in planes:
-            yield from _plane_steps(image, plane, pixels, limits, disk, predictor, tally)
+        for name, pixels in planes:
+            yield from _plane_steps(image, name, pixels, limits, disk, predictor, tally)
         add_to_manifest(disk, (item.record for item in tally.done[before:]))
     yield tally.progress("all images are done")
     return EmbedResult(tuple(tally.done), tuple(tally.failed))
@@ -188,6 +199,49 @@ def _plane_steps(
     tally.done.append(Embedded(record, state))
 
 
+def _path_of_axes(image: BatchImage, plane: PlaneChoice | None) -> Path | None:
+    """Return the path of a file whose planes go by the names of its axes: a zarr, or any where planes are chosen."""
+    source = image.source
+    is_so = isinstance(source, FileSource) and (plane is not None or is_zarr(source.path))
+    return source.path if isinstance(source, FileSource) and is_so else None
+
+
+def _stack_steps(
+    image: BatchImage,
+    path: Path,
+    chosen: PlaneChoice | None,
+    mapping: Mapping | Limits,
+    disk: DiskCache,
+    predictor: Predictor,
+    tally: _Tally,
+) -> Steps[None]:
+    """Embed the planes of a file that a choice leaves open, each as a whole or, where it is large, in windows."""
+    try:
+        axes = open_axes(path)
+        choices = list(axes.planes(chosen))
+    except (ValueError, OSError, MemoryError) as error:
+        tally.planes += 1
+        tally.failed.append(_sentence(image, error))
+        return
+    tally.planes += len(choices)
+    limits = StackLimits(axes, choices, mapping, is_zarr=is_zarr(path))
+    for choice in choices:
+        name = choice.suffix.removeprefix("_") or ONLY_PLANE
+        opened = axes.plane(choice)
+        steps = relabelled(limits.steps(choice), partial(_labelled, tally, image.plane_file_name(name)))
+        if is_large(opened.shape):
+            tally.planes -= 1  # its windows count instead
+            yield from _window_steps(image, name, opened, steps, disk, predictor, tally)
+            continue
+        try:
+            found = yield from steps
+            pixels = checked_image(opened.read((0, 0, *opened.shape)))
+        except (ValueError, OSError, MemoryError) as error:
+            tally.failed.append(_sentence(image, error))
+            continue
+        yield from _plane_steps(image, name, pixels, found, disk, predictor, tally)
+
+
 def _opened_if_large(image: BatchImage, limits: Limits | None) -> LazyImage | None:
     """Return an image that is worked on in windows, opened without being read; None for others."""
     source = image.source
@@ -203,8 +257,9 @@ def _opened_if_large(image: BatchImage, limits: Limits | None) -> LazyImage | No
 
 def _window_steps(
     image: BatchImage,
+    plane: str,
     opened: LazyImage,
-    mapping: Mapping | Limits,
+    limits_steps: Steps[Limits],
     disk: DiskCache,
     predictor: Predictor,
     tally: _Tally,
@@ -219,13 +274,14 @@ def _window_steps(
     windows = [(level, row, col, window) for level in plan.levels for row, col, window in plan.windows(level)]
     tally.planes += len(windows)
     try:
-        limits = yield from _lazy_limits_steps(image, opened, mapping, tally)
+        limits = yield from limits_steps
     except (ValueError, OSError, MemoryError) as error:
         tally.planes -= len(windows) - 1
         tally.failed.append(_sentence(image, error))
         return
+    of_plane = "" if plane == ONLY_PLANE else f"{plane} "
     for level, row, col, window in windows:
-        name = f"window {level}-{row}-{col}"
+        name = f"{of_plane}window {level}-{row}-{col}"
         yield tally.progress(f"{image.plane_file_name(name)}: reading")
         try:
             pixels = opened.read(window.box, window.factor)
@@ -257,19 +313,10 @@ def _lazy_limits_steps(
     if isinstance(image.source, RasterSource):
         stretch = image.source.view().stretch
         return stretch.low[0], stretch.high[0]
-    if mapping != "layer" or opened.has_colours:
+    if mapping == "percentiles" or opened.has_colours:
         return image_limits(opened)
-    return (yield from _plane_limits_steps(image, opened, tally))
-
-
-def _plane_limits_steps(image: BatchImage, opened: LazyImage, tally: _Tally) -> Steps[Limits]:
-    steps = plane_limits_steps(opened, with_levels=_zarr_path(image) is not None)
+    steps = plane_limits_steps(opened, with_levels=False)
     return (yield from relabelled(steps, partial(_labelled, tally, image.file_name)))
-
-
-def _zarr_path(image: BatchImage) -> Path | None:
-    source = image.source
-    return source.path if isinstance(source, FileSource) and is_zarr(source.path) else None
 
 
 def _labelled(tally: _Tally, name: str, step: Progress) -> Progress:
@@ -278,19 +325,13 @@ def _labelled(tally: _Tally, name: str, step: Progress) -> Progress:
     return tally.progress(f"{name}: {note}{within}")
 
 
-def _limits_steps(
-    image: BatchImage, content: ImageContent, mapping: Mapping | Limits, tally: _Tally
-) -> Steps[Limits | None]:
+def _limits(content: ImageContent, mapping: Mapping | Limits) -> Limits | None:
     """Return the contrast limits of all planes of an image that was read as a whole; None for colours."""
-    if mapping == "percentiles" or (mapping == "layer" and content.view is not None):
+    if isinstance(mapping, tuple):
+        return content.contrast_limits
+    if mapping == "percentiles" or content.view is not None:
         return content.limits()  # of a raster the one stretch, which its layer has
-    if mapping == "layer":
-        has_colours = content.pixels.ndim - len(content.stack_shape) == 3
-        path = None if has_colours else _zarr_path(image)
-        if path is not None:
-            return (yield from _plane_limits_steps(image, open_lazy(path), tally))
-        return layer_limits(content.pixels, has_colours=has_colours)
-    return content.contrast_limits
+    return layer_limits(content.pixels, has_colours=content.pixels.ndim - len(content.stack_shape) == 3)
 
 
 def _sentence(image: BatchImage, error: Exception) -> str:

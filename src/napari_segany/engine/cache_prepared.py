@@ -34,32 +34,32 @@ class Preparation:
         Whether it holds the image with these contrast limits and for this model.
     others : tuple of ManifestRecord
         What it holds of the same pixels otherwise; nothing where it fits.
-    limits : tuple of float
-        The contrast limits that were asked for.
-    model_digest : str
-        The model that was asked for.
+    key : CacheKey or None
+        What was looked for; None where that is not known.
     """
 
     fits: bool
     others: tuple[ManifestRecord, ...] = ()
-    limits: Limits = (0.0, 255.0)
-    model_digest: str = ""
+    key: CacheKey | None = None
 
     @property
     def other_limits(self) -> tuple[Limits, ...]:
         """The contrast limits with which the image was prepared for this model."""
-        model = digest_in(self.model_digest, FLOAT32)  # another precision is no other model
+        if self.key is None:
+            return ()
+        model = digest_in(self.key.model, FLOAT32)  # another precision is no other model
         found = {record.contrast_limits for record in self.others if digest_in(record.model_digest, FLOAT32) == model}
         return tuple(sorted(found))
 
     @property
     def reason(self) -> str:
         """Why nothing is found, as a sentence for the user; "" where it fits."""
-        if self.fits:
+        if self.fits or self.key is None:
             return ""
         made = " or ".join(_words(limits) for limits in self.other_limits)
         if made:
-            return f"The image was prepared with the contrast limits {made}; here they are {_words(self.limits)}."
+            here = _words(self.key.contrast_limits)
+            return f"The image was prepared with the contrast limits {made}; here they are {here}."
         models = " or ".join(sorted({record.model for record in self.others}))
         if models:
             return f"The image was prepared for the model {models}, not with the weights that are loaded here."
@@ -68,21 +68,26 @@ class Preparation:
 
 @dataclass(frozen=True)
 class StackPreparation:
-    """What a folder of prepared embeddings holds of a stack.
+    """What a folder of prepared embeddings holds of a stack, or of an image as a stack of one slice.
 
     Attributes
     ----------
-    slices : int
-        How many the stack has.
+    keys : tuple of CacheKey
+        What was looked for, for each slice.
     missing : int
-        How many of them the folder does not hold with these contrast limits and for this model.
+        How many slices the folder does not hold with these contrast limits and for this model.
     first : Preparation
         What it holds of the first of those otherwise; one that fits where none is missing.
     """
 
-    slices: int
+    keys: tuple[CacheKey, ...]
     missing: int
     first: Preparation
+
+    @classmethod
+    def of_image(cls, found: Preparation) -> StackPreparation:
+        """Return what a folder holds of an image."""
+        return cls(() if found.key is None else (found.key,), int(not found.fits), found)
 
 
 def preparation(prepared: DiskCache, key: CacheKey, precisions: Sequence[str] = ()) -> Preparation:
@@ -98,8 +103,31 @@ def preparation(prepared: DiskCache, key: CacheKey, precisions: Sequence[str] = 
         In which it serves besides that of the key.
     """
     if _is_there(prepared, key, precisions):
-        return Preparation(True)
-    return Preparation(False, _of_the_same_pixels(prepared, key), key.contrast_limits, key.model)
+        return Preparation(True, key=key)
+    return Preparation(False, _of_the_same_pixels(prepared, key), key)
+
+
+def stack_preparation(
+    prepared: DiskCache, keys: Sequence[CacheKey], precisions: Sequence[str] = (), limits: Limits | None = None
+) -> StackPreparation:
+    """Look the slices of a stack up in a folder that `segany embed` made.
+
+    Parameters
+    ----------
+    prepared : DiskCache
+        The folder.
+    keys : sequence of CacheKey
+        What is looked for, for each slice.
+    precisions : sequence of str
+        In which it serves besides those of the keys.
+    limits : (float, float), optional
+        Contrast limits other than those of the keys: no pixel is read again.
+    """
+    wanted = tuple(keys if limits is None else (replace(key, contrast_limits=limits) for key in keys))
+    missing = [key for key in wanted if not _is_there(prepared, key, precisions)]
+    # The manifest is read for one of them.
+    first = preparation(prepared, missing[0]) if missing else Preparation(True)
+    return StackPreparation(wanted, len(missing), first)
 
 
 def image_preparation_steps(
@@ -152,15 +180,12 @@ def stack_preparation_steps(
     Progress
         Slices.
     """
-    missing, first = 0, Preparation(True)
+    keys = []
     for number, pixels in enumerate(stack):
         label = partial(_slice_progress, number, len(stack))
         key, _ = yield from relabelled(key_steps(encoder, pixels, limits), label)
-        is_there = _is_there(prepared, key, encoder.accepted_precisions)
-        if not is_there and not missing:  # the manifest is read for one of them
-            first = preparation(prepared, key)
-        missing += not is_there
-    return StackPreparation(len(stack), missing, first)
+        keys.append(key)
+    return stack_preparation(prepared, keys, encoder.accepted_precisions)
 
 
 def window_preparation_steps(

@@ -16,14 +16,23 @@ if TYPE_CHECKING:  # it brings torch, which takes seconds to import
     from napari_segany.engine.cache_prepared import Preparation
 
 
-def encoding_steps(predictor: Any, image: ArrayLike | LazyImage, limits: tuple[float, float] | None) -> Steps[Any]:
-    """Return the embedding of an image; of a `LazyImage` a value that encodes a window when it is asked."""
+def encoding_steps(
+    predictor: Any,
+    image: ArrayLike | LazyImage,
+    limits: tuple[float, float] | None,
+    prepared: Preparation | None = None,
+) -> Steps[Any]:
+    """Return the embedding of an image; of a `LazyImage` a value that encodes a window when it is asked.
+
+    `prepared` is what the folder of prepared embeddings is known to hold of the image; else it is looked for there.
+    """
     if isinstance(image, LazyImage):
         yield Progress(0, 0, "Looking at the image")
         plan = tile_plan(image.shape, model_side(predictor))
         if limits is None:
             limits = image_limits(image)
-        prepared = yield from _prepared_steps(predictor, image, plan, limits)
+        if prepared is None:
+            prepared = yield from _prepared_steps(predictor, image, plan, limits)
         return TiledEmbedding(image, plan, limits, prepared=prepared)
     return (yield from predictor.encode_steps(image, contrast_limits=limits))
 

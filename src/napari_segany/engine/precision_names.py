@@ -38,6 +38,6 @@ def digest_in(digest: str, precision: str) -> str:
     return plain + _SUFFIX if precision == BFLOAT16 else plain
 
 
-def precision_of(digest: str) -> str:
+def digest_precision(digest: str) -> str:
     """Return the precision that a model's digest is of: "float32" or "bfloat16"."""
     return BFLOAT16 if digest.endswith(_SUFFIX) else FLOAT32

@@ -80,7 +80,7 @@ def check_stack(stack: NDArray[np.generic]) -> tuple[int, int, int]:
     if stack.ndim != (4 if is_coloured else 3) or 0 in stack.shape:
         raise ValueError(
             f"the stack has the shape {tuple(stack.shape)}; allowed are (slices, rows, columns), and one more "
-            "axis of 3 or 4 for colours. Choose one channel or time point first"
+            "axis of 3 or 4 for colours. Choose one channel or time point, as `segany propagate --plane c=1` does"
         )
     slices, rows, cols = stack.shape[:3]
     return slices, rows, cols

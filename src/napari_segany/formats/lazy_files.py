@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 import tifffile
-from numpy.typing import NDArray
 from PIL import Image
 
 from napari_segany.formats.image_file import DECODER_ERRORS, read_array, read_image, samples_axis
 from napari_segany.formats.lazy_image import LazyImage
+from napari_segany.formats.named_axes import Limits, NamedAxes
 from napari_segany.formats.plane_choice import PlaneChoice
 from napari_segany.formats.tiff_codecs import missing_codec, read_as_whole
 
@@ -33,6 +33,26 @@ def is_zarr(path: str | os.PathLike[str]) -> bool:
     return path.is_dir() and (
         path.suffix.lower() in ZARR_SUFFIXES or any((path / name).exists() for name in metadata)
     )
+
+
+def open_axes(path: str | os.PathLike[str]) -> NamedAxes:
+    """Open all that an image file holds, with the names of its axes; its pixels are read later.
+
+    Raises
+    ------
+    OSError
+        For a file that is missing or cannot be opened.
+    ValueError
+        For a file that is damaged or no image.
+    """
+    path = Path(path)
+    try:
+        opened = _opened(path)
+    except FileNotFoundError:
+        raise
+    except DECODER_ERRORS as error:
+        raise _not_in_parts(path, error) from None
+    return NamedAxes.of([read_array(path)]) if opened is None else opened
 
 
 def open_lazy(path: str | os.PathLike[str], plane: PlaneChoice | None = None) -> LazyImage:
@@ -53,35 +73,48 @@ def open_lazy(path: str | os.PathLike[str], plane: PlaneChoice | None = None) ->
         For a file that is damaged, no image, a stack without `plane`, or a plane that it does not have.
     """
     path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(2, "No such file or folder", str(path))
     try:
-        if path.is_dir():
-            return _zarr_image(path, plane)
-        if path.suffix.lower() == ".npy":
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
-            return LazyImage((array,)) if plane is None else _by_axes([array], None, plane)
-        if path.suffix.lower() in _TIFF_SUFFIXES:
-            file = tifffile.TiffFile(path)  # stays open as long as the arrays are used
-            image = _tiff_image(path, file, plane)
-            codec = missing_codec(file.series[0].keyframe)
-            if codec is None:
-                return image
-            file.close()
-            if max(image.shape) > _TOLD_SIDE:
-                warnings.warn(read_as_whole(path.name, codec), stacklevel=2)
+        opened = _opened(path)
+        if opened is not None:
+            return opened.plane(plane)
     except FileNotFoundError:
         raise
     except DECODER_ERRORS as error:
-        text = str(error).strip().split("\n")[0] or type(error).__name__
-        raise ValueError(f"{path.name} cannot be read in parts: {text}") from None
+        raise _not_in_parts(path, error) from None
     return LazyImage((read_image(path),)) if plane is None else _chosen(path, plane)
+
+
+def _opened(path: Path) -> NamedAxes | None:
+    """Open what can be read in parts; None for a file that must be read as a whole."""
+    if not path.exists():
+        raise FileNotFoundError(2, "No such file or folder", str(path))
+    if path.is_dir():
+        return _zarr_axes(path)
+    if path.suffix.lower() == ".npy":
+        return NamedAxes.of([np.load(path, mmap_mode="r", allow_pickle=False)])
+    if path.suffix.lower() not in _TIFF_SUFFIXES:
+        return None
+    file = tifffile.TiffFile(path)  # stays open as long as the arrays are used
+    axes = _tiff_axes(path, file)
+    codec = missing_codec(file.series[0].keyframe)
+    if codec is None:
+        return axes
+    file.close()
+    sides = [side for name, side in zip(axes.names, axes.levels[0].shape, strict=True) if name in ("y", "x")]
+    if max(sides) > _TOLD_SIDE:
+        warnings.warn(read_as_whole(path.name, codec), stacklevel=3)
+    return None
+
+
+def _not_in_parts(path: Path, error: Exception) -> ValueError:
+    text = str(error).strip().split("\n")[0] or type(error).__name__
+    return ValueError(f"{path.name} cannot be read in parts: {text}")
 
 
 def _chosen(path: Path, plane: PlaneChoice) -> LazyImage:
     """Return a plane of a file that is read as a whole."""
     try:
-        return _by_axes([read_array(path)], None, plane)
+        return NamedAxes.of([read_array(path)]).plane(plane)
     except ValueError as error:
         raise ValueError(f"{path.name}: {error}") from None
 
@@ -92,7 +125,7 @@ def plane_shape(path: str | os.PathLike[str], plane: PlaneChoice | None = None) 
     try:
         if path.suffix.lower() in _TIFF_SUFFIXES and path.is_file():
             with tifffile.TiffFile(path) as file:
-                return _tiff_image(path, file, plane).shape
+                return _tiff_axes(path, file).plane(plane).shape
         if path.is_dir() or path.suffix.lower() == ".npy":
             return open_lazy(path, plane).shape
         if plane is not None:
@@ -103,53 +136,39 @@ def plane_shape(path: str | os.PathLike[str], plane: PlaneChoice | None = None) 
         return None
 
 
-class ChannelsLast:
-    """An array (3 or 4, H, W) that is sliced as (H, W, 3 or 4)."""
-
-    def __init__(self, data: Any, place: tuple[int | slice, ...], channels: int) -> None:
-        self._data, self._place, self._channels = data, place, channels
-        spatial = [side for side, part in zip(data.shape, place, strict=True) if isinstance(part, slice)]
-        kept = [side for axis, side in enumerate(spatial) if axis != self._axis]
-        self.shape = (*kept, data.shape[channels])
-        self.dtype = np.dtype(data.dtype)
-        self.ndim = 3
-
-    @property
-    def _axis(self) -> int:
-        """Which of the kept axes holds the channels."""
-        return sum(isinstance(part, slice) for part in self._place[: self._channels])
-
-    def __getitem__(self, window: tuple[Any, ...]) -> NDArray[np.generic]:
-        """Return a window, channels last."""
-        parts = iter((*window, slice(None), slice(None))[:2])
-        place = tuple(
-            slice(None) if axis == self._channels else next(parts) if isinstance(part, slice) else part
-            for axis, part in enumerate(self._place)
-        )
-        pixels = np.moveaxis(np.asarray(self._data[place]), self._axis, -1)
-        return pixels[(slice(None), slice(None), *window[2:])]
-
-
-def _zarr_image(path: Path, plane: PlaneChoice | None) -> LazyImage:
+def _zarr_axes(path: Path) -> NamedAxes:
     import zarr
 
     node: Any = zarr.open(path, mode="r")
     if isinstance(node, zarr.Array):
-        return _by_axes([node], None, plane)
+        return NamedAxes.of([node])
     attributes = node.attrs.asdict()
     ome = attributes.get("ome", attributes)
     scales = ome.get("multiscales") if isinstance(ome, Mapping) else None
     if scales:
         arrays = [node[str(one["path"])] for one in scales[0]["datasets"]]
         names = [axis["name"] if isinstance(axis, Mapping) else str(axis) for axis in scales[0].get("axes") or ()]
-        return _by_axes(arrays, names or None, plane)
+        return NamedAxes.of(arrays, names or None).with_windows(_windows(ome.get("omero")))
     arrays = sorted((array for _, array in node.arrays()), key=lambda array: -int(np.prod(array.shape)))
     if not arrays:
         raise ValueError("the zarr group holds no array")
-    return _by_axes(arrays, None, plane)
+    return NamedAxes.of(arrays)
 
 
-def _tiff_image(path: Path, file: tifffile.TiffFile, plane: PlaneChoice | None) -> LazyImage:
+def _windows(omero: Any) -> list[Limits | None]:
+    """Return between which intensities an OME-Zarr wants its channels shown; what is damaged says nothing."""
+    channels = omero.get("channels") if isinstance(omero, Mapping) else None
+    found: list[Limits | None] = []
+    for channel in channels if isinstance(channels, Sequence) else ():
+        try:
+            low, high = (float(channel["window"][end]) for end in ("start", "end"))
+        except (LookupError, TypeError, ValueError):
+            low = high = 0.0
+        found.append((low, high) if low < high else None)
+    return found
+
+
+def _tiff_axes(path: Path, file: tifffile.TiffFile) -> NamedAxes:
     import zarr
 
     if not file.series:
@@ -165,31 +184,4 @@ def _tiff_image(path: Path, file: tifffile.TiffFile, plane: PlaneChoice | None) 
     names = ["planes" if name == "S" else name.lower() for name in series.axes]
     if samples is not None:
         names[samples] = "c"
-    return _by_axes(arrays, names if len(names) == arrays[0].ndim else None, plane)
-
-
-def _by_axes(arrays: Sequence[Any], names: Sequence[str] | None, plane: PlaneChoice | None) -> LazyImage:
-    """Return a plane of arrays whose axes have names ("y", "x", "c", ...); axes of length 1 are left out."""
-    shape = arrays[0].shape
-    if names is None:
-        has_colours = len(shape) > 2 and shape[-1] in (3, 4)
-        names = [f"axis{axis}" for axis in range(len(shape))]
-        names[-3 if has_colours else -2 :] = ["y", "x", "c"] if has_colours else ["y", "x"]
-    others = {name: side for name, side in zip(names, shape, strict=True) if name not in ("y", "x")}
-    has_colours = others.get("c") in (3, 4)
-    slices = {name: side for name, side in others.items() if not (has_colours and name == "c")}
-    only = plane is not None and any(name == "" for name, _ in plane.places)
-    chosen = {} if plane is None else plane.along(slices if only else others)
-    colours = names.index("c") if has_colours and "c" not in chosen else None
-    long = {name: side for name, side in slices.items() if side > 1 and name not in chosen}
-    if long:
-        axes = ", ".join(f"{name} ({side})" for name, side in long.items())
-        places = ",".join(f"{name}=0" for name in long)
-        raise ValueError(
-            f"it is a stack along {axes}; choose one plane, as `segany everything --plane {places}` does"
-        )
-    kept = {names.index("y"), names.index("x")} | (set() if colours is None else {colours})
-    place = tuple(slice(None) if axis in kept else chosen.get(name, 0) for axis, name in enumerate(names))
-    if colours is None or colours == len(shape) - 1:
-        return LazyImage(tuple(arrays), place if len(kept) < len(shape) else ())
-    return LazyImage(tuple(ChannelsLast(array, place, colours) for array in arrays))
+    return NamedAxes.of(arrays, names if len(names) == arrays[0].ndim else None)

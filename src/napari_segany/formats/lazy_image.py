@@ -159,9 +159,17 @@ class LazyImage:
             shape = self._plane_shape(level)[:2]
             own = round(max(self.shape) / max(shape))
             fits = all(abs(side - mine * own) < 2 * own for side, mine in zip(self.shape, shape, strict=True))
-            if fits and best[1] < own <= factor and factor % own == 0:
+            if fits and best[1] < own <= factor and factor % own == 0 and self._has_the_plane(level):
                 best = level, own
         return best
+
+    def _has_the_plane(self, level: int) -> bool:
+        """Tell whether the other axes of a level are as long as those of the finest: else it has other planes."""
+        lengths = [self.levels[number].shape for number in (0, level)]
+        return all(
+            isinstance(place, slice) or length == own
+            for place, length, own in zip(self.place, *lengths, strict=False)
+        )
 
     def _window(self, level: int, box: Box) -> NDArray[np.generic]:
         top, left, bottom, right = box

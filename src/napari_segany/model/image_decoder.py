@@ -175,9 +175,10 @@ def _quick_image(sam: Sam, features: ImageFeatures) -> SharedImage | None:
 
 
 def groups(tokens: Tensor) -> tuple[Tensor, ...]:
-    """Return prompts (B, tokens, 256) in groups for one thread each, so that none is without work."""
-    of_a_thread = -(-len(tokens) // torch.get_num_threads())
-    return tokens.split(min(_PROMPTS_AT_A_TIME, max(1, of_a_thread)))
+    """Return prompts (B, tokens, 256) in groups: at least one for each thread, or few prompts together for all."""
+    threads = torch.get_num_threads()
+    of_a_thread = len(tokens) // threads or _PROMPTS_AT_A_TIME
+    return tokens.split(min(_PROMPTS_AT_A_TIME, of_a_thread))
 
 
 def _needed_cells(grid: tuple[int, int], input_shape: tuple[int, int]) -> tuple[int, int]:

@@ -22,7 +22,8 @@ Result = TypeVar("Result")
 def side_by_side(work: Callable[[Part], Result], parts: Iterable[Part]) -> list[Result]:
     """Do the same work on every part, on as many threads as torch has for the caller, and return in their order.
 
-    The modes of the caller (inference, mixed precision) hold on these threads. Nothing changes for other threads.
+    Fewer parts than threads go one after the other, each with all of torch's threads: no core stands idle. The
+    modes of the caller (inference, mixed precision) hold on these threads. Nothing changes for other threads.
 
     Parameters
     ----------
@@ -37,10 +38,9 @@ def side_by_side(work: Callable[[Part], Result], parts: Iterable[Part]) -> list[
         What the work raised first; no further part is begun then.
     """
     waiting = list(parts)
-    threads = min(torch.get_num_threads(), len(waiting))
-    if threads < 2:
+    threads = torch.get_num_threads()
+    if threads < 2 or len(waiting) < threads:
         return [work(part) for part in waiting]
-    of_torch = torch.get_num_threads()
     ready = Barrier(threads + 1)
     modes = _modes()
     numbers, lock = iter(range(len(waiting))), Lock()
@@ -60,11 +60,13 @@ def side_by_side(work: Callable[[Part], Result], parts: Iterable[Part]) -> list[
     with ThreadPoolExecutor(threads, "side by side") as pool:
         try:
             going = [pool.submit(go_through) for _ in range(threads)]
+            ready.wait()
         except RuntimeError:  # one more thread cannot be had, and those that are there must not wait for it
             ready.abort()
+            pool.shutdown()  # until they have set their number, which the next line has to come after
             raise
-        ready.wait()
-        torch.set_num_threads(of_torch)  # as it is here already, and of threads that begin from now on
+        finally:
+            torch.set_num_threads(threads)  # as it is here already, and of threads that begin from now on
     for one in going:
         one.result()
     return [results[number] for number in range(len(waiting))]

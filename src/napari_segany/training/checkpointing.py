@@ -50,6 +50,21 @@ class Checkpoint:
     init: str = ""
     unwritten: tuple[LessonResult, ...] = ()
 
+    @classmethod
+    def of(
+        cls,
+        sam: Sam,
+        average: Mapping[str, Tensor],
+        optimizer: torch.optim.Optimizer,
+        step: int,
+        milestones: Milestones,
+        init: str = "",
+        unwritten: tuple[LessonResult, ...] = (),
+    ) -> Checkpoint:
+        """Return where a run is: what `restore` puts back, and what was measured and noted."""
+        states = sam.state_dict(), average, optimizer.state_dict()
+        return cls(*states, step, milestones, sam.config, init, unwritten)
+
 
 def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     """Write a checkpoint; the file is replaced at once.

@@ -187,7 +187,7 @@ def train(
         )  # fmt: skip
         if step == 0:
             # From here on the run is whole without the weights that it began with.
-            save_checkpoint(last, _state(sam, average, optimizer, 0, milestones, began_with, ()))
+            save_checkpoint(last, Checkpoint.of(sam, average, optimizer, 0, milestones, began_with))
         if step == 0 and began_with:
             milestones = yield from observer.measure(averaged_sam(sam, average, config), 0, milestones)
     if config.workers and multiprocessing.get_start_method() == "fork":
@@ -208,8 +208,8 @@ def train(
             averaged = averaged_sam(sam, average, config)
             milestones = yield from observer.observe(averaged, step, milestones)
         if step % config.checkpoint_every == 0 or step == config.steps:
-            state = _state(sam, average, optimizer, step, milestones, began_with, observer.unwritten)
-            save_checkpoint(last, state)
+            unwritten = observer.unwritten
+            save_checkpoint(last, Checkpoint.of(sam, average, optimizer, step, milestones, began_with, unwritten))
         yield TrainingStep(step, config.steps, note)
     if world.rank == 0:
         _finish(output, sam, average, config, step, milestones, provenance)
@@ -222,20 +222,6 @@ def train(
         best,
         milestones.before,
         screening.skipped,
-    )
-
-
-def _state(
-    sam: Sam,
-    average: dict[str, Tensor],
-    optimizer: torch.optim.Optimizer,
-    step: int,
-    milestones: Milestones,
-    init: str,
-    unwritten: tuple[LessonResult, ...],
-) -> Checkpoint:
-    return Checkpoint(
-        sam.state_dict(), average, optimizer.state_dict(), step, milestones, sam.config, init, unwritten
     )
 
 

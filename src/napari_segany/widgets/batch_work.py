@@ -136,7 +136,7 @@ def run_steps(
     from napari_segany.engine.batch.common_files import check_is_not_foreign
     from napari_segany.engine.batch.run import BatchResult, batch_steps
     from napari_segany.engine.batch.summary_files import summary_names
-    from napari_segany.engine.large.results import write_report_alone
+    from napari_segany.engine.large.results import finish_in_tiles_steps
     from napari_segany.widgets.batch_large import LargeWork, split
 
     images = request.inputs.images(request.folder)
@@ -151,7 +151,7 @@ def run_steps(
     results = {images[number].name: work.results[images[number].name] for number in large}
     besides = tuple(results.values())
     if large and not whole:
-        write_report_alone(request.folder, besides)
+        yield from finish_in_tiles_steps(request.folder, besides, request.settings)
     else:
         pictures = [images[number] for number in whole]
         steps = batch_steps(pictures, request.folder, model, request.settings, besides=besides)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from napari.layers import Image, Layer
@@ -50,6 +50,8 @@ FILE_KEY = "napari_segany_file"
 
 IN_NO_FILE = "The image is in no file yet: Save image ... writes it, for scripts and replay."
 
+Written = TypeVar("Written")
+
 
 class SessionFiles:
     """Saves and opens whole sessions of one `PromptSession`.
@@ -71,7 +73,7 @@ class SessionFiles:
     ) -> None:
         self._session, self._work = session, work
         self._runner, self.say = runner, say
-        self._unfinished: list[Callable[[], Steps[SavedSession]]] = []
+        self._unfinished: list[tuple[str, Callable[[], Steps[Any]]]] = []
 
     # ------------------------------------------------------------------------- saving
 
@@ -97,21 +99,12 @@ class SessionFiles:
         """
         target = _named(Path(path).expanduser())
         described = self._described()
-        begin: Callable[[], Steps[SavedSession]] = lambda: _saving_steps(target, described())  # noqa: E731
-        self._unfinished.append(begin)
 
-        def over(saved: SavedSession) -> None:
-            self._unfinished.remove(begin)
+        def sentence(saved: SavedSession) -> str:
             where = "" if self.has_image_file else f" {IN_NO_FILE}"
-            self.say(f"Saved {len(saved.objects)} objects and the prompts to {target.name}.{where}")
-            if done is not None:
-                done()
+            return f"Saved {len(saved.objects)} objects and the prompts to {target.name}.{where}"
 
-        def not_saved(error: Exception) -> None:
-            self._unfinished.remove(begin)
-            self._told(f"The session was not saved: {_reason(error)}", failed)
-
-        self._runner.start("Saving the session", begin(), done=over, failed=not_saved)
+        self._write("session", lambda: _saving_steps(target, described()), sentence, done, failed)
 
     @property
     def has_image_file(self) -> bool:
@@ -145,33 +138,50 @@ class SessionFiles:
         if image is None:
             raise ValueError("There is no image yet: open one and choose it first.")
 
-        def written(_: None) -> None:
+        def sentence(_: None) -> str:
             image.metadata = {**image.metadata, FILE_KEY: str(target)}
-            self.say(f"The image is saved as {target.name}: scripts and sessions read it from there.")
-            if done is not None:
-                done()
+            return f"The image is saved as {target.name}: scripts and sessions read it from there."
 
-        self._runner.start(
-            "Saving the image",
-            _image_steps(target, full_resolution(image), rgb=image.rgb),
-            done=written,
-            failed=lambda error: self._told(f"The image was not saved: {_reason(error)}", failed),
-        )
+        data, rgb = full_resolution(image), image.rgb
+        self._write("image", lambda: _image_steps(target, data, rgb=rgb), sentence, done, failed)
+
+    def _write(
+        self,
+        what: str,
+        begin: Callable[[], Steps[Written]],
+        sentence: Callable[[Written], str],
+        done: Callable[[], None] | None,
+        failed: Callable[[], None],
+    ) -> None:
+        """Run a writing in the background; say its sentence at the end, or why it failed."""
+        unfinished = what, begin
+        self._unfinished.append(unfinished)
+
+        def written(value: Written) -> None:
+            self._unfinished.remove(unfinished)
+            self._told(sentence(value), done)
+
+        def not_written(error: Exception) -> None:
+            self._unfinished.remove(unfinished)
+            self._told(_not_saved(what, error), failed)
+
+        self._runner.start(f"Saving the {what}", begin(), done=written, failed=not_written)
 
     def close(self) -> None:
         """Save what is still being saved, now: what runs in the background is about to be stopped."""
         from napari.utils.notifications import show_warning
 
         unfinished, self._unfinished = self._unfinished, []
-        for begin in unfinished:
+        for what, begin in unfinished:
             try:
                 drain(begin())
             except (OSError, ValueError) as error:
-                show_warning(f"The session was not saved: {_reason(error)}")  # the widget may be gone already
+                show_warning(_not_saved(what, error))  # the widget may be gone already
 
-    def _told(self, text: str, then: Callable[[], None]) -> None:
+    def _told(self, text: str, then: Callable[[], None] | None) -> None:
         self.say(text)
-        then()
+        if then is not None:
+            then()
 
     def script(self) -> str:
         """Return a Python script that makes the objects, and the mask under work, with the package's scripting names.
@@ -352,6 +362,10 @@ def _opening_steps(path: Path, shown: Any, device: str) -> Steps[tuple[SavedSess
 
 def _named(path: Path) -> Path:
     return path if path.suffix else path.with_name(path.name + FILE_ENDING)
+
+
+def _not_saved(what: str, error: Exception) -> str:
+    return f"The {what} was not saved: {_reason(error)}"
 
 
 def _reason(error: Exception) -> str:

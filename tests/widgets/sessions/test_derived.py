@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from tests.discs import DiscFinder, disc_image, disc_mask
 from tests.widgets.stack_oracle import StackOracle, squares
+from tests.widgets.stack_runs import TWO, begun, click, labels_of
 from tests.widgets.test_find_similar import ALIKE, OTHER, SHAPE, paint
-from tests.widgets.test_stack_work import TWO, click, labels_of
 
 from napari_segany.engine.progress import Progress, drain
 from napari_segany.engine.propagation_settings import PropagationSettings
@@ -172,12 +172,7 @@ def test_a_correction_is_kept_as_pixels_and_says_of_what(opened, tmp_path):
 
 def test_a_run_that_was_stopped_is_kept_as_pixels(opened, by_hand, tmp_path):
     session = opened(TWO, runner=by_hand)
-    by_hand.finish_all()
-    click(session, 3, (12, 12))
-    by_hand.finish_all()
-    session.stack.propagate()
-    while labels_of(session) is None or np.count_nonzero(labels_of(session).any(axis=(1, 2))) < 3:
-        by_hand.running[-1].step()
+    begun(session, by_hand, slices=3)
     session.stack.cancel()
     session.files.save(tmp_path / "one.json")
     by_hand.finish_all()
@@ -191,13 +186,7 @@ def test_a_run_that_was_stopped_is_kept_as_pixels(opened, by_hand, tmp_path):
 def test_what_was_done_in_between_is_not_lost(opened, by_hand, tmp_path):
     """A click tears the run into two steps of the history; its pixels are kept in their parts, all of them."""
     session = opened(TWO, runner=by_hand)
-    by_hand.finish_all()
-    click(session, 3, (12, 12))
-    by_hand.finish_all()
-    session.stack.propagate()
-    task = by_hand.running[-1]
-    while labels_of(session) is None or not labels_of(session)[4].any():
-        task.step()
+    task = begun(session, by_hand, slices=2)
     click(session, 3, (45, 45))
     task.finish()
     by_hand.finish_all()

@@ -294,10 +294,12 @@ def test_what_is_being_saved_when_the_session_closes_is_saved(slow_session, view
     slow_session.accept()
     slow_session.files.save(tmp_path / "one.json")
     by_hand.running[-1].step()
+    slow_session.files.save_image(tmp_path / "one.npy")
     slow_session.choose_image(viewer.add_image(np.zeros((30, 30), np.uint8)))
     slow_session.close()
     assert by_hand.running == []
     assert read_session(tmp_path / "one.json").objects == (1,)
+    assert np.load(tmp_path / "one.npy").shape == (40, 50)
 
 
 def test_a_session_does_not_come_into_an_image_that_was_chosen_meanwhile(slow_session, viewer, by_hand, tmp_path):

@@ -1,18 +1,17 @@
 """The files of a batch that are one for all images: which of them are ours, and which somebody's own.
 
-`.segany/common.json` names those that a batch has written or is about to write.
+`.segany/common.json` is the record of those that a batch has written or is about to write (`ledger.py`), and of the
+images that they show.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from napari_segany.formats.atomic import replacing
-from napari_segany.formats.json_fields import read_json_object
-
-_RECORD = Path(".segany", "common.json")
+from napari_segany.engine.batch.ledger import Ledger
+from napari_segany.engine.digests import content_digest_steps
+from napari_segany.engine.progress import Steps
 
 
 def check_is_not_foreign(folder: Path, names: Collection[str]) -> None:
@@ -30,10 +29,12 @@ def check_is_not_foreign(folder: Path, names: Collection[str]) -> None:
     ValueError
         Where there is such a file.
     """
-    own = _recorded(folder)
-    foreign = [name for name in names if name not in own and (folder / name).exists()]
+    ledger = _ledger(folder)
+    foreign = ledger.foreign([folder / name for name in names])
     if foreign:
-        raise ValueError(f"{foreign[0]} is in {folder} and was not written by segany; choose another folder")
+        raise ValueError(
+            f"{ledger.within(foreign[0])} is in {folder} and was not written by segany; choose another folder"
+        )
 
 
 def claim_common_files(folder: Path, names: Collection[str]) -> None:
@@ -47,19 +48,68 @@ def claim_common_files(folder: Path, names: Collection[str]) -> None:
         Where the folder cannot be written to.
     """
     check_is_not_foreign(folder, names)
-    own = _recorded(folder)
-    if own.issuperset(names):
-        return
-    record = folder / _RECORD
-    record.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(record) as temporary:
-        temporary.write_text(json.dumps({"files": sorted(own.union(names))}), encoding="utf-8")
+    _ledger(folder).claim([folder / name for name in names])
 
 
-def _recorded(folder: Path) -> set[str]:
-    """Return the files that are written down; none where nothing can be read."""
-    try:
-        names = read_json_object(folder / _RECORD, "record").get("files")
-    except (OSError, ValueError):
-        return set()
-    return {str(name) for name in names} if isinstance(names, list) else set()
+def common_written_steps(folder: Path, shown: Mapping[str, Collection[str]]) -> Steps[None]:
+    """Write down which images are shown by files that have been written.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        The folder of a batch's outputs.
+    shown : Mapping
+        What the outputs of the images are called that a file shows, by the file's path within the folder.
+
+    Raises
+    ------
+    OSError
+        Where the folder cannot be written to.
+    """
+    ledger, files = _ledger(folder), {}
+    for name in shown:
+        files[name] = yield from content_digest_steps(folder / name)
+    facts = {"shown": {**_shown(ledger), **{name: sorted(images) for name, images in shown.items()}}}
+    ledger.write({**(ledger.files() or {}), **files}, facts)
+
+
+def remove_outdated(folder: Path, wanted: Collection[str], written: Collection[str], images: Collection[str]) -> None:
+    """Remove files for all images that are as they were written and show what is no longer so.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        The folder of a batch's outputs.
+    wanted, written : collection of str
+        What the run was asked for, and what it wrote: the rest shows images of other runs alone.
+    images : collection of str
+        What the outputs of images are called that were done otherwise, and so have other masks.
+
+    Raises
+    ------
+    OSError
+        Where a file cannot be removed.
+    """
+    ledger = _ledger(folder)
+    files, shown = ledger.files() or {}, _shown(ledger)
+    outdated = {
+        name: digest
+        for name, digest in files.items()
+        if name in shown and name not in written and (name in wanted or not set(images).isdisjoint(shown[name]))
+    }
+    gone = set(outdated) - set(ledger.remove(outdated))
+    if gone:
+        facts = {"shown": {name: of_file for name, of_file in shown.items() if name not in gone}}
+        ledger.write({name: digest for name, digest in files.items() if name not in gone}, facts)
+
+
+def _shown(ledger: Ledger) -> dict[str, list[str]]:
+    """Return which images files show; former versions did not write it down."""
+    shown = (ledger.read() or {}).get("shown")
+    if not isinstance(shown, dict):
+        return {}
+    return {name: [str(image) for image in images] for name, images in shown.items() if isinstance(images, list)}
+
+
+def _ledger(folder: Path) -> Ledger:
+    return Ledger(folder, "common.json")

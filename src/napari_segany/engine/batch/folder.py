@@ -1,7 +1,7 @@
 """The folder of a batch's outputs: where each file is, what is complete, and masks kept for those who come again.
 
-`.segany/images/NAME/` holds the masks of each plane and `done.json`: which files are about to be written and, once
-all of them are, their hashes. Nothing in it depends on when or in which order it was written.
+`.segany/images/NAME/` holds the masks of each plane and `done.json`, the record of its files (`ledger.py`). Nothing
+in it depends on when or in which order it was written.
 """
 
 from __future__ import annotations
@@ -10,20 +10,21 @@ import filecmp
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from napari_segany.engine.batch.detection import BatchObject
+from napari_segany.engine.batch.ledger import STATE, Ledger
 from napari_segany.engine.batch.sources import ONLY_PLANE
 from napari_segany.engine.batch.tile_outputs import TileOutputs
-from napari_segany.engine.digests import new_hasher
+from napari_segany.engine.digests import content_digest_steps
+from napari_segany.engine.progress import drain
 from napari_segany.formats.atomic import replacing
 from napari_segany.formats.json_fields import (
-    a_mapping,
     image_size,
     integer,
     objects,
@@ -33,7 +34,6 @@ from napari_segany.formats.json_fields import (
 )
 from napari_segany.formats.record import MaskRecord
 
-_STATE = ".segany"
 _PLACES = {  # output: folder, ending, whether each plane has its own
     "labels": ("labels", ".tif", False),
     "csv": ("tables", ".csv", False),
@@ -118,7 +118,7 @@ class BatchFolder:
     @property
     def subfolders(self) -> tuple[Path, ...]:
         """The folders within it that a batch writes into."""
-        names = ("labels", "tables", "sa1b", "yolo", "overlays", "vectors", _STATE)
+        names = ("labels", "tables", "sa1b", "yolo", "overlays", "vectors", STATE)
         return tuple(self.root / name for name in names)
 
     def place(self, kind: str, name: str, plane: str = ONLY_PLANE) -> Path:
@@ -157,22 +157,19 @@ class BatchFolder:
         OSError
             Where the folder cannot be written to.
         """
-        record = self._state(name, "done")
-        before = self.recorded(name)
+        ledger, before = self.ledger(name), self.recorded(name)
         self._check_is_not_of_another(name, files, source, content, renamed)
         # A damaged record is still one of ours, and images that go by tiles write files of the same names.
-        is_damaged, of_tiles = before is None and record.exists(), TileOutputs(self.root, name)
-        before = before or Completion("", "", (), 0)
-        new = {path.relative_to(self.root).as_posix(): path for path in files}
-        new = {written: path for written, path in new.items() if written not in before.files}
-        foreign = [written for written, path in new.items() if path.exists() and not of_tiles.has_written(path)]
+        is_damaged, of_tiles = before is None and ledger.path.exists(), TileOutputs(self.root, name)
+        foreign = [path for path in ledger.foreign(files) if not of_tiles.has_written(path)]
         if foreign and not is_damaged:
-            raise ValueError(f"{foreign[0]} is there and was not written by segany; choose another folder")
-        if new:
-            _write_json(record, asdict(replace(before, files={**before.files, **dict.fromkeys(new, "")})))
+            raise ValueError(
+                f"{ledger.within(foreign[0])} is there and was not written by segany; choose another folder"
+            )
+        ledger.claim(files, asdict(Completion("", "", (), 0)) if before is None else None)
 
-    def claim_tiles(self, name: str, files: Collection[Path], source: str) -> None:
-        """Write down which file the tiles of a large image are of.
+    def claim_tiles(self, name: str, files: Collection[Path], source: str, plane: str = "") -> None:
+        """Write down which files of a large image are about to be written, and of which file and plane.
 
         Raises
         ------
@@ -180,10 +177,7 @@ class BatchFolder:
             Where an earlier run wrote `files` for another image that is still there.
         """
         self._check_is_not_of_another(name, files, source)
-        path = self._source_of_tiles(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
-            temporary.write_text(source, encoding="utf-8")
+        TileOutputs(self.root, name).claim(files, source, plane)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -196,7 +190,7 @@ class BatchFolder:
         OSError
             Where the folder cannot be written to.
         """
-        state = self.root / _STATE
+        state = self.root / STATE
         state.mkdir(parents=True, exist_ok=True)
         lock = FileLock(state / "lock", thread_local=False)  # a batch may be closed by another thread
         try:
@@ -248,7 +242,7 @@ class BatchFolder:
         completion = self.recorded(name)
         if completion is None or completion.key != key:
             return None
-        is_whole = all(self._has(path, digest) for path, digest in completion.files.items())
+        is_whole = all(self.ledger(name).is_unchanged(path, digest) for path, digest in completion.files.items())
         return completion if is_whole else None
 
     def complete(self, name: str, completion: Completion, files: Collection[Path]) -> None:
@@ -257,61 +251,48 @@ class BatchFolder:
         What an earlier run wrote besides stays where it shows the same masks, and is removed where it shows others;
         what was changed since is somebody's work and stays.
         """
+        ledger = self.ledger(name)
         masks = [self._state(name, plane) for plane in completion.planes]
-        written = {path.relative_to(self.root).as_posix(): _digest(path) for path in (*masks, *files)}
+        written = {ledger.within(path): drain(content_digest_steps(path)) for path in (*masks, *files)}
         before = self.recorded(name)
-        kept = {}
+        kept: dict[str, str] = {}
         if before is not None:
-            unchanged = {path: digest for path, digest in before.files.items() if self._has(path, digest)}
-            kept = {path: digest for path, digest in unchanged.items() if path not in written}
+            others = {path: digest for path, digest in before.files.items() if path not in written}
             if before.masks_key != completion.masks_key:
-                for stale in kept:
-                    (self.root / stale).unlink()
-                kept = {}
-        for path in self._state(name, "done").parent.glob("*.json"):
+                ledger.remove(others)
+            else:
+                kept = {path: digest for path, digest in others.items() if ledger.is_unchanged(path, digest)}
+        for path in ledger.path.parent.glob("*.json"):
             if path.stem not in (*completion.planes, "done"):
                 path.unlink(missing_ok=True)
-        values = {**asdict(completion), "files": dict(sorted({**kept, **written}.items()))}
-        _write_json(self._state(name, "done"), values)
+        ledger.write({**kept, **written}, asdict(completion))
 
     def recorded_names(self) -> tuple[str, ...]:
         """Return the names of all images that this or an earlier run wrote down."""
-        return tuple(sorted(path.parent.name for path in (self.root / _STATE / "images").glob("*/done.json")))
+        return tuple(sorted(path.parent.name for path in (self.root / STATE / "images").glob("*/done.json")))
 
     def recorded(self, name: str) -> Completion | None:
         """Return what is written down of an image, whether it is whole or not; None where nothing can be read."""
+        values = self.ledger(name).read()
+        if values is None:
+            return None
         try:
-            values = read_json_object(self._state(name, "done"), "completion")
             planes = tuple(str(plane) for plane in values.get("planes") or ())
-            files = a_mapping(values, "files")
             keys = text(values, "key"), text(values, "masks_key")
             source, content = str(values.get("source") or ""), str(values.get("content") or "")
-            return Completion(*keys, planes, integer(values, "objects"), files, source, content)
-        except (OSError, ValueError):
+            return Completion(*keys, planes, integer(values, "objects"), values["files"], source, content)
+        except ValueError:
             return None
 
     def moved(self, name: str, completion: Completion, source: str, content: str) -> None:
         """Write down that the input of a complete image is elsewhere now."""
         if (completion.source, completion.content) != (source, content):
-            _write_json(self._state(name, "done"), asdict(replace(completion, source=source, content=content)))
+            moved = replace(completion, source=source, content=content)
+            self.ledger(name).write(completion.files, asdict(moved))
 
-    def forget(self, name: str) -> bool:
-        """Remove an image and all its files and tell whether they went; if one was changed by hand, all stay."""
-        completion = self.recorded(name)
-        if completion is None or not all(self._may_go(path, digest) for path, digest in completion.files.items()):
-            return False
-        places = [self.root / path for path in completion.files]
-        for place in (*places, self._state(name, "done")):  # the record last, so that the next run can go on with it
-            place.unlink(missing_ok=True)
-            if place.parent.name == name:  # a folder of its own: of planes, or of its masks
-                with suppress(OSError):  # something of somebody else is in it
-                    place.parent.rmdir()
-        return True
-
-    def is_same(self, name: str, other: str) -> bool:
-        """Tell whether two names are one on this file system, which may not tell upper from lower case."""
-        places = self._state(name, "done"), self._state(other, "done")
-        return all(place.exists() for place in places) and places[0].samefile(places[1])
+    def ledger(self, name: str) -> Ledger:
+        """Return the record of an image's files."""
+        return Ledger(self.root, f"images/{name}/done.json")
 
     def _check_is_not_of_another(
         self, name: str, files: Collection[Path], source: str, content: str = "", renamed: Collection[str] = ()
@@ -320,30 +301,15 @@ class BatchFolder:
         before = self.recorded(name)
         if before is not None and not (content and before.content == content):
             sources.append(before.source)
-        with suppress(OSError, UnicodeDecodeError):
-            sources.append(self._source_of_tiles(name).read_text(encoding="utf-8"))
+        sources.append(TileOutputs(self.root, name).source)
         for other in sources:
             if other not in renamed and _is_another_image(other, source):
                 taken = [path.relative_to(self.root).as_posix() for path in files if path.exists()]
                 what, shown = taken[0] if taken else f"the name {name}", "/".join(Path(other).parts[-2:])
                 raise ValueError(f"{what} is of {shown}; give both folders at once, or another output folder")
 
-    def _source_of_tiles(self, name: str) -> Path:
-        return self.root / _STATE / "tiles" / name / "source"
-
-    def _may_go(self, path: str, digest: str) -> bool:
-        """Tell whether one of our files is unchanged, or gone."""
-        return self._has(path, digest) or not (self.root / path).exists()
-
-    def _has(self, path: str, digest: str) -> bool:
-        """Tell whether one of our files is there, unchanged."""
-        parts = PurePosixPath(path).parts
-        return (
-            ".." not in parts and (self.root / path).is_relative_to(self.root) and _digest(self.root / path) == digest
-        )
-
     def _state(self, name: str, item: str) -> Path:
-        return self.root / _STATE / "images" / name / f"{item}.json"
+        return self.root / STATE / "images" / name / f"{item}.json"
 
     def _sweep(self) -> None:
         """Remove what a killed batch left half-written under temporary names."""
@@ -365,19 +331,6 @@ def _is_another_image(recorded: str, source: str) -> bool:
         return not (first.samefile(second) or is_copy)
     except OSError:  # it was moved or removed
         return False
-
-
-def _digest(path: Path) -> str | None:
-    """Return the hash of a file; None where it cannot be read."""
-    hasher = new_hasher("xxh128")
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(8 << 20):
-                hasher.update(chunk)
-    except OSError:
-        return None
-    digest: str = hasher.hexdigest()
-    return digest
 
 
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:

@@ -6,12 +6,13 @@ import glob
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePath
 
 from napari_segany.engine.batch.raster_source import Bands, RasterSource
 from napari_segany.engine.batch.sources import ArraySource, BatchImage, FileSource, ImageContent
 from napari_segany.formats.geo_recognition import is_readable_raster
+from napari_segany.formats.lazy_files import is_zarr
 
 IMAGE_SUFFIXES = (
     ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".npy", ".bmp", ".gif", ".webp", ".jp2", ".pgm", ".ppm", ".lsm", ".stk",
@@ -49,14 +50,14 @@ def find_images(
     ValueError
         For a folder or pattern without images, or nothing at all.
     """
-    skipped = [_absolute(folder) for folder in skip]
+    skipped = [absolute(folder) for folder in skip]
     shown_of: dict[Path, str] = {}
     for given in inputs:
-        found = [path for path in _expanded(str(given), recursive) if not _is_within(_absolute(path), skipped)]
+        found = image_paths(str(given), recursive=recursive, skip=skipped)
         if not found:
             raise ValueError(_nothing_found(str(given), recursive))
         for path in found:
-            shown_of.setdefault(_absolute(path), str(path))
+            shown_of.setdefault(absolute(path), str(path))
     if not shown_of:
         raise ValueError("no image is given; give files, folders or patterns such as 'plate*/*.tif'")
     paths = list(shown_of)
@@ -66,6 +67,32 @@ def find_images(
         BatchImage(_source(path, shown_of[path], bands), name, file_name)
         for path, name, file_name in zip(paths, names, file_names, strict=True)
     )
+
+
+def image_paths(given: str, *, recursive: bool = False, skip: Iterable[Path] = ()) -> list[Path]:
+    """Return the image files that one input means; see `find_images`. Nothing within a zarr is one.
+
+    Raises
+    ------
+    FileNotFoundError
+        For a file or folder that does not exist.
+    """
+    skipped = [absolute(folder) for folder in skip]
+    return [path for path in _expanded(given, recursive) if not _is_within(absolute(path), skipped)]
+
+
+def paths_within(folder: Path, *, recursive: bool) -> Iterator[Path]:
+    """Return the files and the zarrs of a folder, or of all within it, but for hidden ones and what is in a zarr."""
+
+    def tell(error: OSError) -> None:
+        if error.filename == os.fspath(folder):  # those within it that cannot be read are left out
+            raise error
+
+    for root, folders, files in os.walk(folder, onerror=tell):
+        shown = [name for name in folders if not name.startswith(".")]
+        zarrs = [name for name in shown if is_zarr(Path(root, name))]
+        folders[:] = [name for name in shown if name not in zarrs] if recursive else []
+        yield from (Path(root, name) for name in (*zarrs, *files) if not name.startswith("."))
 
 
 def _source(path: Path, shown: str, bands: Bands) -> FileSource:
@@ -156,8 +183,8 @@ def _numbered(names: Sequence[str]) -> list[str]:
 def _expanded(given: str, recursive: bool) -> list[Path]:
     path = Path(given)
     if path.is_dir():
-        found = path.rglob("*") if recursive else path.iterdir()
-        return sorted(item for item in found if _is_image(item, path))
+        found = paths_within(path, recursive=recursive)
+        return sorted(item for item in found if item.suffix.lower() in IMAGE_SUFFIXES and item.is_file())
     if path.exists():
         return [path]
     if glob.has_magic(given):
@@ -169,12 +196,8 @@ def _expanded(given: str, recursive: bool) -> list[Path]:
     raise FileNotFoundError(2, "No such file or folder", given)
 
 
-def _is_image(path: Path, root: Path) -> bool:
-    is_hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-    return path.suffix.lower() in IMAGE_SUFFIXES and not is_hidden and path.is_file()
-
-
-def _absolute(path: Path) -> Path:
+def absolute(path: Path) -> Path:
+    """Return the whole path of a file, links left as they are."""
     return Path(os.path.abspath(path))
 
 

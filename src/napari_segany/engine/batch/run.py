@@ -167,7 +167,7 @@ def batch_steps(
         job = BatchJob(folder, settings or BatchSettings(), digest, dict(classes or {1: "object"}), renamed)
         yield from (workers or ThisProcess()).steps(images, job, model, results)
         in_order = tuple(results[number] for number in range(len(images)))
-        yield from relabelled(forget_former_steps(images, in_order, BatchFolder(folder)), tell)
+        yield from relabelled(forget_former_steps(images, in_order, BatchFolder(folder), besides), tell)
         yield from relabelled(write_summary_steps(images, in_order, job, besides), tell)
     return BatchResult(in_order)
 

@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from itertools import count
 from pathlib import Path
 
+from napari_segany.engine.batch.common_files import common_written_steps, remove_outdated
 from napari_segany.engine.batch.folder import BatchFolder
 from napari_segany.engine.batch.image_outputs import class_indices
 from napari_segany.engine.batch.one_image import ImageResult
@@ -55,11 +56,14 @@ def write_summary_steps(
     outputs = job.settings.outputs
     if "coco" in outputs:
         yield from _coco_steps(images, results, job)
+        yield from common_written_steps(job.folder, {COCO_NAME: [image.name for image in images]})
     if "yolo" in outputs:
         path = job.folder / _DATA_NAME
         path.parent.mkdir(parents=True, exist_ok=True)
         names = {index: job.classes[number] for number, index in class_indices(job).items()}
         write_data_yaml(path, YoloData(names, val="images/train"))
+    common = summary_names(outputs)
+    remove_outdated(job.folder, common, common, [result.name for result in besides if result.planes])
     write_report([*results, *besides], job.folder)
 
 

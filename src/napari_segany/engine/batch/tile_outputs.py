@@ -1,23 +1,20 @@
 """What runs wrote of an image in tiles, so that later ones know their own files from somebody's, and stale ones go.
 
-`.segany/tiles/NAME/outputs.json` holds the hash of each, "" for those that are about to be written. Knows no images.
+`.segany/tiles/NAME/` holds the tiles and `outputs.json`, the record of the files that were made of them
+(`ledger.py`).
 """
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from napari_segany.engine.batch.ledger import STATE, Ledger, Origin
 from napari_segany.engine.digests import content_digest_steps
-from napari_segany.engine.progress import Steps, drain
-from napari_segany.formats.atomic import replacing
-from napari_segany.formats.json_fields import a_mapping, read_json_object
-
-_STATE = ".segany"
+from napari_segany.engine.progress import Steps
 
 
 @dataclass(frozen=True)
@@ -38,26 +35,62 @@ class TileOutputs:
     @property
     def folder(self) -> Path:
         """Where the tiles of the image are kept."""
-        return self.root / _STATE / "tiles" / self.name
+        return self.root / STATE / "tiles" / self.name
+
+    @property
+    def ledger(self) -> Ledger:
+        """The record of its files."""
+        return Ledger(self.root, f"tiles/{self.name}/outputs.json")
+
+    @property
+    def origin(self) -> Origin | None:
+        """What the tiles are of; None where that is not written down, as former versions did not do."""
+        values = self.ledger.read() or {}
+        facts = [values.get(name) for name in ("source", "plane", "content")]
+        return Origin(*map(str, facts)) if None not in facts else None
+
+    @property
+    def source(self) -> str:
+        """Where the file is that the tiles are of, "" for none and for one that is not known."""
+        if self.origin is not None:
+            return self.origin.source
+        try:  # of former versions
+            return (self.folder / "source").read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return ""
 
     def has_written(self, path: Path) -> bool:
         """Tell whether a run by tiles wrote a file or began to; former versions wrote down none of theirs."""
-        files = self._recorded()
-        return self.folder.exists() if files is None else self._within(path) in files
+        files = self.ledger.files()
+        return self.folder.exists() if files is None else self.ledger.within(path) in files
 
-    def claim(self, files: Collection[Path]) -> None:
-        """Write down which files are about to be written.
+    def claim(self, files: Collection[Path], source: str = "", plane: str = "") -> None:
+        """Write down which files are about to be written, and of what.
+
+        Parameters
+        ----------
+        files : collection of pathlib.Path
+            The files, and zarr folders.
+        source, plane : str
+            Where the image is, "" for what is no file, and which plane of it.
 
         Raises
         ------
         OSError
             Where the folder cannot be written to.
         """
-        before = self._recorded()
-        if before is None:
+        if self.ledger.files() is None:
             former = [self.root / "labels" / f"{self.name}.tif", *(self.root / "vectors").glob(f"{self.name}.*")]
             files = [*files, *(path for path in former if (self.folder / "done").exists() and path.exists())]
-        self._write({**dict.fromkeys(map(self._within, files), ""), **(before or {})})
+        before = self.origin
+        is_same = before is not None and (before.source, before.plane) == (source, plane)
+        content = before.content if before is not None and is_same else ""
+        self.ledger.claim(files, {"source": source, "plane": plane, "content": content})
+
+    def made_of(self, content: str) -> None:
+        """Write down what tells the pixels of all tiles from those of other images."""
+        if self.origin is not None and self.origin.content != content:
+            self.ledger.write(self.ledger.files() or {}, {**vars(self.origin), "content": content})
 
     def written_steps(self, files: Collection[Path], others: Mapping[str, str] | None = None) -> Steps[None]:
         """Write down what has been written.
@@ -73,13 +106,14 @@ class TileOutputs:
         """
         new = {}
         for path in files:
-            new[self._within(path)] = yield from content_digest_steps(path)
-        before = self._recorded() or {}
+            new[self.ledger.within(path)] = yield from content_digest_steps(path)
+        before = self.ledger.files() or {}
         if others is None:
-            self._write({**before, **new})
+            self.ledger.write({**before, **new})
             return
         stale = {path: digest for path, digest in {**others, **before}.items() if path not in new}
-        self._write({**self._removed(stale), **new})
+        shown = {path: digest for path, digest in stale.items() if STATE not in PurePosixPath(path).parts}
+        self.ledger.write({**self.ledger.remove(shown), **new})
 
     def give_way(self, files: Collection[Path]) -> None:
         """Remove what shows the masks of tiles, unless somebody has changed it: the image was done as a whole now.
@@ -91,43 +125,17 @@ class TileOutputs:
         files : collection of pathlib.Path
             What was written of the image as a whole.
         """
-        before = self._recorded()
+        before = self.ledger.files()
         if before is None:
             return
         (self.folder / "done").unlink(missing_ok=True)  # the table, for one, is no longer theirs
-        own = set(map(self._within, files))
-        self._write(self._removed({path: digest for path, digest in before.items() if path not in own}))
+        own = set(map(self.ledger.within, files))
+        self.ledger.write(self.ledger.remove({path: digest for path, digest in before.items() if path not in own}))
 
-    def _removed(self, files: Mapping[str, str]) -> dict[str, str]:
-        """Remove files that are as we wrote them, and return those that stay because somebody has changed them."""
-        stay = {}
-        for written, digest in files.items():
-            parts, path = PurePosixPath(written).parts, self.root / written
-            if ".." in parts or _STATE in parts or not path.is_relative_to(self.root) or not path.exists():
-                continue
-            if not digest or drain(content_digest_steps(path)) != digest:
-                stay[written] = digest
-            elif path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
-                if path.parent.name == self.name:  # a folder of its own, of planes
-                    with suppress(OSError):
-                        path.parent.rmdir()
-        return stay
-
-    def _recorded(self) -> dict[str, str] | None:
-        """Return the hashes that are written down; None where nothing is, or it is damaged."""
-        try:
-            values = a_mapping(read_json_object(self.folder / "outputs.json", "record"), "files")
-            return {str(path): str(digest) for path, digest in values.items()}
-        except (OSError, ValueError):
-            return None
-
-    def _write(self, files: Mapping[str, str]) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with replacing(self.folder / "outputs.json") as temporary:
-            temporary.write_text(json.dumps({"files": dict(sorted(files.items()))}), encoding="utf-8")
-
-    def _within(self, path: Path) -> str:
-        return path.relative_to(self.root).as_posix()
+    def forget(self) -> bool:
+        """Remove all files and tiles and tell whether they went; if a file was changed by hand, all stay."""
+        is_gone = self.ledger.forget()
+        if is_gone:
+            with suppress(FileNotFoundError):  # it went with its last file
+                shutil.rmtree(self.folder)
+        return is_gone

@@ -163,13 +163,11 @@ class LargeJob:
         del question["points_per_batch"]  # it changes the speed, not the masks
         window, shape = self.window(place), self.plan.image_shape
         facts = [_RECIPE, question, self.contrast_limits, self.model_digest, window.level, window.box, shape]
-        hasher = new_hasher("xxh128")
-        hasher.update(json.dumps([facts, self.plan.side, pixels.shape, pixels.dtype.str], sort_keys=True).encode())
-        hasher.update(np.ascontiguousarray(pixels))
-        if valid is not None:
-            hasher.update(np.packbits(valid))
-        digest: str = hasher.hexdigest()
-        return digest
+        return _pixel_digest([facts, self.plan.side], pixels, valid)
+
+    def content(self, pixels: NDArray[np.generic], valid: NDArray[np.bool_] | None = None) -> str:
+        """Return what is the same for the same pixels of a tile, whatever they are asked."""
+        return _pixel_digest([], pixels, valid)
 
     def settings_in(self, window: Window) -> AutomaticSettings:
         """Return the settings for a tile: the points of a grid over the whole image, areas in its own pixels.
@@ -225,6 +223,16 @@ def large_job(
         settings = settings.replaced(crop_n_layers=0, point_grids=settings.point_grids[-1:])  # type: ignore[index]
     plan = tile_plan(opened.shape, model_side, tiling)
     return LargeJob(folder, image, plan, settings, contrast_limits, model_digest, painting)
+
+
+def _pixel_digest(facts: list[Any], pixels: NDArray[np.generic], valid: NDArray[np.bool_] | None) -> str:
+    hasher = new_hasher("xxh128")
+    hasher.update(json.dumps([*facts, pixels.shape, pixels.dtype.str], sort_keys=True).encode())
+    hasher.update(np.ascontiguousarray(pixels))
+    if valid is not None:
+        hasher.update(np.packbits(valid))
+    digest: str = hasher.hexdigest()
+    return digest
 
 
 def digest_of(*values: Any) -> str:

@@ -85,6 +85,8 @@ class TileResult:
         Why it failed, in one sentence.
     reused : bool
         Whether it was there already.
+    content : str
+        What tells its pixels from others; "" where they cannot be read.
     """
 
     place: Place
@@ -92,6 +94,7 @@ class TileResult:
     masks: int = 0
     error: str = ""
     reused: bool = False
+    content: str = ""
 
 
 def tile_steps(job: LargeJob, image: LazyImage, place: Place, segment: SegmentTile) -> Steps[TileResult]:
@@ -111,9 +114,9 @@ def tile_steps(job: LargeJob, image: LazyImage, place: Place, segment: SegmentTi
         valid = job.image.valid(window)
     except (OSError, ValueError, MemoryError, RuntimeError) as error:
         return TileResult(place, error=f"tile {place.name} cannot be read: {sentence_of(error)}")
-    key, path = job.key(place, pixels, valid), job.path(place)
+    key, path, content = job.key(place, pixels, valid), job.path(place), job.content(pixels, valid)
     if has_tile(path, key):
-        return TileResult(place, key, len(read_tile(path)), reused=True)
+        return TileResult(place, key, len(read_tile(path)), reused=True, content=content)
     settings = _asked_on_data(job.settings_in(window), valid)
     records: list[MaskRecord] = []
     if settings is not None and not _is_blank(pixels):
@@ -124,7 +127,7 @@ def tile_steps(job: LargeJob, image: LazyImage, place: Place, segment: SegmentTi
     if valid is not None:
         records = [cut for record in records if (cut := _on_data(record, valid)).area]
     TileMasks.of(key, records).write(path)
-    return TileResult(place, key, len(records))
+    return TileResult(place, key, len(records), content=content)
 
 
 def failed(place: Place, error: BaseException) -> TileResult:

@@ -18,7 +18,7 @@ from napari_segany.engine.automatic_settings import AutomaticSettings
 from napari_segany.engine.batch.folder import BatchFolder
 from napari_segany.engine.batch.model_source import LazyPredictor, ModelSource
 from napari_segany.engine.image import checked_limits
-from napari_segany.engine.large.job import ImageOnDemand, LargeJob, Place, large_job
+from napari_segany.engine.large.job import ImageOnDemand, LargeJob, Place, digest_of, large_job
 from napari_segany.engine.large.object_scale import measured_diameter_steps, with_objects
 from napari_segany.engine.large.one_tile import Everything, SegmentTile, TileResult, tile_steps
 from napari_segany.engine.large.outputs import LargeOutputs
@@ -192,9 +192,9 @@ def large_steps(
     outputs.check()
     # Of the whole folder: a batch clears temporary files in all of it, those of a run at work would go with them.
     with BatchFolder(folder).locked():
-        place = getattr(image, "path", None)  # an array has none
-        BatchFolder(folder).claim_tiles(name, outputs.files, "" if place is None else str(Path(place).absolute()))
-        outputs.record.claim(outputs.files)
+        place, plane = getattr(image, "path", None), getattr(image, "plane", None)  # an array has none
+        source = "" if place is None else str(Path(place).absolute())
+        BatchFolder(folder).claim_tiles(name, outputs.files, source, "" if plane is None else plane.suffix)
         yield LargeProgress(0, 0, f"{name}: Looking at the image")
         opened = image.open()
         limits = image_limits(opened) if contrast_limits is None else checked_limits(contrast_limits)
@@ -220,6 +220,12 @@ def progress_of(total: int, results: Mapping[Place, TileResult], stage: Progress
     return LargeProgress(len(results), total, "" if stage is None else stage.note, stage, failed, reused)
 
 
+def content_of(job: LargeJob, results: Mapping[Place, TileResult]) -> str:
+    """Return what is the same for images of the same pixels that are cut alike; "" where some cannot be read."""
+    contents = [results[place].content for place in job.places()]
+    return digest_of(job.plan.side, job.plan.image_shape, contents) if all(contents) else ""
+
+
 def _job_steps(
     job: LargeJob, opened: LazyImage, outputs: LargeOutputs, model: ModelSource, workers: TileWorkers
 ) -> Steps[LargeResult]:
@@ -227,6 +233,7 @@ def _job_steps(
     results: dict[Place, TileResult] = {}
     yield from workers.tile_steps(job, places, model, results)
     tell = partial(progress_of, len(places), results)
+    outputs.record.made_of(content_of(job, results))
     known = outputs.known(job, results)
     if known is None:
         objects = yield from relabelled(outputs.make_steps(job, opened, results), tell)
