@@ -24,6 +24,7 @@ from napari_segany.engine.automatic_settings import AutomaticSettings
 from napari_segany.engine.candidates import Candidate, RawCandidates
 from napari_segany.engine.crops import Crop
 from napari_segany.engine.filtering import prepare_rest_steps, prepare_steps
+from napari_segany.engine.mask_statistics import mask_statistics
 from napari_segany.engine.progress import Steps
 from napari_segany.engine.upsampling import Upsampling
 
@@ -127,7 +128,7 @@ def _candidates(
         # one side is soft, so that stability scores differ
         logits[row : row + side, col + side] = -1 + 2 * (number % 7) / 7
         window = upsampling.window(logits, -1.0)
-        found = upsampling.statistics(window, 0.0, 1.0)
+        found = mask_statistics(upsampling, window, 0.0, 1.0)
         items.append(Candidate(0, (float(row), float(col)), score, found, window))
     return RawCandidates(shape, EVERY, (Crop((0, 0, *shape), 0),), (upsampling,), tuple(items), 0.0)
 

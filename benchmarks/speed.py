@@ -20,9 +20,10 @@ import published
 import torch
 from timing import HEAD, Row, Stopwatch, compare
 
+from napari_segany.engine.mask_statistics import statistics_steps
 from napari_segany.engine.precision import bfloat16_gain
 from napari_segany.engine.predictor import Predictor
-from napari_segany.engine.upsampling import Upsampling
+from napari_segany.engine.upsampling import Upsampling, done
 from napari_segany.model import ImageDecoder, ImageFeatures, Sam, build_sam
 
 SIDE = 1024
@@ -144,10 +145,8 @@ def statistics_rows(watch: Stopwatch) -> Iterator[Row]:
         return stability, boxes, areas
 
     def ours():
-        found = []
-        for low in logits.numpy():
-            window = upsampling.window(low, -1.0)
-            found.append(upsampling.statistics(window, 0.0, 1.0))
+        windows = [upsampling.window(low, -1.0) for low in logits.numpy()]
+        found = done(statistics_steps(upsampling, windows, 0.0, 1.0))
         boxes = [(item.box[1], item.box[0], item.box[3] - 1, item.box[2] - 1) for item in found]
         stability = torch.tensor([item.stability_score for item in found])
         return stability, torch.tensor(boxes), torch.tensor([item.area for item in found])

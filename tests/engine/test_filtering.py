@@ -22,6 +22,7 @@ from napari_segany.engine.filtering import (
     touches_inner_edge,
 )
 from napari_segany.engine.mask_regions import NO_REGION, smallest_regions, without_small_regions
+from napari_segany.engine.mask_statistics import mask_statistics
 from napari_segany.engine.progress import drain
 from napari_segany.engine.upsampling import Upsampling
 from napari_segany.formats.rle import RunLengths
@@ -35,7 +36,7 @@ def candidate(upsampling, box, iou, *, crop=0, slope=9.0):
     logits = np.full(SHAPE, -slope, np.float32)
     logits[box[0] : box[2], box[1] : box[3]] = slope
     window = upsampling.window(logits, -1.0)
-    return Candidate(crop, (float(box[0]), float(box[1])), iou, upsampling.statistics(window, 0.0, 1.0), window)
+    return Candidate(crop, (float(box[0]), float(box[1])), iou, mask_statistics(upsampling, window, 0.0, 1.0), window)
 
 
 WHOLE = (Crop((0, 0, 64, 64), 0),)
@@ -220,7 +221,7 @@ def holed(box, iou, hole=2):
     logits[box[0] : box[2], box[1] : box[3]] = 9
     logits[box[0] + 4 : box[0] + 4 + hole, box[1] + 4 : box[1] + 4 + hole] = -9
     window = upsampling.window(logits, -1.0)
-    return Candidate(0, (float(box[0]), float(box[1])), iou, upsampling.statistics(window, 0.0, 1.0), window)
+    return Candidate(0, (float(box[0]), float(box[1])), iou, mask_statistics(upsampling, window, 0.0, 1.0), window)
 
 
 def test_what_is_prepared_is_what_filtering_finds_by_itself():
@@ -246,7 +247,7 @@ def test_after_preparing_nothing_is_written_or_cleaned_for_the_limits_of_presets
     logits[1, 40:60, 4:60] = 9
     logits[1, 20, 20] = -3  # a hole of 16 pixels
     windows = [upsampling.window(low, -1.0) for low in logits]
-    items = tuple(Candidate(0, (5.0, 5.0), 0.9, upsampling.statistics(one, 0.0, 1.0), one) for one in windows)
+    items = tuple(Candidate(0, (5.0, 5.0), 0.9, mask_statistics(upsampling, one, 0.0, 1.0), one) for one in windows)
     found = RawCandidates((1024, 1024), EVERY, (Crop((0, 0, 1024, 1024), 0),), (upsampling,), items, 0.0)
     assert (found.boxes[:, 2:] - found.boxes[:, :2] > 512).all(), "large masks"
     drain(prepare_steps(found))
@@ -281,7 +282,7 @@ def large_and_small(count=24):
         logits[8, 8 : 9 + number % 4] = -9
         windows.append(upsampling.window(logits, -1.0))
     items = tuple(
-        Candidate(0, (4.0, 4.0), 0.5 + number / 100, upsampling.statistics(one, 0.0, 1.0), one)
+        Candidate(0, (4.0, 4.0), 0.5 + number / 100, mask_statistics(upsampling, one, 0.0, 1.0), one)
         for number, one in enumerate(windows)
     )
     return RawCandidates((1024, 1024), EVERY, (Crop((0, 0, 1024, 1024), 0),), (upsampling,), items, 0.0)

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_segany.engine.image import input_shape
+from napari_segany.engine.mask_statistics import mask_statistics
 from napari_segany.engine.upsampling import Upsampling
 from napari_segany.model import Sam
 
@@ -38,7 +39,7 @@ def test_blocks_tell_the_same_as_every_pixel(seed, low, shape, offset):
     full = full_size(logits, model_size, shape)
     upsampling = Upsampling((low, low), input_shape(shape, model_size), shape)
     window = upsampling.window(logits, -offset)
-    found = upsampling.statistics(window, 0.0, offset)
+    found = mask_statistics(upsampling, window, 0.0, offset)
     # Pixels nearer to a threshold than rounding may fall on either side.
     for count, threshold in ((found.area, 0.0), (found.inner, offset), (found.outer, -offset)):
         assert (full > threshold + 1e-4).sum() <= count <= (full > threshold - 1e-4).sum()
@@ -63,7 +64,7 @@ def test_a_window_holds_the_object_and_little_more():
 def test_nothing_above_the_threshold_is_an_empty_mask():
     upsampling = Upsampling((16, 16), (64, 48), (100, 75))
     window = upsampling.window(np.full((16, 16), -5, np.float32), -1.0)
-    found = upsampling.statistics(window, 0.0, 1.0)
+    found = mask_statistics(upsampling, window, 0.0, 1.0)
     assert (found.area, found.outer, found.box, found.stability_score) == (0, 0, (0, 0, 0, 0), 0.0)
     assert upsampling.mask(window, 0.0, found.box).size == 0
 
@@ -71,7 +72,7 @@ def test_nothing_above_the_threshold_is_an_empty_mask():
 def test_everything_above_the_threshold_is_the_whole_image():
     upsampling = Upsampling((16, 16), (64, 48), (100, 75))
     window = upsampling.window(np.full((16, 16), 5, np.float32), -1.0)
-    found = upsampling.statistics(window, 0.0, 1.0)
+    found = mask_statistics(upsampling, window, 0.0, 1.0)
     assert (found.area, found.box, found.stability_score) == (7500, (0, 0, 100, 75), 1.0)
     assert upsampling.mask(window, 0.0, found.box).all()
 
@@ -80,7 +81,7 @@ def test_the_stability_score_is_that_of_a_ramp_by_hand():
     # From -3.5 to 3.5 in steps of one along the columns, one logit for each pixel of the model's input times four.
     ramp = np.tile(np.arange(-3.5, 4.5, dtype=np.float32), (8, 1))
     upsampling = Upsampling((8, 8), (32, 32), (32, 32))
-    found = upsampling.statistics(upsampling.window(ramp, -1.0), 0.0, 1.0)
+    found = mask_statistics(upsampling, upsampling.window(ramp, -1.0), 0.0, 1.0)
     # One logit is four pixels: 16 columns above 0, 12 above 1, 20 above -1.
     assert (found.area, found.inner, found.outer) == (32 * 16, 32 * 12, 32 * 20)
     assert found.stability_score == pytest.approx(0.6)

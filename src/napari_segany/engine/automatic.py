@@ -22,6 +22,7 @@ from napari_segany.engine.device import NotEnoughMemoryError, is_out_of_memory
 from napari_segany.engine.embedding import ImageEmbedding
 from napari_segany.engine.filtering import passes, prepare_steps, record_steps
 from napari_segany.engine.image import checked_image, checked_limits, default_limits
+from napari_segany.engine.mask_statistics import statistics_steps
 from napari_segany.engine.predictor import Predictor
 from napari_segany.engine.progress import Progress, Steps, drain, relabelled
 from napari_segany.engine.prompts import Prompt
@@ -275,9 +276,8 @@ class _Collection:
         for batch in _batches(points, self._batch_size(embedding, decoder)):
             yield self.progress(number, "Asking the points")
             logits, iou = _decoded(decoder, embedding, batch, self._least_iou(), self.multimask)
-            for answer, scores, point in zip(logits, iou, batch, strict=True):
-                yield from self._collect(number, answer, scores, point)
-                self.done += 1
+            yield from self._collect(number, logits, iou, batch)
+            self.done += len(batch)
         yield self.progress(number, "All points are asked")
 
     def progress(self, number: int, note: str) -> AutomaticProgress:
@@ -300,19 +300,22 @@ class _Collection:
         return threshold if self.discard and threshold > 0 else -math.inf
 
     def _collect(
-        self, number: int, logits: NDArray[np.float32], scores: NDArray[np.float32], point: NDArray[np.float64]
+        self,
+        number: int,
+        logits: Sequence[NDArray[np.float32]],
+        scores: Sequence[NDArray[np.float32]],
+        points: NDArray[np.float64],
     ) -> Steps[None]:
-        """Keep the answers to one point, (C, h, w) logits and (C,) predicted IoU of those that are not discarded."""
+        """Keep the answers to points (B, 2), each (C, h, w) logits and (C,) predicted IoU of those not discarded."""
         upsampling, offset = self.upsamplings[number], self.settings.stability_score_offset
-        top, left = self.crops[number].box[:2]
-        position = (float(point[0]) + top, float(point[1]) + left)
-        found = []
-        for low, iou in zip(logits, scores, strict=True):
-            yield self.progress(number, "Measuring the masks")
-            window = upsampling.window(low, self.threshold - offset)
-            parts = upsampling.statistics_steps(window, self.threshold, offset)
-            statistics = yield from relabelled(parts, lambda _: self.progress(number, "Measuring the masks"))
-            found.append(Candidate(number, position, float(iou), statistics, window))
+        yield self.progress(number, "Measuring the masks")
+        windows = [upsampling.window(low, self.threshold - offset) for answer in logits for low in answer]
+        parts = statistics_steps(upsampling, windows, self.threshold, offset)
+        statistics = yield from relabelled(parts, lambda _: self.progress(number, "Measuring the masks"))
+        positions = points + self.crops[number].box[:2]
+        asked = [tuple(point) for point, of_point in zip(positions.tolist(), scores, strict=True) for _ in of_point]
+        answers = zip(asked, np.concatenate(scores).tolist(), statistics, windows, strict=True)
+        found = [Candidate(number, *answer) for answer in answers]
         good = passes(self._of(tuple(found)), self.settings)
         self.passing += int(np.count_nonzero(good))
         self.items += [item for item, passed in zip(found, good, strict=True) if passed or not self.discard]

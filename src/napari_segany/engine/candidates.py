@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from napari_segany.engine.automatic_settings import AutomaticSettings
 from napari_segany.engine.crops import Box, Crop
 from napari_segany.engine.mask_regions import CleanedMask, smallest_regions, without_small_regions
+from napari_segany.engine.mask_statistics import MaskStatistics
 from napari_segany.engine.progress import Progress, Steps, drain, relabelled
-from napari_segany.engine.upsampling import LogitWindow, MaskStatistics, Upsampling
+from napari_segany.engine.upsampling import LogitWindow, Upsampling
 from napari_segany.formats.record import MaskRecord
 from napari_segany.formats.rle import RunLengths
 

@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_segany.engine.mask_statistics import mask_statistics
 from napari_segany.engine.upsampling import Upsampling
 
 _STRIDE = 4  # pixels of the model input along the side of a logit
@@ -89,7 +90,7 @@ def outline_of(
     """
     upsampling = _upsampling(logits.shape, input_shape, raster.shape)
     window = upsampling.window(logits, threshold)
-    statistics = upsampling.statistics(window, threshold, 0.0)
+    statistics = mask_statistics(upsampling, window, threshold, 0.0)
     if not statistics.area:
         return Outline(raster, (0, 0), np.zeros((0, 0), np.bool_))
     mask = upsampling.mask(window, threshold, statistics.box)

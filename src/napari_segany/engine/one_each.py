@@ -16,6 +16,7 @@ from napari_segany.engine.candidates import run_lengths_in_box
 from napari_segany.engine.mask_cleaning import CleanUp, cleaned_window
 from napari_segany.engine.mask_outline import used_logits
 from napari_segany.engine.mask_policy import MaskPolicy, choose_mask
+from napari_segany.engine.mask_statistics import mask_statistics
 from napari_segany.engine.object_overlap import OverlapRule, put_numbered
 from napari_segany.engine.prediction import LogitsPrediction
 from napari_segany.engine.progress import Progress, Steps, drain
@@ -168,7 +169,7 @@ def _record(
     upsampling: Upsampling, logits: NDArray[np.float32], iou: float, prompt: Prompt, threshold: float
 ) -> MaskRecord:
     window = upsampling.window(logits, threshold - _STABILITY_OFFSET)
-    statistics = upsampling.statistics(window, threshold, _STABILITY_OFFSET)
+    statistics = mask_statistics(upsampling, window, threshold, _STABILITY_OFFSET)
     mask = upsampling.mask(window, threshold, statistics.box) if statistics.area else np.zeros((0, 0), np.bool_)
     return MaskRecord.from_mask(
         run_lengths_in_box(mask, statistics.box, upsampling.image_shape),

@@ -10,18 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_segany.engine.upsampled_axis import Axis, Float, Index
+
 _PIXELS_AT_A_TIME = 1 << 19
 _STRIDE = 4  # pixels of the model input along the side of a logit
 
 Box = tuple[int, int, int, int]
-Float = NDArray[np.float32]
-Index = NDArray[np.int64]
 Result = TypeVar("Result")
 Parts = Generator[None, None, Result]
 
@@ -42,96 +41,44 @@ class LogitWindow:
     origin: tuple[int, int]
 
 
-@dataclass(frozen=True)
-class MaskStatistics:
-    """What is known of a mask at the size of the image.
+@dataclass(frozen=True, eq=False)
+class WindowBlocks:
+    """The blocks that a window decides, h along rows and w along columns.
 
     Attributes
     ----------
-    area : int
-        Pixels above the threshold.
-    inner, outer : int
-        Pixels above the raised and above the lowered threshold.
-    box : tuple of int
-        (row_min, col_min, row_max, col_max) of the mask, half-open; (0, 0, 0, 0) for an empty one.
+    rows, cols : slice
+        Which of those of the axes.
+    lowest, highest : numpy.ndarray
+        (h, w) float32 of the nine logits of each; no pixel of the block is below or above.
     """
 
-    area: int
-    inner: int
-    outer: int
-    box: Box
-
-    @property
-    def stability_score(self) -> float:
-        """IoU of the mask thresholded higher and lower; 0 where even the lower threshold leaves no pixel."""
-        return self.inner / self.outer if self.outer else 0.0
+    rows: slice
+    cols: slice
+    lowest: Float
+    highest: Float
 
 
 @dataclass(frozen=True, eq=False)
-class _Axis:
-    """One axis in B blocks of at most P pixels that share their three logits.
+class ChosenBlocks:
+    """M blocks of one window or of several, whose values follow each other.
 
     Attributes
     ----------
-    edges : numpy.ndarray
-        (B + 1,) first pixel of each block, and the number of pixels.
-    first : numpy.ndarray
-        (B,) the first of the three logits of each block.
-    logits : numpy.ndarray
-        (3, B) all three; the last logit of the axis stands for those beyond it.
-    pixels : numpy.ndarray
-        (P, B) pixels of each block; a shorter block repeats its last one.
-    weights : numpy.ndarray
-        (3, P, B) float32 of the three logits in each pixel.
-    once : numpy.ndarray
-        (3, P, B) the same, and not a number in repetitions, so that no comparison finds them.
+    rows, cols : numpy.ndarray
+        (M,) which of those of the axes.
+    lines, columns : numpy.ndarray
+        (M, 3): where the rows and columns of their logits lie in the values; a place is the sum of both.
     """
 
-    edges: Index
-    first: Index
-    logits: Index
-    pixels: Index
-    weights: Float
-    once: Float
+    rows: Index
+    cols: Index
+    lines: Index
+    columns: Index
 
-    @classmethod
-    def build(cls, low: int, model: int, used: int, pixels: int) -> _Axis:
-        """Compose `low` logits -> `model` pixels of the input, of which `used` -> `pixels` of the image."""
-        inner_a, inner_b, inner_share = _bilinear(low, model)
-        outer_a, outer_b, outer_share = _bilinear(used, pixels)
-        first = inner_a[outer_a]
-        weights = np.zeros((pixels, 3))
-        every = np.arange(pixels)
-        for middle, outer in ((outer_a, 1 - outer_share), (outer_b, outer_share)):
-            for logit, inner in ((inner_a[middle], 1 - inner_share[middle]), (inner_b[middle], inner_share[middle])):
-                # A logit further than two away only ever comes with no weight.
-                np.add.at(weights, (every, np.clip(logit - first, 0, 2)), outer * inner)
-        edges = np.flatnonzero(np.concatenate([[True], first[1:] != first[:-1], [True]]))
-        # The outermost blocks are longer than all others, which would be filled up to their length.
-        longest = int(np.ceil(np.mean(np.diff(edges))))
-        starts = np.concatenate([np.arange(*ends, longest) for ends in pairwise(edges)])
-        edges = np.concatenate([starts, [pixels]])
-        raw = starts + np.arange(np.diff(edges).max())[:, None]
-        members = np.minimum(raw, edges[1:] - 1)
-        shared = np.ascontiguousarray(weights.astype(np.float32).T[:, members])
-        return cls(
-            edges=edges,
-            first=first[starts],
-            logits=np.minimum(first[starts] + np.arange(3)[:, None], low - 1),
-            pixels=members,
-            weights=shared,
-            once=np.where(raw >= edges[1:], np.float32(np.nan), shared),
-        )
-
-    def around(self, first: int, last: int) -> tuple[int, int]:
-        """Return from where to where logits belong to the blocks that use those from the first to the last."""
-        top, bottom = self.logits[2].searchsorted(first), self.logits[0].searchsorted(last, "right") - 1
-        return int(self.logits[0, top]), int(self.logits[2, bottom]) + 1
-
-    def within(self, origin: int, length: int) -> slice:
-        """Return the blocks whose logits all lie within a stretch of the logits."""
-        start = int(self.logits[0].searchsorted(origin))
-        return slice(start, max(start, int(self.logits[2].searchsorted(origin + length))))
+    def __len__(self) -> int:
+        """Return how many blocks there are."""
+        return len(self.rows)
 
 
 class Upsampling:
@@ -155,83 +102,73 @@ class Upsampling:
     ) -> None:
         self.image_shape = image_shape
         self._logits_shape = logits_shape
-        self._rows, self._cols = (
-            _Axis.build(low, _STRIDE * low, used, pixels)
+        self.rows, self.cols = (
+            Axis.build(low, _STRIDE * low, used, pixels)
             for low, used, pixels in zip(logits_shape, input_shape, image_shape, strict=True)
+        )
+        # Products of small matrices are three times as fast where both are laid out as they are read.
+        self._across, self._across_once = (
+            np.ascontiguousarray(weights.transpose(0, 2, 1)) for weights in (self.cols.weights, self.cols.once)
         )
 
     def window(self, logits: NDArray[np.floating], least: float) -> LogitWindow:
         """Return what is needed of (h, w) logits for thresholds of `least` and higher."""
         values = logits.astype(np.float32, copy=False)
-        above = values[: self._rows.logits[2, -1] + 1, : self._cols.logits[2, -1] + 1] > least
+        above = values[: self.rows.logits[-1, 2] + 1, : self.cols.logits[-1, 2] + 1] > least
         rows, cols = np.flatnonzero(above.any(axis=1)), np.flatnonzero(above.any(axis=0))
         if not len(rows):
             return LogitWindow(np.zeros((0, 0), np.float32), (0, 0))
-        (top, bottom), (left, right) = self._rows.around(rows[0], rows[-1]), self._cols.around(cols[0], cols[-1])
+        (top, bottom), (left, right) = self.rows.around(rows[0], rows[-1]), self.cols.around(cols[0], cols[-1])
         return LogitWindow(values[top:bottom, left:right].copy(), (top, left))
-
-    def statistics(self, window: LogitWindow, threshold: float, offset: float) -> MaskStatistics:
-        """Count pixels above the threshold and `offset` around it, and find the box, exactly."""
-        return _result(self.statistics_steps(window, threshold, offset))
-
-    def statistics_steps(self, window: LogitWindow, threshold: float, offset: float) -> Parts[MaskStatistics]:
-        """Do the same and yield after every part of it: a mask of noise in a large image takes long."""
-        low, blocks = window.values, self._blocks(window)
-        low_of = self._extreme(low, blocks, np.minimum, window.origin)
-        high_of = self._extreme(low, blocks, np.maximum, window.origin)
-        heights, widths = np.diff(self._rows.edges)[blocks[0]], np.diff(self._cols.edges)[blocks[1]]
-        pixels_of = heights[:, None] * widths
-        limits = (threshold, threshold + offset, threshold - offset)
-        crossed = np.logical_or.reduce([(low_of <= limit) & (high_of > limit) for limit in limits])
-        counts = [int(pixels_of[(low_of > limit) & ~crossed].sum()) for limit in limits]
-        box = self._box_of_blocks((low_of > threshold) & ~crossed, blocks)
-        for rows, cols, pixels in self._evaluated(low, window.origin, blocks, crossed, once=True):
-            masks = [pixels > limit for limit in limits]
-            counts = [count + int(np.count_nonzero(mask)) for count, mask in zip(counts, masks, strict=True)]
-            box = self._widened(box, rows, cols, masks[0])
-            yield
-        area, inner, outer = counts
-        return MaskStatistics(area, inner, outer, (0, 0, 0, 0) if area == 0 else box)
 
     def mask(self, window: LogitWindow, threshold: float, box: Box) -> NDArray[np.bool_]:
         """Return the part of the mask within a box (row_min, col_min, row_max, col_max) that encloses the mask."""
-        return _result(self.mask_steps(window, threshold, box))
+        return done(self.mask_steps(window, threshold, box))
 
     def mask_steps(self, window: LogitWindow, threshold: float, box: Box) -> Parts[NDArray[np.bool_]]:
         """Do the same and yield after every part of it."""
-        low, blocks = window.values, self._blocks(window)
-        inside = self._extreme(low, blocks, np.minimum, window.origin) > threshold
-        mixed = ~inside & (self._extreme(low, blocks, np.maximum, window.origin) > threshold)
-        top, left = self._rows.edges[blocks[0].start], self._cols.edges[blocks[1].start]
-        heights, widths = np.diff(self._rows.edges)[blocks[0]], np.diff(self._cols.edges)[blocks[1]]
+        blocks = self.blocks(window)
+        inside = blocks.lowest > threshold
+        mixed = self.chosen(window, blocks, ~inside & (blocks.highest > threshold))
+        top, left = self.rows.edges[blocks.rows.start], self.cols.edges[blocks.cols.start]
+        heights, widths = np.diff(self.rows.edges)[blocks.rows], np.diff(self.cols.edges)[blocks.cols]
         mask = np.repeat(np.repeat(inside, heights, axis=0), widths, axis=1)
-        for rows, cols, pixels in self._evaluated(low, window.origin, blocks, mixed):
-            positions = self._rows.pixels[:, None, rows] - top, self._cols.pixels[None, :, cols] - left
-            mask[positions] = pixels > threshold
+        for some, pixels in self.evaluated(window.values, mixed):
+            mask[self._positions(mixed, some, (top, left))] = pixels > threshold
             yield
         return mask[box[0] - top : box[2] - top, box[1] - left : box[3] - left]
 
     def pixels(self, window: LogitWindow) -> tuple[Float, Box]:
         """Return the logits of all pixels that the window decides, and the box (row_min, col_min, ...) of them."""
-        blocks = self._blocks(window)
-        axes = zip((self._rows, self._cols), blocks, strict=True)
+        blocks = self.blocks(window)
+        axes = (self.rows, blocks.rows), (self.cols, blocks.cols)
         sides = [axis.edges[part.start : part.stop + 1] for axis, part in axes]
         if min(len(side) for side in sides) < 2:
             return np.zeros((0, 0), np.float32), (0, 0, 0, 0)
         top, left, bottom, right = (int(side[end]) for end in (0, -1) for side in sides)
         result = np.empty((bottom - top, right - left), np.float32)
-        every = np.ones((len(sides[0]) - 1, len(sides[1]) - 1), bool)
-        for rows, cols, pixels in self._evaluated(window.values, window.origin, blocks, every):
-            positions = self._rows.pixels[:, None, rows] - top, self._cols.pixels[None, :, cols] - left
-            result[positions] = pixels
+        every = self.chosen(window, blocks, np.ones((len(sides[0]) - 1, len(sides[1]) - 1), bool))
+        for some, pixels in self.evaluated(window.values, every):
+            result[self._positions(every, some, (top, left))] = pixels
         return result, (top, left, bottom, right)
 
-    def _box_of_blocks(self, chosen: NDArray[np.bool_], blocks: tuple[slice, slice]) -> Box:
-        """Return the box around the pixels of the chosen blocks; one that every pixel widens where there are none."""
-        rows, cols = (np.flatnonzero(chosen.any(axis=other)) for other in (1, 0))
+    def blocks(self, window: LogitWindow) -> WindowBlocks:
+        """Return the blocks that a window decides."""
+        (row, col), (height, width) = window.origin, window.values.shape
+        rows, cols = self.rows.within(row, height), self.cols.within(col, width)
+        down, across = self.rows.logits[rows] - row, self.cols.logits[cols] - col
+        lowest, highest = (
+            _of_three(_of_three(window.values, down, function).T, across, function).T
+            for function in (np.minimum, np.maximum)
+        )
+        return WindowBlocks(rows, cols, lowest, highest)
+
+    def box_around(self, blocks: WindowBlocks, chosen: NDArray[np.bool_]) -> Box:
+        """Return the box around the chosen blocks (h, w); one that every pixel widens where there are none."""
+        rows, cols = (np.logical_or.reduce(chosen, axis=axis).nonzero()[0] for axis in (1, 0))
         if not len(rows):
             return *self.image_shape, 0, 0
-        row_edges, col_edges = self._rows.edges[blocks[0].start :], self._cols.edges[blocks[1].start :]
+        row_edges, col_edges = self.rows.edges[blocks.rows.start :], self.cols.edges[blocks.cols.start :]
         return (
             int(row_edges[rows[0]]),
             int(col_edges[cols[0]]),
@@ -239,76 +176,51 @@ class Upsampling:
             int(col_edges[cols[-1] + 1]),
         )
 
-    def _widened(self, box: Box, rows: Index, cols: Index, mask: NDArray[np.bool_]) -> Box:
-        """Return the box around a box and the mask in (P, Q, M) pixels of M blocks."""
-        if not mask.any():
-            return box
-        top, bottom = _reach(self._rows.pixels.take(rows, axis=1), mask, across=1)
-        left, right = _reach(self._cols.pixels.take(cols, axis=1), mask, across=0)
-        return min(box[0], top), min(box[1], left), max(box[2], bottom), max(box[3], right)
+    def chosen(
+        self, window: LogitWindow, blocks: WindowBlocks, chosen: NDArray[np.bool_], before: int = 0
+    ) -> ChosenBlocks:
+        """Return the chosen blocks (h, w) of a window, whose values follow `before` others."""
+        rows, cols = chosen.nonzero()
+        rows += blocks.rows.start
+        cols += blocks.cols.start
+        lines, columns = self.rows.logits.take(rows, axis=0), self.cols.logits.take(cols, axis=0)
+        lines -= window.origin[0]
+        lines *= window.values.shape[1]
+        columns += before - window.origin[1]
+        return ChosenBlocks(rows, cols, lines, columns)
 
-    def _blocks(self, window: LogitWindow) -> tuple[slice, slice]:
-        (row, col), (height, width) = window.origin, window.values.shape
-        return self._rows.within(row, height), self._cols.within(col, width)
+    def evaluated(self, values: Float, blocks: ChosenBlocks, *, once: bool = False) -> Iterator[tuple[slice, Float]]:
+        """Yield which of the blocks, some at a time, and their pixels (M, P, Q) from the values of their windows.
 
-    def _extreme(
-        self, low: Float, blocks: tuple[slice, slice], function: np.ufunc, origin: tuple[int, int] = (0, 0)
-    ) -> Float:
-        """Return the smallest or the largest of the nine logits of each block, (block rows, block columns)."""
-        lines = _of_three(low, self._rows.logits[:, blocks[0]] - origin[0], function)
-        return _of_three(lines.T, self._cols.logits[:, blocks[1]] - origin[1], function).T
-
-    def _evaluated(
-        self,
-        low: Float,
-        origin: tuple[int, int],
-        blocks: tuple[slice, slice],
-        chosen: NDArray[np.bool_],
-        *,
-        once: bool = False,
-    ) -> Iterator[tuple[Index, Index, Float]]:
-        """Yield block rows (M,), block columns (M,) and pixels (P, Q, M) of the chosen blocks, some at a time.
-
-        Shorter blocks repeat their last pixel; with `once` it is not a number in repetitions. Blocks lie along the
-        last axis: it is long, while a block has a few pixels only.
+        Shorter blocks repeat their last pixel; with `once` it is not a number in repetitions.
         """
-        every_row, every_col = np.nonzero(chosen)
-        every_row, every_col = every_row + blocks[0].start, every_col + blocks[1].start
-        size = len(self._rows.pixels) * len(self._cols.pixels)
-        step = max(1, _PIXELS_AT_A_TIME // size)
-        for start in range(0, len(every_row), step):
-            rows, cols = every_row[start : start + step], every_col[start : start + step]
-            lines, columns = self._rows.logits.take(rows, axis=1), self._cols.logits.take(cols, axis=1)
-            lines -= origin[0]
-            columns -= origin[1]
-            nine = low.take(low.shape[1] * lines[:, None] + columns)  # (3, 3, M)
-            weights = (self._rows.once, self._cols.once) if once else (self._rows.weights, self._cols.weights)
-            down, across = weights[0].take(rows, axis=2), weights[1].take(cols, axis=2)  # (3, P, M), (3, Q, M)
-            lined = np.einsum("kpm,klm->plm", down, nine)
-            pixels: Float = np.einsum("plm,lqm->pqm", lined, across)
-            yield rows, cols, pixels
+        down, across = (self.rows.once, self._across_once) if once else (self.rows.weights, self._across)
+        step = max(1, _PIXELS_AT_A_TIME // (down.shape[1] * across.shape[2]))
+        for start in range(0, len(blocks), step):
+            some = slice(start, start + step)
+            nine = values.take(blocks.lines[some, :, None] + blocks.columns[some, None])  # (M, 3, 3)
+            lined = down.take(blocks.rows[some], axis=0) @ nine
+            yield some, np.matmul(lined, across.take(blocks.cols[some], axis=0), dtype=np.float32)
 
-
-def _reach(pixels: Index, mask: NDArray[np.bool_], *, across: int) -> tuple[int, int]:
-    """Return from where to where a mask (P, Q, M), which is not empty, lies along pixels (P, M) or (Q, M)."""
-    hit = np.logical_or.reduce(mask, axis=across)
-    last = int((pixels * hit).max())
-    return last - int(((last - pixels) * hit).max()), last + 1
+    def _positions(self, blocks: ChosenBlocks, some: slice, corner: tuple[int, int]) -> tuple[Index, Index]:
+        """Return where the pixels of some blocks lie in an array with this corner."""
+        rows, cols = self.rows.pixels[blocks.rows[some]], self.cols.pixels[blocks.cols[some]]
+        return (rows - corner[0])[:, :, None], (cols - corner[1])[:, None, :]
 
 
 def _of_three(values: Float, indices: Index, function: np.ufunc) -> Float:
-    """Join the three rows of each triple (3, N) of indices by a function, neighbouring ones without copying them."""
-    if not indices.size or indices[2, -1] - indices[0, -1] < 2:
-        triple = function(function(values[indices[0]], values[indices[1]]), values[indices[2]])
+    """Join the three rows of each triple (N, 3) of indices by a function, neighbouring ones without copying them."""
+    if not len(indices) or indices[-1, 2] - indices[-1, 0] < 2:
+        triple = function(function(values[indices[:, 0]], values[indices[:, 1]]), values[indices[:, 2]])
         return np.asarray(triple)
-    first, last = int(indices[0, 0]), int(indices[2, -1]) + 1
+    first, last = int(indices[0, 0]), int(indices[-1, 2]) + 1
     lines: Float = function(
         function(values[first : last - 2], values[first + 1 : last - 1]), values[first + 2 : last]
     )
-    return lines if len(lines) == indices.shape[1] else lines[indices[0] - first]
+    return lines if len(lines) == len(indices) else lines[indices[:, 0] - first]
 
 
-def _result(parts: Parts[Result]) -> Result:
+def done(parts: Parts[Result]) -> Result:
     """Do all parts of some work."""
     while True:
         try:
@@ -316,10 +228,3 @@ def _result(parts: Parts[Result]) -> Result:
         except StopIteration as end:
             result: Result = end.value
             return result
-
-
-def _bilinear(source: int, target: int) -> tuple[Index, Index, NDArray[np.float64]]:
-    """Return for each target pixel its two source pixels and the share of the second, without aligned corners."""
-    position = np.maximum((np.arange(target) + 0.5) * (source / target) - 0.5, 0)
-    first = np.minimum(position.astype(np.int64), source - 1)
-    return first, np.minimum(first + 1, source - 1), position - first
