@@ -62,12 +62,13 @@ def statistics_steps(
         The threshold of the masks, and how far it is raised and lowered.
     """
     limits = np.array([threshold, threshold + offset, threshold - offset], np.float32)
+    each = limits[:, None, None]
     counts = np.zeros((3, len(windows)), np.int64)
     boxes = np.zeros((len(windows), 4), np.int64)
     crossed, before = [], 0
     for number, window in enumerate(windows):
         blocks = upsampling.blocks(window)
-        above, reaching = (side > limits[:, None, None] for side in (blocks.lowest, blocks.highest))
+        above, reaching = blocks.lowest > each, blocks.highest > each
         boxes[number] = upsampling.box_around(blocks, above[0])
         mixed = np.logical_or.reduce(above ^ reaching, axis=0)
         above &= ~mixed

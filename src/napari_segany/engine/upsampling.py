@@ -115,7 +115,7 @@ class Upsampling:
         """Return what is needed of (h, w) logits for thresholds of `least` and higher."""
         values = logits.astype(np.float32, copy=False)
         above = values[: self.rows.logits[-1, 2] + 1, : self.cols.logits[-1, 2] + 1] > least
-        rows, cols = np.flatnonzero(above.any(axis=1)), np.flatnonzero(above.any(axis=0))
+        rows, cols = (np.logical_or.reduce(above, axis=axis).nonzero()[0] for axis in (1, 0))
         if not len(rows):
             return LogitWindow(np.zeros((0, 0), np.float32), (0, 0))
         (top, bottom), (left, right) = self.rows.around(rows[0], rows[-1]), self.cols.around(cols[0], cols[-1])
