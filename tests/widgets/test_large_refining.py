@@ -165,14 +165,15 @@ def test_the_mask_under_work_comes_back_in_another_viewer(begin, predictor, tmp_
     session.select_candidate(2)
     session.add_point(BESIDE, label=0)
     session.image.contrast_limits = (0, 100)
-    session.add_point((515, 520), label=0)
+    for row in (515, 517):
+        session.add_point((row, 520), label=0)
     session.files.save(tmp_path / "one.json")
     again = begin(zoom=0.2)
     again.add_point((600, 600))  # in another window, of a coarser level
     again.files.open(tmp_path / "one.json")
     same_mask(again, session)
-    assert predictor.limits[-2:] == [(0, 255), (0, 100)], "the contrast of the time of each question"
-    assert [one["mask"] is None for one in predictor.asked[-3:]] == [True, False, False]
+    assert predictor.limits[-3:] == [(0, 255), (0, 255), (0, 100)], "a window for each contrast, after that elsewhere"
+    assert [one["mask"] is None for one in predictor.asked[-4:]] == [True, False, False, False]
     again.files.save(tmp_path / "two.json")
     one, two = (read_session(tmp_path / name).choices["questions"] for name in ("one.json", "two.json"))
     assert two == one

@@ -89,15 +89,18 @@ def windows_again_steps(
         For a question that was not asked in a window of such a plane, or refines a mask that is not offered.
     """
     answer: TiledPrediction | None = None
+    embeddings = {contrast_limits: embedding}
     for one in again:
         if one.window is None:
             raise ValueError("the saved session has not asked in windows")
         arguments = {**one.arguments, "logits": one.refined(None if answer is None else answer.logits)}
         if "mask" in arguments:
             arguments["mask"] = WindowMask.cropped(arguments["mask"], (0, 0), embedding.image_shape)
-        asked, making = embedding, encode
-        if one.contrast_limits != contrast_limits:
-            asked, making = TiledEmbedding(embedding.image, embedding.plan, one.contrast_limits), None
+        limits = one.contrast_limits
+        if limits not in embeddings:
+            embeddings[limits] = TiledEmbedding(embedding.image, embedding.plan, limits)
+        asked = embeddings[limits]
+        making = encode if asked is embedding else None
         answer = yield from asked.answer_in_steps(predictor, one.window, encode=making, **arguments)
     if answer is None:
         raise ValueError("nothing is to be asked again")
