@@ -6,7 +6,7 @@ import pytest
 from napari_segany.engine.progress import drain
 from napari_segany.engine.tiled_embedding import TiledEmbedding
 from napari_segany.engine.tiled_prediction import Refinement
-from napari_segany.engine.tiling import tile_plan
+from napari_segany.engine.tiling import Window, tile_plan
 from napari_segany.formats.lazy_image import lazy_image
 from napari_segany.formats.window_mask import WindowMask
 
@@ -110,6 +110,40 @@ def test_further_clicks_refine_in_the_same_window_and_not_in_another(big, tiles)
     assert len(predictor.encoded) == 1
     drain(big.answer_steps(predictor, points=[(500, 400), (900, 410)], labels=[1, 0], refine=refine))
     assert predictor.asked[-1]["mask"] is None
+
+
+def test_a_refined_answer_that_is_cut_is_asked_anew_and_says_so(big, discs, tiles):
+    class Growing(tiles.ComponentPredictor):
+        def predict(self, embedding, *, mask=None, **others):
+            found = super().predict(embedding, mask=mask, **others)
+            return found if mask is None else replace(found, masks=np.ones_like(found.masks))
+
+    predictor = Growing()
+    first = drain(big.answer_steps(predictor, points=[(500, 400)]))
+    refine = Refinement(first.window, first.logits[0])
+    found = drain(big.answer_steps(predictor, points=[(500, 400), (503, 402)], refine=refine))
+    assert [one["mask"] is None for one in predictor.asked[:3]] == [True, False, True]
+    assert not found.is_refined
+    assert iou(found.masks[0], discs.disc_mask(SHAPE, *DISCS["small"])) == 1
+
+
+def test_an_answer_is_found_again_in_its_window(big, tiles):
+    predictor = tiles.ComponentPredictor()
+    first = drain(big.answer_steps(predictor, points=[(700, 500)]))
+    refine = Refinement(first.window, first.logits[0])
+    second = drain(big.answer_steps(predictor, points=[(700, 500), (705, 500)], refine=refine))
+    assert (first.is_refined, second.is_refined) == (False, True)
+    again = TiledEmbedding(big.image, big.plan)
+    found = drain(again.answer_in_steps(predictor, first.window, points=[(700, 500)]))
+    logits = found.logits[0]
+    both = drain(again.answer_in_steps(predictor, first.window, points=[(700, 500), (705, 500)], logits=logits))
+    for one, other in ((found, first), (both, second)):
+        np.testing.assert_array_equal(one.masks[0].full(), other.masks[0].full())
+        assert (one.window, one.is_refined) == (other.window, other.is_refined)
+    assert again.ready == (first.window,), "nothing is looked for elsewhere"
+    for window in (Window(0, (0, 850, 128, 978)), Window(1, (0, 0, 256, 256)), Window(9, (0, 0, 1, 1))):
+        with pytest.raises(ValueError, match="no window of an image of"):
+            drain(again.answer_in_steps(predictor, window, points=[(700, 500)]))
 
 
 def test_a_mask_as_prompt_is_cut_to_the_window(big, discs, tiles):

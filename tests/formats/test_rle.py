@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -38,6 +40,19 @@ def reference(mask: np.ndarray) -> dict:
 @pytest.mark.parametrize("mask", HAND_MADE.values(), ids=HAND_MADE)
 def test_agrees_with_pycocotools_on_hand_made_masks(mask):
     check_against_pycocotools(mask)
+
+
+def test_a_small_object_of_a_large_image_is_encoded_without_copying_the_image():
+    mask = np.zeros((2000, 3000), bool)
+    mask[700:801, 1200:1321] = ring()
+    tracemalloc.start()
+    try:
+        encoded = RunLengths.from_mask(mask)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < mask.nbytes / 10
+    np.testing.assert_array_equal(encoded.decode(), mask)
 
 
 @settings(deadline=None)

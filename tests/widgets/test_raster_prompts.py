@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from napari.layers import Layer
 
 rasterio = pytest.importorskip("rasterio")
@@ -15,6 +16,7 @@ pyogrio = pytest.importorskip("pyogrio")
 pyproj = pytest.importorskip("pyproj")
 shapely = pytest.importorskip("shapely")
 
+from napari_segany.engine import tiling  # noqa: E402
 from napari_segany.engine.progress import drain  # noqa: E402
 from napari_segany.formats.geo_features import Features, write_features  # noqa: E402
 from napari_segany.formats.geo_view import view_steps  # noqa: E402
@@ -22,7 +24,9 @@ from napari_segany.widgets.drafts import Prompts  # noqa: E402
 from napari_segany.widgets.geo_reader import raster_layer  # noqa: E402
 from napari_segany.widgets.geo_writers import write_geopackage, write_prompt_geopackage  # noqa: E402
 from napari_segany.widgets.preview_asker import preview_steps  # noqa: E402
+from napari_segany.widgets.progress_runner import SynchronousRunner  # noqa: E402
 from napari_segany.widgets.raster_data import RasterData, region_on_data  # noqa: E402
+from napari_segany.widgets.session import PromptSession  # noqa: E402
 
 PLACE = (
     rasterio.Affine.translation(500_000, 5_400_000) * rasterio.Affine.rotation(25) * rasterio.Affine.scale(0.5, -0.5)
@@ -145,6 +149,26 @@ def test_nothing_is_asked_or_found_on_nodata(session, image):
     session.add_box((10, 95, 30, 110))
     assert session.candidates == ()
     assert "has no data in the box" in session.status
+
+
+def test_on_a_large_raster_a_chosen_mask_is_refined_and_comes_back_with_a_session(
+    session, image, predictor, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(tiling, "LARGE_SIDE", 100)
+    session.choose_image(image)
+    session.add_point((30, 86))
+    session.select_candidate(1)
+    session.add_point((30, 87))
+    assert predictor.asked[-1]["mask"][0, 0] == pytest.approx(1.1)
+    session.add_point((30, 100), label=0)
+    assert "has no data" in session.status
+    session.undo()
+    session.files.save(tmp_path / "one.json")
+    again = PromptSession(ViewerModel(), SynchronousRunner(), lambda model, device: predictor)
+    again.files.open(tmp_path / "one.json")
+    assert predictor.asked[-1]["mask"][0, 0] == pytest.approx(len(predictor.asked) - 1 + 0.1)
+    np.testing.assert_array_equal(again.candidates[0].mask, session.candidates[0].mask)
+    assert not again.candidates[0].mask[:, 90:].any()
 
 
 def test_nothing_is_asked_or_found_where_an_index_is_undefined(session, viewer, tmp_path):

@@ -77,7 +77,7 @@ def _head(saved: SavedSession) -> Iterator[str]:
     yield f'"""Makes the objects of {_plain(name)!r} again, in `labels`; written by napari-segany {package}."""'
     yield ""
     path, sample = saved.image.get("path"), saved.image.get(SAMPLE_KEY)
-    is_read = _asks(saved) or bool(_questions(saved))
+    is_read = _asks(saved) or bool(questions_under_work(saved))
     if is_read and not (path or sample):
         yield "import os"
     yield "import sys"
@@ -118,11 +118,12 @@ def _asks(saved: SavedSession) -> bool:
     return saved.log is not None and any(isinstance(step, SavedAnswer | SavedEach) for step in saved.log.steps)
 
 
-def _questions(saved: SavedSession) -> tuple[SavedQuestion, ...]:
-    """Return what was asked for the mask under work; nothing where there is none."""
+def questions_under_work(saved: SavedSession) -> tuple[SavedQuestion, ...]:
+    """Return what was asked about the whole plane for the mask under work; nothing where there is none."""
     if saved.choices.get("candidate") is None:
         return ()
-    return tuple(SavedQuestion.from_dict(one) for one in saved.choices.get("questions") or ())
+    questions = tuple(SavedQuestion.from_dict(one) for one in saved.choices.get("questions") or ())
+    return () if any(one.window is not None for one in questions) else questions
 
 
 def _plain(name: str) -> str:
@@ -162,7 +163,7 @@ class _Writer:
 
     def under_work(self, saved: SavedSession) -> Iterator[str]:
         """Return the lines that make the mask that was shown and not yet accepted."""
-        choices, plane, questions = saved.choices, saved.choices.get("plane"), _questions(saved)
+        choices, plane, questions = saved.choices, saved.choices.get("plane"), questions_under_work(saved)
         if not questions and choices.get("candidate") is not None:
             yield "# The mask under work is left out: it was found in a window of a large image, or of a raster."
         if not questions or plane is None:

@@ -195,7 +195,8 @@ class TiledEmbedding:
         level : int, optional
             The finest level to answer from, `plan.level_for_view` of what the user sees; else the finest of all.
         refine : Refinement, optional
-            The last answer, for a prompt that adds to it; it is used while its window holds the prompt.
+            The last answer, for a prompt that adds to it; it is used while its window holds the prompt and what is
+            found, else the prompt is asked anew.
         encode : callable, optional
             Returns the steps that make the embedding of a window, for callers that go on with one that was left; else
             `embedding_steps`.
@@ -215,9 +216,8 @@ class TiledEmbedding:
             found = yield from self._asked(ask, encode, prompt, mask, refine.window, refine.logits)
             if not found.is_cut:
                 return found
-            window = self._next(found, extent)
-        else:
-            window = self._first(extent, level)
+            level = max(refine.window.level, 0 if level is None else level)  # the logits may have led astray
+        window = self._first(extent, level)
         asked: set[Window] = set()
         while True:
             asked.add(window)
@@ -228,6 +228,31 @@ class TiledEmbedding:
             # Each of two windows may send to the other, where the object is cut at another edge in each.
             is_new = following not in asked
             window = following if is_new else self.window_for(extent, window.level + 1)
+
+    def answer_in_steps(
+        self,
+        predictor: WindowPredictor,
+        window: Window,
+        *,
+        points: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+        box: ArrayLike | None = None,
+        mask: WindowMask | None = None,
+        logits: NDArray[np.float32] | None = None,
+        encode: Callable[[Window], Steps[Any]] | None = None,
+    ) -> Steps[TiledPrediction]:
+        """Answer one prompt in this window and no other, as an earlier answer was found; `logits` refine it.
+
+        Raises
+        ------
+        ValueError
+            As `answer_steps` does, and for a window that the image cannot have.
+        """
+        if not self.plan.allows(window):
+            raise ValueError(f"{window} is no window of an image of {self.image_shape} pixels")
+        prompt = _checked(points, labels, box, mask, self.image_shape)
+        encode = encode or partial(self.embedding_steps, predictor)
+        return (yield from self._asked(predictor.predict, encode, prompt, mask, window, logits))
 
     def _first(self, extent: Extent, level: int | None) -> Window:
         """Return the window in which a prompt is asked first."""
@@ -280,9 +305,8 @@ class TiledEmbedding:
             for one in prediction.masks
         )
         cut = _is_cut(np.asarray(prediction.masks[0]), self.plan.inner_edges(window))
-        return TiledPrediction(
-            masks, prediction.predicted_iou, prediction.stability_score, prediction.logits, window, cut
-        )
+        scores = prediction.predicted_iou, prediction.stability_score
+        return TiledPrediction(masks, *scores, prediction.logits, window, cut, is_refined=logits is not None)
 
 
 def _nth(number: int, total: int, inner: Progress) -> Progress:

@@ -27,6 +27,8 @@ class TiledPrediction:
         Where it was asked.
     is_cut : bool
         Whether the best mask still reaches the edge of the window, at the coarsest level too.
+    is_refined : bool
+        Whether it went on from logits of the answer before; false also where these could not be used.
     """
 
     masks: tuple[WindowMask, ...]
@@ -35,6 +37,7 @@ class TiledPrediction:
     logits: NDArray[np.float32]
     window: Window
     is_cut: bool
+    is_refined: bool = False
 
     def __len__(self) -> int:
         """Return the number of masks."""

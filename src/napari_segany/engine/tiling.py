@@ -158,6 +158,13 @@ class TilePlan:
         )
         return Window(level, (top, left, min(top + self.side, shape[0]), min(left + self.side, shape[1])))
 
+    def allows(self, window: Window) -> bool:
+        """Tell whether a window lies within the image, at a level of the plan, and is no larger than others."""
+        if window.level not in self.levels:
+            return False
+        limits = zip(window.box[:2], window.box[2:], self.reduced_shape(window.level), strict=True)
+        return all(0 <= first < last <= side and last - first <= self.side for first, last, side in limits)
+
     def windows(self, level: int) -> Iterator[tuple[int, int, Window]]:
         """Return the row, the column and the window of all places of a level's grid, row by row."""
         rows, cols = self.grid_shape(level)

@@ -86,11 +86,11 @@ class RunLengths:
                 "for example labels == 1"
             )
         rows, cols = array.shape
-        flat = array.ravel(order="F")
-        changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-        starts_with_object = flat.size > 0 and bool(flat[0])
-        edges = np.concatenate([[0] * (1 + starts_with_object), changes, [flat.size]])
-        return cls(np.diff(edges), (rows, cols))
+        filled = np.flatnonzero(array.any(axis=0))  # most of a large image is empty, and turning it takes long
+        first, last = (int(filled[0]), int(filled[-1]) + 1) if len(filled) else (0, 0)
+        flat = np.concatenate([[False], array[:, first:last].ravel(order="F"), [False]])
+        changes = np.flatnonzero(flat[1:] != flat[:-1]) + first * rows
+        return cls(np.diff(changes, prepend=0, append=array.size), (rows, cols))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunLengths:

@@ -40,6 +40,9 @@ class SavedQuestion:
         Which candidate of the question before gave its low-resolution logits; none where not given.
     contrast_limits : tuple of float, optional
         Intensities that the model saw as black and white; None for RGB.
+    window : tuple of int, optional
+        (level, row_min, col_min, row_max, col_max), where it was asked on a plane that is too large to be asked as a
+        whole: the plane is reduced by 2**level, and the rest is in pixels of that.
     """
 
     points: tuple[tuple[float, float], ...] = ()
@@ -48,9 +51,11 @@ class SavedQuestion:
     mask: RunLengths | None = None
     refines: int | None = None
     contrast_limits: tuple[float, float] | None = None
+    window: tuple[int, int, int, int, int] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
+        window = {} if self.window is None else {"window": list(self.window)}  # which others never had
         return {
             "points": [list(point) for point in self.points],
             "labels": list(self.labels),
@@ -58,6 +63,7 @@ class SavedQuestion:
             "mask": None if self.mask is None else self.mask.to_dict(),
             "refines": self.refines,
             "contrast_limits": None if self.contrast_limits is None else list(self.contrast_limits),
+            **window,
         }
 
     @classmethod
@@ -72,6 +78,7 @@ class SavedQuestion:
             mask=None if mask is None else RunLengths.from_dict(mask),
             refines=None if values["refines"] is None else integer(values, "refines"),
             contrast_limits=None if limits is None else (floats(limits, 2)[0], floats(limits, 2)[1]),
+            window=_window(values),
         )
 
 
@@ -278,6 +285,13 @@ def _precision(values: Mapping[str, Any]) -> str:
     if precision not in PRECISIONS:
         raise ValueError(f"the precision is {precision!r}; known are {', '.join(PRECISIONS)}")
     return precision
+
+
+def _window(values: Mapping[str, Any]) -> tuple[int, int, int, int, int] | None:
+    if values.get("window") is None:
+        return None
+    level, top, left, bottom, right = (int(number) for number in floats(values["window"], 5))
+    return level, top, left, bottom, right
 
 
 def floats(values: Any, count: int) -> tuple[float, ...]:

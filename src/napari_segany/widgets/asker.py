@@ -19,11 +19,11 @@ from napari_segany.engine.prediction import Prediction
 from napari_segany.engine.progress import Progress, Steps, relabelled
 from napari_segany.engine.tiled_embedding import TiledEmbedding
 from napari_segany.engine.tiling import Window
-from napari_segany.widgets.drafts import Candidate, Prompts
+from napari_segany.widgets.drafts import Candidate, InWindow, Prompts
 from napari_segany.widgets.embedder import AnyPredictor
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.half_done import Begun
-from napari_segany.widgets.large_planes import window_candidate_steps, window_embedding_steps
+from napari_segany.widgets.large_planes import window_candidate_steps, window_embedding_steps, windows_again_steps
 from napari_segany.widgets.progress_runner import Runner, Task
 from napari_segany.widgets.provenance import Asked, without_logits
 from napari_segany.widgets.raster_data import RasterData
@@ -61,6 +61,8 @@ class Question:
         How much of the plane is seen, the longer side in its pixels; 0 where that is not known.
     again : tuple of Asked
         What an earlier session asked, each question refining the one before, to be asked in place of the prompts.
+    in_window : InWindow, optional
+        Where on a large plane the last answer was found.
     """
 
     plane: Plane
@@ -75,25 +77,28 @@ class Question:
     data: RasterData | None = None
     view: float = 0
     again: tuple[Asked, ...] = ()
+    in_window: InWindow | None = None
 
     @property
     def of_large_plane(self) -> bool:
         """Whether it is asked in windows."""
         return isinstance(self.embedding, TiledEmbedding)
 
-    @property
-    def asked(self) -> tuple[Asked, ...]:
-        """The question, after those that it refines; () where it cannot be replayed.
+    def asked(self, answer: tuple[Candidate, ...]) -> tuple[Asked, ...]:
+        """Return the question as it was answered, after those that it refines; () where it cannot be asked again so.
 
-        Replay asks about whole planes and keeps all of a mask; windows of a large plane, and rasters with pixels that
-        hold no data, are asked otherwise.
+        Of a raster that is asked as a whole nobody keeps that pixels without data were cut off. On a large plane the
+        answer tells its window, and whether the last one could be refined there.
         """
-        if self.data is not None or self.of_large_plane:
+        found = answer[0].in_window if answer else None
+        if self.data is not None and found is None:
             return ()
         if self.again:
             return self.again
-        kept = without_logits(arguments_of(self.prompts, self.refine), self.refine)
-        return (*self.earlier, Asked(kept, self.refines, self.contrast_limits))
+        window, is_refined = (None, self.refine is not None) if found is None else (found.window, found.is_refined)
+        refine, refines, earlier = (self.refine, self.refines, self.earlier) if is_refined else (None, None, ())
+        kept = without_logits(arguments_of(self.prompts, refine), refine)
+        return (*earlier, Asked(kept, refines, self.contrast_limits, window))
 
 
 class Asker:
@@ -231,8 +236,7 @@ def candidate_steps(
     if question.data is not None:
         question.data.check(question.prompts)
     if isinstance(question.embedding, TiledEmbedding):
-        asked = question.predictor, question.embedding, question.prompts
-        return (yield from window_candidate_steps(*asked, question.data, question.view, encode))
+        return (yield from _in_windows_steps(question, question.embedding, encode))
     if question.again:
         prediction = yield from _again_steps(question)
     else:
@@ -240,6 +244,18 @@ def candidate_steps(
         prediction = question.predictor.predict(question.embedding, **arguments)
     yield Progress(1, 1, "Predicting masks")
     return _candidates(prediction, question)
+
+
+def _in_windows_steps(
+    question: Question, embedding: TiledEmbedding, encode: Callable[[Window], Steps[Any]] | None
+) -> Steps[tuple[Candidate, ...]]:
+    predictor, data, view, refine = question.predictor, question.data, question.view, None
+    if question.again:
+        again, limits = question.again, question.contrast_limits
+        return (yield from windows_again_steps(predictor, embedding, again, limits, data, view, encode))
+    if question.refine is not None and question.in_window is not None:
+        refine = question.in_window, question.refine
+    return (yield from window_candidate_steps(predictor, embedding, question.prompts, data, view, encode, refine))
 
 
 def _again_steps(question: Question) -> Steps[Prediction]:
@@ -251,11 +267,11 @@ def _again_steps(question: Question) -> Steps[Prediction]:
         if one.contrast_limits != limits:
             limits = one.contrast_limits
             embedding = yield from question.predictor.encode_steps(question.read(), contrast_limits=limits)
-        arguments = dict(one.arguments)
-        if one.refines is not None:
-            if prediction is None or not 0 <= one.refines < len(prediction):
-                raise ValueError("the saved session refines a mask that the model does not offer")
-            arguments["mask"] = prediction.logits[one.refines]
+        if one.window is not None:
+            raise ValueError("the saved session has asked in windows of a large plane")
+        arguments, logits = dict(one.arguments), one.refined(None if prediction is None else prediction.logits)
+        if logits is not None:
+            arguments["mask"] = logits
         prediction = question.predictor.predict(embedding, **arguments)
     if prediction is None:
         raise ValueError("nothing is to be asked again")

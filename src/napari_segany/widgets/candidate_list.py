@@ -50,7 +50,7 @@ class CandidateList(QListWidget):
             )
             item = QListWidgetItem(_icon(candidate, self._colours[rank % len(self._colours)]), text)
             item.setSizeHint(QSize(0, _ROW_HEIGHT))
-            item.setToolTip(f"{int(candidate.mask.sum()):,} pixels")
+            item.setToolTip(f"{np.count_nonzero(candidate.mask):,} pixels")
             self.addItem(item)
         self.blockSignals(False)
 

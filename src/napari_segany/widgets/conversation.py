@@ -219,7 +219,8 @@ class Conversation:
         refine = self.logits_to_refine(prompts)
         read, limits = self._reader(plane), key.contrast_limits
         refines, earlier = (None, ()) if refine is None else (draft.selected, draft.asked)
-        asked = refines, earlier, RasterData.of(self.image), self._viewed(), again
+        found = None if refine is None else draft.candidates[draft.selected].in_window
+        asked = refines, earlier, RasterData.of(self.image), self._viewed(), again, found
         self._asker.ask(Question(plane, prompts, refine, predictor, embedding, read, limits, *asked))
 
     def _recalling(self, prompts: Prompts) -> Draft:
@@ -246,6 +247,11 @@ class Conversation:
     def asked(self) -> tuple[Asked, ...]:
         """The questions that led to the candidates."""
         return self._draft.asked
+
+    @property
+    def replayable(self) -> tuple[Asked, ...]:
+        """Those questions, where replay can ask them."""
+        return self._draft.replayable
 
     @property
     def recalled(self) -> Recalled | None:
@@ -304,7 +310,7 @@ class Conversation:
             answered=question.prompts,
             candidates=candidates,
             selected=selected,
-            asked=question.asked,
+            asked=question.asked(candidates),
             recalled=None,
         )
         self._show()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_segany.engine.tiling import Window
 from napari_segany.widgets.provenance import Asked
 
 Point = tuple[float, float]
@@ -110,6 +111,25 @@ class Recalled:
         return prompts == self.prompts or prompts.extends(self.prompts)
 
 
+@dataclass(frozen=True)
+class InWindow:
+    """Where on a large plane prompts were answered.
+
+    Attributes
+    ----------
+    window : Window
+        The part of the plane that was asked; logits of an answer are its own.
+    level : int
+        The finest level that was wanted, for how much of the plane was seen.
+    is_refined : bool
+        Whether it went on from the answer before.
+    """
+
+    window: Window
+    level: int
+    is_refined: bool
+
+
 @dataclass(frozen=True, eq=False)
 class Candidate:
     """One of the masks that the model offers for the current prompts.
@@ -126,6 +146,8 @@ class Candidate:
         (s, s, 3) uint8, the image around the mask.
     outline : numpy.ndarray
         (s, s) bool, the mask in the thumbnail.
+    in_window : InWindow, optional
+        Where it was found on a large plane.
     """
 
     mask: NDArray[np.bool_]
@@ -134,6 +156,7 @@ class Candidate:
     logits: NDArray[np.float32]
     thumbnail: NDArray[np.uint8]
     outline: NDArray[np.bool_]
+    in_window: InWindow | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,6 +185,11 @@ class Draft:
     selected: int = 0
     asked: tuple[Asked, ...] = ()
     recalled: Recalled | None = None
+
+    @property
+    def replayable(self) -> tuple[Asked, ...]:
+        """The questions, where replay can ask them: it knows whole planes only."""
+        return () if any(one.window is not None for one in self.asked) else self.asked
 
     def unanswered(self) -> Draft:
         """Return the draft without its candidates (after a change of model)."""

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 from napari.layers import Image
+from numpy.typing import NDArray
 
 from napari_segany.engine.progress import Steps
 from napari_segany.engine.tiled_embedding import TiledEmbedding
+from napari_segany.engine.tiled_prediction import Refinement, TiledPrediction
 from napari_segany.engine.tiling import Window, is_large, shown_window
 from napari_segany.formats.lazy_image import LazyImage
 from napari_segany.formats.window_mask import WindowMask
-from napari_segany.widgets.drafts import Candidate, Prompts
+from napari_segany.widgets.drafts import Candidate, InWindow, Prompts
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.half_done import Begun
 from napari_segany.widgets.layers import full_resolution, read_plane, spatial_shape
+from napari_segany.widgets.provenance import Asked
 from napari_segany.widgets.raster_data import RasterData
 from napari_segany.widgets.thumbnails import thumbnail
 
@@ -45,19 +49,68 @@ def window_candidate_steps(
     data: RasterData | None = None,
     viewed: float = 0,
     encode: Callable[[Window], Steps[Any]] | None = None,
+    refine: tuple[InWindow, NDArray[np.float32]] | None = None,
 ) -> Steps[tuple[Candidate, ...]]:
     """Answer prompts on a large plane, encoding what they need of it; best first; nothing where there are no data.
 
     `viewed` is how much of the plane is seen, in its pixels: what is clicked on is not tiny in it. `encode` makes the
-    embedding of a window, where it is not to be made from the beginning.
+    embedding of a window, where it is not to be made from the beginning. `refine` is where the last answer about the
+    same object was found, and the (h, w) logits of the mask that was chosen: they are gone on from in their window,
+    unless the prompts leave it, the object does, or the view is closer now and wants a finer one.
     """
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, Any] = {"box": prompts.box}
     level = embedding.plan.level_for_view(viewed)
     if prompts.points:
         arguments.update(points=list(prompts.points), labels=list(prompts.labels))
     if prompts.mask is not None:
         arguments["mask"] = WindowMask.cropped(prompts.mask.mask, (0, 0), embedding.image_shape)
-    answer = yield from embedding.answer_steps(predictor, box=prompts.box, level=level, encode=encode, **arguments)
+    if refine is not None and level >= min(refine[0].level, refine[0].window.level):
+        arguments["refine"] = Refinement(refine[0].window, refine[1])
+    answer = yield from embedding.answer_steps(predictor, level=level, encode=encode, **arguments)
+    return _candidates(answer, embedding, data, level)
+
+
+def windows_again_steps(
+    predictor: Any,
+    embedding: TiledEmbedding,
+    again: Sequence[Asked],
+    contrast_limits: tuple[float, float] | None,
+    data: RasterData | None = None,
+    viewed: float = 0,
+    encode: Callable[[Window], Steps[Any]] | None = None,
+) -> Steps[tuple[Candidate, ...]]:
+    """Ask what an earlier session asked, in its order and windows and with the contrast of that time.
+
+    `embedding` is that of `contrast_limits`, and `encode` makes its windows.
+
+    Raises
+    ------
+    ValueError
+        For a question that was not asked in a window of such a plane, or refines a mask that is not offered.
+    """
+    answer: TiledPrediction | None = None
+    embeddings = {contrast_limits: embedding}
+    for one in again:
+        if one.window is None:
+            raise ValueError("the saved session has not asked in windows")
+        arguments = {**one.arguments, "logits": one.refined(None if answer is None else answer.logits)}
+        if "mask" in arguments:
+            arguments["mask"] = WindowMask.cropped(arguments["mask"], (0, 0), embedding.image_shape)
+        limits = one.contrast_limits
+        if limits not in embeddings:
+            embeddings[limits] = TiledEmbedding(embedding.image, embedding.plan, limits)
+        asked = embeddings[limits]
+        making = encode if asked is embedding else None
+        answer = yield from asked.answer_in_steps(predictor, one.window, encode=making, **arguments)
+    if answer is None:
+        raise ValueError("nothing is to be asked again")
+    return _candidates(answer, embedding, data, embedding.plan.level_for_view(viewed))
+
+
+def _candidates(
+    answer: TiledPrediction, embedding: TiledEmbedding, data: RasterData | None, level: int
+) -> tuple[Candidate, ...]:
+    in_window = InWindow(answer.window, level, answer.is_refined)
     found = []
     for rank, whole in enumerate(answer.masks):
         mask = whole if data is None else data.cut(whole)
@@ -69,10 +122,10 @@ def window_candidate_steps(
                 mask=mask.full(),
                 predicted_iou=float(answer.predicted_iou[rank]),
                 stability_score=float(answer.stability_score[rank]),
-                # The logits are those of a window, which the next question need not be asked in.
-                logits=answer.logits[rank][:0],
+                logits=np.asarray(answer.logits[rank]),
                 thumbnail=picture,
                 outline=outline,
+                in_window=in_window,
             )
         )
     return tuple(found)

@@ -13,6 +13,7 @@ from napari_segany.engine.mask_cleaning import CleanUp
 from napari_segany.engine.mask_policy import MaskPolicy
 from napari_segany.engine.object_overlap import OverlapRule
 from napari_segany.engine.precision_names import FLOAT32
+from napari_segany.engine.tiling import Window
 from napari_segany.formats.rle import RunLengths
 from napari_segany.formats.session_steps import SavedAnswer, SavedEach, SavedQuestion
 from napari_segany.widgets.geometry import Plane
@@ -30,11 +31,14 @@ class Asked:
         Which candidate of the question before the logits are of.
     contrast_limits : tuple of float, optional
         What the embedding was computed with.
+    window : Window, optional
+        Where it was asked on a large plane.
     """
 
     arguments: Mapping[str, Any]
     refines: int | None
     contrast_limits: tuple[float, float] | None
+    window: Window | None = None
 
     @classmethod
     def of(cls, saved: SavedQuestion) -> Asked:
@@ -46,7 +50,8 @@ class Asked:
             arguments["box"] = saved.box
         if saved.mask is not None and saved.refines is None:
             arguments["mask"] = saved.mask.decode()
-        return cls(arguments, saved.refines, saved.contrast_limits)
+        window = None if saved.window is None else Window(saved.window[0], saved.window[1:])
+        return cls(arguments, saved.refines, saved.contrast_limits, window)
 
     def saved(self) -> SavedQuestion:
         """Return it as it is saved."""
@@ -59,7 +64,22 @@ class Asked:
             mask=RunLengths.from_mask(mask) if self.refines is None and mask is not None else None,
             refines=self.refines,
             contrast_limits=self.contrast_limits,
+            window=None if self.window is None else (self.window.level, *self.window.box),
         )
+
+    def refined(self, before: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
+        """Return which of the (N, h, w) logits of the answer before it refines; None where it refines none.
+
+        Raises
+        ------
+        ValueError
+            Where there are no such logits.
+        """
+        if self.refines is None:
+            return None
+        if before is None or not 0 <= self.refines < len(before):
+            raise ValueError("the saved session refines a mask that the model does not offer")
+        return np.asarray(before[self.refines])
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from napari_segany.engine.image import checked_image
 from napari_segany.engine.progress import Progress, Steps, drain
 from napari_segany.engine.replay import RASTER_KEY, check_image, saved_bands, session_image
 from napari_segany.engine.replay import SAMPLE_KEY as SAVED_SAMPLE_KEY
-from napari_segany.engine.session_script import session_script
+from napari_segany.engine.session_script import questions_under_work, session_script
 from napari_segany.formats.geo_pyramid import RasterLevel
 from napari_segany.formats.geo_session import SavedBands
 from napari_segany.formats.image_file import write_array
@@ -210,7 +210,7 @@ class SessionFiles:
             raise ValueError("There is no image yet: open one and choose it first.")
         layer = None if self._work.layer is None else self._work.layer.layer
         planes, shown = self._work.log.planes, self._session.plane
-        if state.choices["questions"] and shown is not None:
+        if questions_under_work(state) and shown is not None:
             planes.add(shown)
         objects = None if layer is None else np.asarray(layer.data)
         return partial(_described_steps, state, image, planes, objects, self._work.log)

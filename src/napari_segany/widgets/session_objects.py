@@ -199,7 +199,8 @@ class SessionObjects:
             raise ValueError("no image is chosen; call choose_image with an Image layer")
         if self.editor.clean_accepted:
             candidate = replace(candidate, mask=self.editor.cleaning.apply(candidate.mask))
-        asked, chosen, answerer = (getattr(self._conversation, name) for name in ("asked", "selected", "answerer"))
+        talk = self._conversation
+        asked, chosen, answerer = talk.replayable, talk.selected, talk.answerer
         with self.recorder.step("accepted object"), self.log.explaining() as explanations:
             added = self.layer.add(
                 plane,

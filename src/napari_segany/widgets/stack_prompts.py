@@ -81,7 +81,7 @@ def what_was_said(line: StackLine, conversation: Conversation, prompt_layers: Pr
             continue
         mask = draft.candidates[draft.selected].mask if draft.candidates and draft.answered == prompts else None
         mask = mask if mask is not None and mask.any() else None
-        found.append(Said(place, prompts, mask, draft.asked if mask is not None else (), draft.selected))
+        found.append(Said(place, prompts, mask, draft.replayable if mask is not None else (), draft.selected))
     return tuple(found)
 
 
