@@ -11,6 +11,8 @@ from napari_segany.widgets.rest import Rest
 from napari_segany.widgets.session import PromptSession
 
 _REST_MS = 150
+_SOON_MS = 30
+"""After the mask is drawn: napari compiles a shader for each text that is as wide as none before."""
 
 
 class NumbersOverlay:
@@ -31,16 +33,18 @@ class NumbersOverlay:
         self._session = session
         self._written = ""
         self._rest = Rest(runner, self._show_at_rest, _REST_MS)
-        session.candidates_changed.connect(self._show)
-        session.selected_changed.connect(self._show)
+        self._soon = Rest(runner, self._show, _SOON_MS)
+        session.candidates_changed.connect(self._soon.stir)
+        session.selected_changed.connect(self._soon.stir)
         session.preview.changed.connect(self._rest.stir)
 
     def close(self) -> None:
         """Leave the overlay as it was."""
-        self._session.candidates_changed.disconnect(self._show)
-        self._session.selected_changed.disconnect(self._show)
+        self._session.candidates_changed.disconnect(self._soon.stir)
+        self._session.selected_changed.disconnect(self._soon.stir)
         self._session.preview.changed.disconnect(self._rest.stir)
-        self._rest.forget()
+        for rest in (self._rest, self._soon):
+            rest.forget()
         self._write("")
 
     def _show_at_rest(self) -> None:
