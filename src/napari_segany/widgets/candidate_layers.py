@@ -24,6 +24,7 @@ from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.layers import (
     follow,
     insert_below,
+    is_under,
     line_width,
     lowest_of,
     placement,
@@ -159,10 +160,16 @@ class CandidateLayers:
         if any(layer.ndim != image.ndim for layer in self._layers.values()):
             self.clear()
         self._image = self._plane = self._shown = None
+        whole = spatial_shape(image)
         for layer in self._layers.values():
-            layer.data = np.zeros((1,) * image.ndim, np.uint8)
+            if all(side in (1, size) for side, size in zip(layer.data.shape, whole, strict=True)):
+                _empty(layer)
+            else:
+                layer.data = np.zeros((1,) * image.ndim, np.uint8)
             follow(layer, image)
-        raise_to_top(self._viewer, tuple(self._layers.values()))
+        layers = tuple(self._layers.values())
+        if is_under(self._viewer, layers, lambda other: other is image):
+            raise_to_top(self._viewer, layers)
 
     def follow(self) -> None:
         """Move the layers to where the image lies now."""

@@ -5,7 +5,7 @@ Knows napari's layers, but no viewer, no session and no Qt.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -254,6 +254,13 @@ def remove(viewer: ViewerModel, layer: Layer | None) -> None:
     """Remove a layer if it is still in the viewer."""
     if layer is not None and layer in viewer.layers:
         viewer.layers.remove(layer)
+
+
+def is_under(viewer: ViewerModel, layers: Sequence[Layer], other: Callable[[Layer], bool]) -> bool:
+    """Return whether one of the layers lies under one that is meant by `other`."""
+    there = list(viewer.layers)  # a slice of napari's list is another such list, with all its connections
+    lowest = lowest_of(viewer, layers)
+    return lowest is not None and any(other(layer) for layer in there[there.index(lowest) + 1 :])
 
 
 def raise_to_top(viewer: ViewerModel, layers: Sequence[Layer]) -> None:

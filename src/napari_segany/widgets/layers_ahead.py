@@ -2,12 +2,14 @@
 
 Napari takes about a tenth of a second to add a layer, and its shaders are compiled when it is drawn first: under a
 click or a moving mouse the window would stand still for that, at the first preview, at the first three masks, at the
-first object. So they are there, empty, by the time the image embedding is.
+first object. So they are there, empty, by the time the image embedding is. Python's collector, too, looks through all
+that was imported at a time of its own choosing, unless it just has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import gc
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from napari.components import ViewerModel
@@ -31,10 +33,19 @@ class LayersAhead:
         Makes the layers.
     runner : Runner
         Calls back when the pause is over.
+    others : callable
+        Makes, step by step too, what else is to be ready from the beginning.
     """
 
-    def __init__(self, viewer: ViewerModel, session: PromptSession, runner: Runner) -> None:
-        self._viewer, self._session = viewer, session
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        session: PromptSession,
+        runner: Runner,
+        others: Callable[[], Iterator[None]] = lambda: iter(()),
+    ) -> None:
+        self._viewer, self._session, self._others = viewer, session, others
+        self._has_begun = False
         self._steps: Iterator[None] | None = None
         self._is_pressed = self._is_closed = False
         self._rest = Rest(runner, self._go_on, _PAUSE_MS)
@@ -50,8 +61,14 @@ class LayersAhead:
     def begin(self, image: object = None) -> None:
         """Make what the present image needs."""
         if not self._is_closed:
-            self._steps = self._session.ready_steps()
+            self._steps = self._session.ready_steps() if self._has_begun else self._first_steps()
+            self._has_begun = True
             self._rest.stir()
+
+    def _first_steps(self) -> Iterator[None]:
+        yield from self._session.ready_steps()
+        yield from self._others()
+        gc.collect()
 
     def close(self) -> None:
         """Make no more, and let go of the viewer."""

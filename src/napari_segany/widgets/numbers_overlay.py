@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from napari.components import ViewerModel
@@ -11,6 +12,7 @@ from napari_segany.widgets.rest import Rest
 from napari_segany.widgets.session import PromptSession
 
 _REST_MS = 150
+_CHARACTERS = "mask 0123456789 of, :.", "predictIoU nstably underhw"
 _SOON_MS = 30
 """After the mask is drawn: napari compiles a shader for each text that is as wide as none before."""
 
@@ -37,6 +39,20 @@ class NumbersOverlay:
         session.candidates_changed.connect(self._soon.stir)
         session.selected_changed.connect(self._soon.stir)
         session.preview.changed.connect(self._rest.stir)
+
+    def ready_steps(self) -> Iterator[None]:
+        """Have each character drawn once, unseen, see `LayersAhead`: its first time takes ten milliseconds."""
+        overlay = self._overlay
+        if overlay.text or overlay.visible:
+            return
+        opacity, box = overlay.opacity, overlay.box
+        overlay.opacity, overlay.box = 0, False
+        for characters in _CHARACTERS:
+            overlay.text, overlay.visible = characters, True
+            yield
+        overlay.text, overlay.visible = "", False
+        overlay.opacity, overlay.box = opacity, box
+        self._show()
 
     def close(self) -> None:
         """Leave the overlay as it was."""

@@ -25,6 +25,7 @@ from napari_segany.widgets.geometry import Plane, in_same_plane
 from napari_segany.widgets.layers import (
     follow,
     in_units,
+    is_under,
     lowest_of,
     raise_to_top,
     remove,
@@ -135,7 +136,8 @@ class PromptLayers:
                 return layer
         for layer in [one for one in self._spare if one in there and one.ndim == image.ndim]:
             self._spare.remove(layer)
-            raise_to_top(self._viewer, (layer,))
+            if is_under(self._viewer, (layer,), lambda other: not isinstance(other, (Points, Shapes))):
+                raise_to_top(self._viewer, (layer,))
             return suited(layer, image)
         return None
 
@@ -287,8 +289,8 @@ class PromptLayers:
         points, boxes = self.points, self.boxes
         if points is None or boxes is None:
             return
-        now = self.marks
         with self._mute():
+            now = self.marks
             self._put_points(points, marks, now)
             if marks.boxes != now.boxes:
                 same = alike(marks.boxes, now.boxes)

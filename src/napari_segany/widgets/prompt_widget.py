@@ -118,7 +118,8 @@ class PromptWidget(DockBody):
         put_settings(self.session, self._settings, ("compute_ahead",))
         self._list_models()
         # A viewer model without a window has nothing that could stand still.
-        self.layers_ahead = LayersAhead(viewer, self.session, self._runner) if isinstance(viewer, Viewer) else None
+        ahead = partial(LayersAhead, viewer, self.session, self._runner, self._numbers.ready_steps)
+        self.layers_ahead = ahead() if isinstance(viewer, Viewer) else None
         # Last: napari compiles for the layers of prompts too, and would wait for this to be over.
         self._runner.start("Preparing", outline_colours.ready_steps(), done=self._prepared, failed=self._prepared)
 
