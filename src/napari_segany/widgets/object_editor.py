@@ -77,9 +77,11 @@ class ObjectEditor:
         """Work on the objects of another image."""
         if self._objects is not None:
             self._objects.changed.disconnect(self.look_again)
+            self._objects.touched.disconnect(self._touched)
         self._image, self._objects, self._plane = image, objects, None
         if objects is not None:
             objects.changed.connect(self.look_again)
+            objects.touched.connect(self._touched)
         self._select(())
 
     def turn_to_plane(self, plane: Plane | None) -> None:
@@ -294,9 +296,12 @@ class ObjectEditor:
         if labels != before:
             self.selection_changed.emit(labels)
 
+    def _touched(self, pixels: object) -> None:
+        self._is_stale = True
+
     def _step_over(self) -> None:
         if self._is_stale:
-            self._outline_selection()
+            self.look_again()
 
     def _outline_selection(self) -> None:
         self._is_stale = self._recorder.in_step
