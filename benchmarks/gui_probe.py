@@ -2,12 +2,17 @@
 
 A timer of the GUI thread ticks every few milliseconds; where it ticks late, the window stood still. Beside the time
 of the clock stands the GUI thread's own processor time within the gap: where other programs run at the same time, or
-a processor draws the window in a graphics card's place, the two differ.
+a processor draws the window in a graphics card's place, the two differ. A third column leaves out what of that went
+into drawing the canvas: uploading textures, compiling shaders, drawing, and bringing the picture to the screen.
+
+With `--where` the thread's stack is taken every two milliseconds, and the calls are printed that gaps above the limit
+without drawing are made of (`--canvas`: with it). It takes a processor, and makes everything slower.
 
 With `--bare` the same is done in napari without the package: points, a rectangle, layers shown, hidden and added.
 What stands still there stands still with every plugin that uses these layers.
 
     xvfb-run -a -s "-screen 0 1600x1000x24" python benchmarks/gui_probe.py [--seconds 300] [--threads 1] [--bare]
+        [--where [--canvas]]
 """
 
 from __future__ import annotations

@@ -110,6 +110,12 @@ def test_a_mouse_that_moves_or_is_pressed_is_waited_for(ahead, viewer, by_hand):
     assert set(names(viewer)) >= AHEAD
 
 
+def test_of_a_large_plane_only_small_layers_are_made_ahead(ahead, session, viewer, by_hand):
+    session.choose_image(viewer.add_image(np.broadcast_to(np.uint8(0), (4200, 4200)), contrast_limits=(0, 1)))
+    finished(ahead, by_hand)
+    assert AHEAD & set(names(viewer)) == {"preview", "selected objects"}
+
+
 def test_what_was_closed_makes_nothing(ahead, viewer, by_hand):
     callbacks = [list(viewer.mouse_move_callbacks), list(viewer.mouse_drag_callbacks)]
     ahead.close()

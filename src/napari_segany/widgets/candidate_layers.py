@@ -27,6 +27,7 @@ from napari_segany.widgets.layers import (
     is_under,
     line_width,
     lowest_of,
+    may_be_ahead,
     placement,
     raise_to_top,
     remove,
@@ -118,7 +119,7 @@ class CandidateLayers:
     def ready_steps(self, image: Image, plane: Plane, below: Layer | None) -> Iterator[None]:
         """Have empty layers there, as large as the plane and drawn once; a step for each, see `LayersAhead`."""
         shape = plane.thin_shape(spatial_shape(image))
-        for rank in range(len(CANDIDATE_COLOURS)):
+        for rank in range(len(CANDIDATE_COLOURS) if may_be_ahead(image, plane) else 0):
             layer = self._layers.get(rank)
             if self._shown is not None or (layer is not None and layer.data.shape == shape):
                 continue

@@ -256,6 +256,14 @@ def remove(viewer: ViewerModel, layer: Layer | None) -> None:
         viewer.layers.remove(layer)
 
 
+_AHEAD_PIXELS = 1 << 24
+
+
+def may_be_ahead(image: Image, plane: Plane) -> bool:
+    """Return whether a plane is small enough for layers of its size to be made before they are needed."""
+    return int(np.prod(plane.shape_in(spatial_shape(image)))) <= _AHEAD_PIXELS
+
+
 def is_under(viewer: ViewerModel, layers: Sequence[Layer], other: Callable[[Layer], bool]) -> bool:
     """Return whether one of the layers lies under one that is meant by `other`."""
     there = list(viewer.layers)  # a slice of napari's list is another such list, with all its connections

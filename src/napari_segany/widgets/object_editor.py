@@ -92,6 +92,8 @@ class ObjectEditor:
     def look_again(self, change: object = None) -> None:
         """Let go of selected objects that are no longer there, and outline the others anew, once a step is over."""
         self._is_stale = True
+        if self._recorder.in_step:
+            return
         there = () if self._objects is None else self._objects.labels
         self._select(tuple(label for label in self.selection if label in there))
 

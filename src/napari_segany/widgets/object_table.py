@@ -124,10 +124,9 @@ def _with_texts(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _filled(column: pd.Series) -> NDArray[np.bool_]:
-    filled = column.notna()
-    if not pd.api.types.is_numeric_dtype(column):  # no number is an empty text
-        filled &= column != ""
-    return filled.to_numpy(dtype=np.bool_)
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind == "f":  # pandas takes ten times as long for it
+        return ~np.isnan(column.to_numpy())
+    return (column.notna() & (column != "")).to_numpy(dtype=np.bool_)
 
 
 def _is_empty(cell: Any) -> bool:

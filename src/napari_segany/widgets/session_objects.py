@@ -20,7 +20,7 @@ from napari_segany.widgets.drafts import Candidate, ObjectPrompt
 from napari_segany.widgets.earlier_work import told_steps
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.history_recorder import Recorder
-from napari_segany.widgets.layers import object_on_plane, unwrap
+from napari_segany.widgets.layers import may_be_ahead, object_on_plane, unwrap
 from napari_segany.widgets.object_browser import ObjectBrowser
 from napari_segany.widgets.object_classes import ObjectClasses
 from napari_segany.widgets.object_editor import ObjectEditor
@@ -225,7 +225,7 @@ class SessionObjects:
 
     def ready_steps(self, image: Image, plane: Plane) -> Iterator[None]:
         """Have the layers there that the next object and its outline need, see `LayersAhead`."""
-        if self.layer is not None and self.layer.layer is None:
+        if self.layer is not None and self.layer.layer is None and may_be_ahead(image, plane):
             yield from self._spare.ready_steps(image, self._below)
         yield from self._outline.ready_steps(image, plane)
 
