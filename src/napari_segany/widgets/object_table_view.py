@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
-from qtpy.QtCore import QAbstractTableModel, QItemSelection, QItemSelectionModel, QModelIndex, Qt, QTimer
+from qtpy.QtCore import QAbstractTableModel, QItemSelection, QItemSelectionModel, QModelIndex, Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QCheckBox,
@@ -118,17 +118,11 @@ class ObjectTableView(DockBody):
         column.setContentsMargins(4, 2, 4, 2)
         column.addLayout(row)
         column.addWidget(self.table)
-        self._soon = QTimer(self)  # what changes several times in a turn is shown once
-        self._soon.setSingleShot(True)
-        self._soon.timeout.connect(self._refresh)
-        browser.changed.connect(self._changed)
+        browser.changed.connect(self._refresh)
         browser.closed.connect(self._close)
         editor.selection_changed.connect(self._mark_selected)
         browser.watch(begin=True)
         self._refresh()
-
-    def _changed(self) -> None:
-        self._soon.start()
 
     def _refresh(self) -> None:
         self._is_marking = True
@@ -182,8 +176,7 @@ class ObjectTableView(DockBody):
             self.note.setText(f"The table could not be saved: {error.strerror or error}")
 
     def _end(self) -> None:
-        self._soon.stop()
-        self._browser.changed.disconnect(self._changed)
+        self._browser.changed.disconnect(self._refresh)
         self._browser.closed.disconnect(self._close)
         self._editor.selection_changed.disconnect(self._mark_selected)
         self._browser.watch(begin=False)
