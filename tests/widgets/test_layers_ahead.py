@@ -40,6 +40,7 @@ def finished(ahead, by_hand):
 
 
 def test_one_layer_comes_at_a_time_and_all_are_empty_previews(ahead, viewer, by_hand):
+    assert not ahead.is_over
     ahead.begin()
     counts = [len(viewer.layers)]
     while not ahead.is_over:
@@ -120,7 +121,8 @@ def test_what_was_closed_makes_nothing(ahead, viewer, by_hand):
     callbacks = [list(viewer.mouse_move_callbacks), list(viewer.mouse_drag_callbacks)]
     ahead.close()
     assert [len(viewer.mouse_move_callbacks), len(viewer.mouse_drag_callbacks)] == [len(one) - 1 for one in callbacks]
-    finished(ahead, by_hand)
+    ahead.begin()
+    by_hand.finish_all()
     assert not AHEAD & set(names(viewer))
 
 

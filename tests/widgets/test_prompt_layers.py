@@ -177,3 +177,25 @@ def test_points_that_are_to_stay_are_left_alone_when_marks_are_put(layers):
     assert said == []
     layers.add_points(PLANE, [(2, 2)], [1])
     assert layers.read(PLANE).labels[-1] == 1
+
+
+def test_empty_layers_wait_hidden_while_an_image_has_prompts_of_its_own(viewer, session):
+    one, two = (viewer.add_image(np.zeros((40, 50), np.uint8), contrast_limits=(0, 1), name=name) for name in "ab")
+    session.choose_image(one)
+    session.add_point((10, 20))
+    of_one = session.prompt_layers.points
+    session.choose_image(two)
+    of_two, removed = session.prompt_layers.points, []
+    viewer.layers.events.removed.connect(lambda event: removed.append(event.value.name))
+    for _ in range(2):
+        session.choose_image(one)
+        assert session.prompt_layers.points is of_one
+        assert of_one.visible
+        assert not of_two.visible
+        session.choose_image(two)
+        assert session.prompt_layers.points is of_two
+        assert of_two.visible
+    assert removed == []
+    session.close()
+    assert of_two not in viewer.layers
+    assert of_one in viewer.layers

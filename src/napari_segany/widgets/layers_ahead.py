@@ -56,7 +56,7 @@ class LayersAhead:
     @property
     def is_over(self) -> bool:
         """Whether all layers are there."""
-        return self._steps is None
+        return self._has_begun and self._steps is None
 
     def begin(self, image: object = None) -> None:
         """Make what the present image needs."""

@@ -83,14 +83,12 @@ class PromptLayers:
 
     def attach(self, image: Image | None) -> None:
         """Serve another image, with the layers that were left for it if there are some."""
-        self.detach()
+        self.detach(spare=image is not None)
         self.image = image
-        if image is not None:
-            self.ensure()
-            self.follow()  # the image may have moved since they were left
-        spare, self._spare = self._spare, []
-        for layer in spare:
-            remove(self._viewer, layer)
+        self.ensure()
+        self.follow()  # the image may have moved since they were left
+        for layer in self._spare:  # they wait for another image without prompts of its own
+            set_visible(layer, False)
 
     def detach(self, *, keep: bool = False, spare: bool = False) -> None:
         """Forget the image and remove the layers.
@@ -117,6 +115,8 @@ class PromptLayers:
                     self._spare.append(layer)
                 else:
                     remove(self._viewer, layer)
+        while self._spare and not spare:
+            remove(self._viewer, self._spare.pop())
 
     def ensure(self) -> None:
         """Make the layers that are not there."""
@@ -208,8 +208,6 @@ class PromptLayers:
             if layer is not None and layer in self._paused:
                 layer.mode = self._paused[layer]
         self._paused = {}
-
-    # ----------------------------------------------------------------- prompts
 
     def read(self, plane: Plane) -> Prompts:
         """Return the points inside of the image, their labels and the box of a plane."""
