@@ -2,12 +2,17 @@
 
 A timer of the GUI thread ticks every few milliseconds; where it ticks late, the window stood still. Beside the time
 of the clock stands the GUI thread's own processor time within the gap: where other programs run at the same time, or
-a processor draws the window in a graphics card's place, the two differ.
+a processor draws the window in a graphics card's place, the two differ. A third column leaves out what of that went
+into drawing the canvas: uploading textures, compiling shaders, drawing, and bringing the picture to the screen.
+
+With `--where` the thread's stack is taken every two milliseconds, and the calls are printed that gaps above the limit
+without drawing are made of (`--canvas`: with it). It takes a processor, and makes everything slower.
 
 With `--bare` the same is done in napari without the package: points, a rectangle, layers shown, hidden and added.
 What stands still there stands still with every plugin that uses these layers.
 
     xvfb-run -a -s "-screen 0 1600x1000x24" python benchmarks/gui_probe.py [--seconds 300] [--threads 1] [--bare]
+        [--where [--canvas]]
 """
 
 from __future__ import annotations
@@ -15,60 +20,22 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from gui_thread import Drawing, Probe, Where
 from napari import Viewer
-from qtpy.QtCore import QEvent, QPoint, QPointF, Qt, QTimer
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 from skimage import data
 
-TICK_MS = 4
-LIMIT_MS = 50.0
 LEFT, NO_KEY = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
 PLACES = ((285, 335), (361, 344), (300, 370), (255, 330), (240, 306), (271, 335), (291, 356), (322, 379))
-
-
-class Probe:
-    """Notes every gap between two ticks, with what was being done."""
-
-    def __init__(self) -> None:
-        self.doing = "start"
-        self.gaps: dict[str, list[tuple[float, float]]] = defaultdict(list)
-        self._timer = QTimer()
-        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
-        self._timer.setInterval(TICK_MS)
-        self._timer.timeout.connect(self._tick)
-        self._wall, self._own = time.perf_counter(), time.thread_time()
-        self._timer.start()
-
-    def _tick(self) -> None:
-        wall, own = time.perf_counter(), time.thread_time()
-        gap = 1e3 * (wall - self._wall) - TICK_MS
-        self.gaps[self.doing].append((gap, 1e3 * (own - self._own)))
-        self._wall, self._own = wall, own
-
-    def report(self) -> None:
-        """Print percentiles, and what was done in gaps above the limit."""
-        everything = np.array([gap for gaps in self.gaps.values() for gap in gaps])
-        print(
-            f"{len(everything):,} ticks; gaps in ms     50 %   90 %   99 %  99.9 %    max   above {LIMIT_MS:.0f} ms"
-        )
-        for name, column in (("clock", 0), ("own processor time", 1)):
-            values = everything[:, column]
-            cuts = " ".join(f"{cut:6.1f}" for cut in np.quantile(values, [0.5, 0.9, 0.99, 0.999, 1.0]))
-            print(f"{name:24s}           {cuts}  {int((values > LIMIT_MS).sum()):6d}")
-        print(f"\n{'during':28s}{'above, clock':>14s}{'above, own':>12s}{'longest, clock':>16s}{'longest, own':>14s}")
-        for doing, gaps in sorted(self.gaps.items(), key=lambda item: -max(own for _, own in item[1])):
-            clock, own = np.array(gaps).T
-            over, own_over = int((clock > LIMIT_MS).sum()), int((own > LIMIT_MS).sum())
-            print(f"{doing:28s}{over:14d}{own_over:12d}{clock.max():13.0f} ms{own.max():11.0f} ms")
 
 
 class Hands:
@@ -202,6 +169,7 @@ class Person(Hands):
         )
         self.do("another image", lambda: session.choose_image(other))
         self.wait(lambda: session.embedding_state.phase == "ready", "another image")
+        self.wait(lambda: self.widget.layers_ahead.is_over, "another image, layers ahead")
         session.choose_tool("points")
         yield
 
@@ -260,6 +228,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=300.0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--bare", action="store_true", help="napari alone, for comparison")
+    parser.add_argument("--where", action="store_true", help="print the calls that long gaps are made of")
+    parser.add_argument("--canvas", action="store_true", help="with --where: count drawing the canvas too")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     viewer = Viewer(show=True, show_welcome_screen=False)
@@ -267,7 +237,8 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         viewer.add_image(data.immunohistochemistry()[::-1, ::-1], rgb=True, name="image 2")
         viewer.add_image(data.immunohistochemistry(), rgb=True, name="image 1")
-        probe = Probe()
+        where = Where(canvas_too=arguments.canvas) if arguments.where else None
+        probe = Probe(Drawing(viewer.window._qt_viewer.canvas.native), where)
         person = Bare(viewer, probe) if arguments.bare else opened(viewer, probe, Path(folder))
         person.wait_for(1.0, "opening")
         probe.gaps.clear()
@@ -278,6 +249,8 @@ def main() -> None:
                 break
         print(f"{'napari alone' if arguments.bare else 'light'}, {arguments.seconds:.0f} s, {things} things done")
         probe.report()
+        if where is not None:
+            where.report()
         if hasattr(os, "getloadavg"):
             print(f"\nload of the computer: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
         viewer.close()
@@ -288,6 +261,7 @@ def opened(viewer: Viewer, probe: Probe, folder: Path) -> Person:
     _, widget = viewer.window.add_plugin_dock_widget("napari-segany", "Prompt segmentation")
     person = Person(viewer, widget, probe, folder)
     person.wait(lambda: widget.session.embedding_state.phase == "ready", "opening", 300)
+    person.wait(lambda: widget.layers_ahead.is_over, "opening")
     return person
 
 

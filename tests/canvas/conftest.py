@@ -174,6 +174,7 @@ def drive(make_napari_viewer, qtbot) -> Callable[..., Driver]:
         before: Callable[[Any], None] | None = None,
         settings: Settings | None = USUAL,
         load_predictor: Any = None,
+        ahead: bool = False,
         **kwargs,
     ):
         viewer = make_napari_viewer(show=True)
@@ -185,6 +186,8 @@ def drive(make_napari_viewer, qtbot) -> Callable[..., Driver]:
         predictor = predictor or DiscPredictor()
         load = load_predictor or (lambda model, device: predictor)
         widget = PromptWidget(viewer, load_predictor=load, settings=settings)
+        if not ahead:  # a second for each test, for layers that most of them do not need
+            widget.layers_ahead.close()
         viewer.window.add_dock_widget(widget, name="Prompt segmentation", area="right")
         qtbot.wait(100)  # one draw must have happened before positions on the canvas are right
         return Driver(viewer, widget, predictor, qtbot)

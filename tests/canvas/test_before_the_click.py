@@ -13,6 +13,7 @@ from tests.widgets.test_one_each import SIDE, Batches
 
 from napari_segany.engine.prediction import LogitsPrediction
 from napari_segany.widgets.candidate_layers import CANDIDATE_COLOURS
+from napari_segany.widgets.preview_layer import LINE
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (120, 160), dtype=np.uint8)
 CHOOSING = "Preview and first mask"
@@ -39,9 +40,9 @@ class Boxes(Batches):
 def outlined(person):
     """Where the outline lies, (top, left, bottom, right) in pixels of the image; None where there is none."""
     layer = next((one for one in person.viewer.layers if one.name == "preview"), None)
-    if layer is None or not layer.data.any():
+    if layer is None or not (layer.data == LINE).any():
         return None
-    places = np.argwhere(layer.data)
+    places = np.argwhere(layer.data == LINE)
     corners = [layer.data_to_world(one) for one in (places.min(axis=0), places.max(axis=0))]
     return np.concatenate([person.session.image.world_to_data(one) for one in corners])
 

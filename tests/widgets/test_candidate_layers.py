@@ -50,7 +50,7 @@ def test_fewer_candidates_leave_no_old_mask_behind(layers, viewer, image):
     for name in ("mask 2", "mask 3"):
         assert not viewer.layers[name].data.any()
         assert not viewer.layers[name].visible
-        assert "predicted_iou" not in viewer.layers[name].features
+        assert viewer.layers[name].features["predicted_iou"].isna().all()
     layers.hide()
     assert not viewer.layers["mask 1"].data.any()
 

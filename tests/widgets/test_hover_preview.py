@@ -10,6 +10,7 @@ import pytest
 
 from napari_segany.engine.prediction import LogitsPrediction
 from napari_segany.widgets.choosing_row import ChoosingRow
+from napari_segany.widgets.preview_layer import FRAME, LINE
 from napari_segany.widgets.preview_saving import PREVIEW_KEY
 from napari_segany.widgets.progress_runner import SynchronousRunner
 from napari_segany.widgets.session import PromptSession
@@ -187,3 +188,49 @@ def test_a_removed_layer_is_made_again(session, viewer):
     viewer.layers.remove("preview")
     move(viewer, session.image, (8, 20))
     assert drawn(viewer).any()
+
+
+def press(viewer, image, position):
+    """Press the mouse; return the event, to be moved, and what goes on with it."""
+    event = SimpleNamespace(position=image.data_to_world((1, *position)), modifiers=(), button=1, type="mouse_press")
+    going = [callback(viewer, event) for callback in viewer.mouse_drag_callbacks]
+    going = [one for one in going if one is not None]
+    for one in going:
+        next(one, None)  # those of napari are over
+    return event, going
+
+
+def test_a_frame_follows_a_box_that_is_drawn_with_or_without_previews(session, viewer):
+    session.choose_tool("boxes")
+    for previews in (True, False):
+        session.preview.switch(previews)
+        event, going = press(viewer, session.image, (4, 8))
+        assert session.prompt_layers.box_tool.is_framed
+        for corner in ((20, 30), (12, 40), (28, 24)):
+            event.type, event.position = "mouse_move", session.image.data_to_world((1, *corner))
+            for one in going:
+                next(one, None)
+            layer = viewer.layers["preview"]
+            places = np.argwhere(layer.data == FRAME)
+            ends = [session.image.world_to_data(layer.data_to_world(one)) for one in (places.min(0), places.max(0))]
+            np.testing.assert_allclose(ends, [(1, 4, 8), (1, *corner)], atol=0.6)
+            (_, top, left), (_, bottom, right) = places.min(axis=0) + 4, places.max(axis=0) - 3
+            assert not (layer.data[:, top:bottom, left:right] == FRAME).any(), "it is a line"
+            assert (layer.data == LINE).any() == previews
+        event.type = "mouse_release"
+        for one in going:
+            assert list(one) == []
+        assert not drawn(viewer).any()
+
+
+def test_where_a_frame_would_look_coarse_or_is_not_seen_napari_draws(session, viewer):
+    session.choose_tool("boxes")
+    press(viewer, session.image, (4, 8))
+    assert session.prompt_layers.box_tool.is_framed
+    viewer.scene.camera.zoom *= 1000
+    press(viewer, session.image, (4, 8))
+    assert not session.prompt_layers.box_tool.is_framed
+    viewer.scene.camera.zoom /= 1000
+    viewer.layers["preview"].visible = False
+    press(viewer, session.image, (4, 8))
+    assert not session.prompt_layers.box_tool.is_framed

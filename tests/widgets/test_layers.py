@@ -128,3 +128,20 @@ def test_insert_below_keeps_the_active_layer_and_the_order():
     ours.remove(viewer, top)
     ours.remove(viewer, top)
     assert "top" not in viewer.layers
+
+
+def test_a_layer_under_the_image_is_put_under_another_one_and_the_active_one_stays():
+    viewer = ViewerModel()
+    low, image, top = (
+        viewer.add_labels(np.zeros((4, 4), int)),
+        viewer.add_image(np.zeros((4, 4))),
+        viewer.add_points(),
+    )
+    assert ours.is_under(viewer, (low, top), lambda other: other is image)
+    assert not ours.is_under(viewer, (top,), lambda other: True)
+    ours.keep_above(viewer, low, image, top)
+    assert list(viewer.layers) == [image, low, top]
+    assert viewer.layers.selection.active is top
+    ours.keep_above(viewer, low, image, None)
+    assert list(viewer.layers) == [image, low, top], "it lies well"
+    assert not ours.is_under(viewer, (low,), lambda other: other is image)

@@ -248,3 +248,15 @@ def test_objects_of_an_earlier_session_are_counted_and_can_be_edited(session, vi
     assert not viewer.layers["kept"].data.any()
     session.undo()
     assert viewer.layers["kept"].features["area"][4] == 9
+
+
+def test_the_outline_is_drawn_once_for_each_step(three, viewer):
+    three.editor.select([1, 2])
+    outline, drawn = viewer.layers["selected objects"], []
+    outline.events.data.connect(drawn.append)
+    three.editor.merge()
+    assert len(drawn) == 1
+    drawn.clear()
+    three.undo()
+    assert len(drawn) == 1
+    assert outline.data.sum() == 9, "object 1 alone: it stayed selected"

@@ -156,3 +156,46 @@ def test_layers_without_prompts_are_taken_along_to_the_next_image_on_top_of_it(v
     stack = viewer.add_image(np.zeros((3, 40, 50), np.uint8), contrast_limits=(0, 1), name="stack")
     session.choose_image(stack)
     assert session.prompt_layers.points.ndim == 3
+
+
+def test_points_that_are_to_stay_are_left_alone_when_marks_are_put(layers):
+    layers.add_points(PLANE, [(1, 2), (3, 4)], [1, 0])
+    two = layers.marks
+    layers.add_points(PLANE, [(5, 6), (7, 8), (9, 9)], [0, 0, 1])
+    five, said = layers.marks, []
+    layers.points.events.data.connect(lambda event: said.append((str(event.action), len(layers.points.data))))
+    layers.put(two)
+    assert said[-1] == ("removed", 2)
+    said.clear()
+    layers.put(five)
+    assert [one for one in said if one[0] == "added"] == [("added", 4), ("added", 5)], "one for those of a kind"
+    assert layers.marks == five
+    assert [str(symbol) for symbol in layers.points.symbol] == ["disc", "cross", "cross", "cross", "disc"]
+    np.testing.assert_allclose(layers.points.face_color[2:, :2], [[1, 0], [1, 0], [0, 1]])
+    said.clear()
+    layers.put(five)
+    assert said == []
+    layers.add_points(PLANE, [(2, 2)], [1])
+    assert layers.read(PLANE).labels[-1] == 1
+
+
+def test_empty_layers_wait_hidden_while_an_image_has_prompts_of_its_own(viewer, session):
+    one, two = (viewer.add_image(np.zeros((40, 50), np.uint8), contrast_limits=(0, 1), name=name) for name in "ab")
+    session.choose_image(one)
+    session.add_point((10, 20))
+    of_one = session.prompt_layers.points
+    session.choose_image(two)
+    of_two, removed = session.prompt_layers.points, []
+    viewer.layers.events.removed.connect(lambda event: removed.append(event.value.name))
+    for _ in range(2):
+        session.choose_image(one)
+        assert session.prompt_layers.points is of_one
+        assert of_one.visible
+        assert not of_two.visible
+        session.choose_image(two)
+        assert session.prompt_layers.points is of_two
+        assert of_two.visible
+    assert removed == []
+    session.close()
+    assert of_two not in viewer.layers
+    assert of_one in viewer.layers

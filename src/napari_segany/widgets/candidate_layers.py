@@ -1,12 +1,15 @@
 """The preview of the candidates: one Labels layer each, of the shown plane alone, only the chosen one visible.
 
+Once there is no candidate any more, the layer of the last one stays visible and is empty: showing or hiding a layer
+takes napari as long as drawing all of them, and most often the same one is shown next.
+
 A candidate is a line around a faint filling, so that nobody takes it for an accepted object, which is filled and
 has no line. Knows napari's layers and viewer model, but no model and no Qt.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -21,8 +24,10 @@ from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.layers import (
     follow,
     insert_below,
+    is_under,
     line_width,
     lowest_of,
+    may_be_ahead,
     placement,
     raise_to_top,
     remove,
@@ -66,6 +71,7 @@ class CandidateLayers:
         self._viewer = viewer
         self._image: Image | None = None
         self._plane: Plane | None = None
+        self._shown: int | None = None
         self._on_made: list[Callable[[Layer], None]] = []
 
     def when_made(self, callback: Callable[[Layer], None]) -> None:
@@ -82,7 +88,7 @@ class CandidateLayers:
     def show(
         self, image: Image, plane: Plane, candidates: Sequence[Candidate], selected: int, below: Layer | None
     ) -> None:
-        """Show candidates, the selected one visibly; layers that are no longer needed are emptied and hidden.
+        """Show candidates, the selected one visibly; layers that are no longer needed are emptied.
 
         Parameters
         ----------
@@ -98,20 +104,41 @@ class CandidateLayers:
             Under which layer new ones go, so that the prompts stay on top.
         """
         shape, width = plane.thin_shape(spatial_shape(image)), line_width(self._viewer, image, plane)
-        self._image, self._plane = image, plane
+        self._image, self._plane, self._shown = image, plane, selected
         for rank in range(len(candidates)):
             if rank not in self._layers:
-                self._layers[rank] = layer = _new_layer(image, plane, shape, rank, self.colours)
-                insert_below(self._viewer, layer, below)
-                for callback in self._on_made:
-                    callback(layer)
+                self._make(rank, image, plane, below)
         for rank, layer in self._layers.items():
             if rank < len(candidates):
                 _write(layer, candidates[rank], shape, width)
                 follow(layer, image, plane)
             else:
                 _empty(layer)
-            set_visible(layer, rank == selected and rank < len(candidates))
+            set_visible(layer, rank == selected)
+
+    def ready_steps(self, image: Image, plane: Plane, below: Layer | None) -> Iterator[None]:
+        """Have empty layers there, as large as the plane and drawn once; a step for each, see `LayersAhead`."""
+        shape = plane.thin_shape(spatial_shape(image))
+        for rank in range(len(CANDIDATE_COLOURS) if may_be_ahead(image, plane) else 0):
+            layer = self._layers.get(rank)
+            if self._shown is not None or (layer is not None and layer.data.shape == shape):
+                continue
+            if layer is None:
+                layer = self._make(rank, image, plane, below)
+            else:
+                layer.data = np.zeros(shape, np.uint8)
+                follow(layer, image, plane)
+            set_visible(layer, True)
+            yield
+            set_visible(layer, rank == (self._shown or 0))  # most often the first is shown first
+
+    def _make(self, rank: int, image: Image, plane: Plane, below: Layer | None) -> Labels:
+        shape = plane.thin_shape(spatial_shape(image))
+        self._layers[rank] = layer = _new_layer(image, plane, shape, rank, self.colours)
+        insert_below(self._viewer, layer, below)
+        for callback in self._on_made:
+            callback(layer)
+        return layer
 
     def lowest(self) -> Layer | None:
         """Return which of the layers lies undermost."""
@@ -119,24 +146,31 @@ class CandidateLayers:
 
     def select(self, selected: int) -> None:
         """Make one candidate the visible one."""
+        self._shown = selected
         for rank, layer in self._layers.items():
             set_visible(layer, rank == selected)
 
     def hide(self) -> None:
-        """Empty and hide them; the layers stay for the next answer, for making them anew costs time."""
+        """Empty them; the layers stay for the next answer, for making them anew costs time."""
+        self._shown = None
         for layer in self._layers.values():
             _empty(layer)
-            set_visible(layer, False)
 
     def turn_to(self, image: Image) -> None:
         """Serve another image: layers of as many axes are taken along, on top, for removing them costs seconds."""
         if any(layer.ndim != image.ndim for layer in self._layers.values()):
             self.clear()
-        self._image = self._plane = None
+        self._image = self._plane = self._shown = None
+        whole = spatial_shape(image)
         for layer in self._layers.values():
-            layer.data = np.zeros((1,) * image.ndim, np.uint8)
+            if all(side in (1, size) for side, size in zip(layer.data.shape, whole, strict=True)):
+                _empty(layer)
+            else:
+                layer.data = np.zeros((1,) * image.ndim, np.uint8)
             follow(layer, image)
-        raise_to_top(self._viewer, tuple(self._layers.values()))
+        layers = tuple(self._layers.values())
+        if is_under(self._viewer, layers, lambda other: other is image):
+            raise_to_top(self._viewer, layers)
 
     def follow(self) -> None:
         """Move the layers to where the image lies now."""
@@ -157,7 +191,7 @@ class CandidateLayers:
         layers, self._layers = self._layers, {}
         for layer in layers.values():
             remove(self._viewer, layer)
-        self._image = self._plane = None
+        self._image = self._plane = self._shown = None
 
 
 def _new_layer(image: Image, plane: Plane, shape: tuple[int, ...], rank: int, colours: tuple[str, ...]) -> Labels:
@@ -168,6 +202,7 @@ def _new_layer(image: Image, plane: Plane, shape: tuple[int, ...], rank: int, co
         visible=False,
         metadata={PREVIEW_KEY: True},
         colormap=_colormap(colours[rank % len(colours)]),
+        features=pd.DataFrame({"index": [0, INSIDE, EDGE], "predicted_iou": np.nan, "stability_score": np.nan}),
         **placement(image, plane),
     )
 
@@ -183,7 +218,16 @@ def _empty(layer: Labels) -> None:
     if layer.data.any():
         layer.data[...] = 0
         layer.refresh(extent=False, highlight=False)
-        layer.features = pd.DataFrame({"index": [0]})
+        _tell(layer, np.nan, np.nan)
+
+
+def _tell(layer: Labels, predicted_iou: float, stability_score: float) -> None:
+    """Write scores into the features, which the status bar shows; in place, for setting features takes long."""
+    if "predicted_iou" not in layer.features:  # somebody has set others
+        return
+    layer.features["predicted_iou"] = [np.nan, predicted_iou, predicted_iou]
+    layer.features["stability_score"] = [np.nan, stability_score, stability_score]
+    layer.events.features()
 
 
 def drawn(mask: NDArray[np.bool_], width: int) -> NDArray[np.uint8]:
@@ -203,10 +247,4 @@ def _write(layer: Labels, candidate: Candidate, shape: tuple[int, ...], width: i
         layer.refresh(extent=False, highlight=False)
     else:
         layer.data = pixels
-    layer.features = pd.DataFrame(
-        {
-            "index": [0, INSIDE, EDGE],
-            "predicted_iou": [np.nan, candidate.predicted_iou, candidate.predicted_iou],
-            "stability_score": [np.nan, candidate.stability_score, candidate.stability_score],
-        }
-    )
+    _tell(layer, candidate.predicted_iou, candidate.stability_score)

@@ -6,7 +6,7 @@ of an answer refine the next one for the same object only.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 
@@ -129,6 +129,10 @@ class Conversation:
         self._asker.invalidate()
         if was_encoding:
             self.failed.emit("Stopped. The next prompt asks again, together with those that are there.")
+
+    def ready_steps(self, image: Image, plane: Plane) -> Iterator[None]:
+        """Have the layers of candidates there, see `LayersAhead`."""
+        yield from self.layers.ready_steps(image, plane, self._prompt_layers.lowest())
 
     def close(self) -> None:
         """Stop for good."""

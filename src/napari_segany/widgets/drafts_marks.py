@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 Position = tuple[float, ...]
 
@@ -33,3 +35,8 @@ class Marks:
     def nbytes(self) -> int:
         """Memory that they take, in bytes, roughly."""
         return 100 * (len(self.points) + 4 * len(self.boxes)) + 200
+
+
+def alike(one: Sequence[object], other: Sequence[object]) -> int:
+    """Return how many items of two sequences are the same, from the first on."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))

@@ -222,3 +222,10 @@ def _sampled(
     values = np.zeros(len(found), dtype=labels.dtype)
     values[inside] = np.asarray(labels)[tuple(found[inside].T)]
     return values
+
+
+def in_same_plane(one: ArrayLike, other: ArrayLike) -> bool:
+    """Whether two rectangles, of (4, ndim) corners, lie in one plane: flat in the same axes, at the same place."""
+    first, second = np.round(np.asarray(one)), np.round(np.asarray(other))
+    flat = np.ptp(second, axis=0) == 0
+    return bool((np.ptp(first, axis=0)[flat] == 0).all() and (first[0, flat] == second[0, flat]).all())

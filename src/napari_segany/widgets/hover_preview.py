@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
+from napari.layers import Image
 from psygnal import Signal
 
 from napari_segany.engine.mask_outline import OutlineRaster
@@ -21,9 +22,10 @@ from napari_segany.engine.tiled_embedding import TiledEmbedding
 from napari_segany.widgets.conversation import Conversation
 from napari_segany.widgets.drafts import Prompts
 from napari_segany.widgets.embedder import Embedder
+from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.layers import line_width, spatial_shape, world_to_data
 from napari_segany.widgets.preview_asker import Preview, PreviewAsker, PreviewQuestion
-from napari_segany.widgets.preview_layer import PreviewLayer
+from napari_segany.widgets.preview_layer import Box, PreviewLayer
 from napari_segany.widgets.progress_runner import Runner
 from napari_segany.widgets.prompt_layers import FOREGROUND, MIN_BOX_SIDE, PromptLayers
 from napari_segany.widgets.raster_data import RasterData
@@ -139,6 +141,12 @@ class HoverPreview:
         top, left, bottom, right = (float(edge) for edge in box)
         self._ask(replace(self._conversation.prompts, box=(top, left, bottom, right)))
 
+    def ready_steps(self, image: Image, plane: Plane) -> Iterator[None]:
+        """Have the layer of the outline there, see `LayersAhead`."""
+        raster = _raster(image, plane)
+        if self._enabled and self.layer.make_ready(image, plane, raster):
+            yield
+
     def close(self, *, keep_layers: bool = False) -> None:
         """Let go of the viewer and, unless it is going itself, remove the layer."""
         for callbacks, ours in (
@@ -167,20 +175,37 @@ class HoverPreview:
         self.at(place, int((self._prompt_layers.polarity == FOREGROUND) != swap))
 
     def _dragged(self, viewer: ViewerModel, event: Any) -> Iterator[None]:
-        """Follow a box while it is drawn; a press of any other kind ends the preview."""
+        """Frame a box while it is drawn, and follow it; a press of any other kind ends the preview."""
         boxes = self._prompt_layers.boxes
         drawing = boxes is not None and viewer.layers.selection.active is boxes and boxes.mode == "add_rectangle"
-        start = self._place(event.position, clipped=True) if self._enabled and drawing else None
+        start = self._place(event.position, clipped=True) if drawing else None
+        frame = None if start is None else self._framing()
+        self._prompt_layers.box_tool.is_framed = frame is not None
         self._asker.invalidate()
         yield
         while event.type == "mouse_move":
             stop = None if start is None else self._place(event.position, clipped=True)
             if start is not None and stop is not None:
                 low, high = np.minimum(start, stop), np.maximum(start, stop)
-                if (high - low).min() >= MIN_BOX_SIDE:
+                if frame is not None:
+                    frame((*low, *high))
+                if self._enabled and (high - low).min() >= MIN_BOX_SIDE:
                     self.box((*low, *high))
             yield
+        if frame is not None:
+            frame(None)
         self.hide()
+
+    def _framing(self) -> Callable[[Box | None], None] | None:
+        """Return what shows the frame of a box; None where it would look coarse, or is not seen."""
+        image, plane = self._conversation.image, self._conversation.plane
+        if image is None or plane is None:
+            return None
+        raster = _raster(image, plane)
+        if not self.layer.can_frame(image, plane, raster):
+            return None
+        width = line_width(self._viewer, image, plane, raster.step[0])
+        return lambda box: self.layer.frame(image, plane, raster, box, width)
 
     def _left(self, event: Any = None) -> None:
         if not self._viewer.mouse_over_canvas:
@@ -212,7 +237,7 @@ class HoverPreview:
         if plane is None or image is None or embedding is None or not quick:
             self.hide()
             return
-        raster = OutlineRaster.of(plane.shape_in(spatial_shape(image)))
+        raster = _raster(image, plane)
         self._asker.ask(
             PreviewQuestion(
                 plane,
@@ -242,3 +267,7 @@ class HoverPreview:
     def _failed(self, error: Exception) -> None:
         self._set(False)  # nobody wished it: it is on again when the dock is opened next
         self._say(f"There is no preview under the mouse: {error}")
+
+
+def _raster(image: Image, plane: Plane) -> OutlineRaster:
+    return OutlineRaster.of(plane.shape_in(spatial_shape(image)))

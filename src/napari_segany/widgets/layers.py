@@ -5,7 +5,7 @@ Knows napari's layers, but no viewer, no session and no Qt.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -77,6 +77,11 @@ def units_ratio(viewer: ViewerModel, layer: Layer) -> Floats:
     )
 
 
+def in_units(layer: Layer, position: Floats, ratio: Floats) -> Floats:
+    """Return where a data position lies that napari took from a world of other units, see `units_ratio`."""
+    return np.asarray(layer.world_to_data(np.asarray(layer.data_to_world(position)) * ratio), dtype=float)
+
+
 def world_to_data(viewer: ViewerModel, layer: Layer, position: Sequence[float]) -> Floats:
     """Map a position in the viewer's world to data of the layer, with regard to units."""
     world = np.asarray(position, dtype=float)[-layer.ndim :] * units_ratio(viewer, layer)
@@ -125,7 +130,12 @@ def follow(layer: Layer, image: Image, plane: Plane | None = None) -> None:
 
     Only what differs is set: each of these makes napari slice the layer and measure all others anew.
     """
-    for name, value in placement(image, plane).items():
+    put(layer, placement(image, plane))
+
+
+def put(layer: Layer, where: Mapping[str, Any]) -> None:
+    """Move a layer to a `placement`; only what differs is set."""
+    for name, value in where.items():
         if name != "axis_labels" and not _same_place(getattr(layer, name), value):
             setattr(layer, name, value)
 
@@ -224,6 +234,16 @@ def insert_below(viewer: ViewerModel, layer: Layer, above: Layer | None) -> None
         viewer.layers.selection.active = active
 
 
+def keep_above(viewer: ViewerModel, layer: Layer, image: Image, above: Layer | None) -> None:
+    """Where a layer lies under an image, put it under another one instead (on top if that is not there)."""
+    places = viewer.layers
+    if image in places and places.index(layer) < places.index(image):
+        active = places.selection.active
+        target = places.index(above) if above is not None and above in places else len(places)
+        places.move(places.index(layer), target)
+        places.selection.active = active
+
+
 def set_visible(layer: Layer, visible: bool) -> None:
     """Show or hide a layer; what is as it should be is left alone, for napari slices a layer anew at each setting."""
     if layer.visible != visible:
@@ -234,6 +254,21 @@ def remove(viewer: ViewerModel, layer: Layer | None) -> None:
     """Remove a layer if it is still in the viewer."""
     if layer is not None and layer in viewer.layers:
         viewer.layers.remove(layer)
+
+
+_AHEAD_PIXELS = 1 << 24
+
+
+def may_be_ahead(image: Image, plane: Plane) -> bool:
+    """Return whether a plane is small enough for layers of its size to be made before they are needed."""
+    return int(np.prod(plane.shape_in(spatial_shape(image)))) <= _AHEAD_PIXELS
+
+
+def is_under(viewer: ViewerModel, layers: Sequence[Layer], other: Callable[[Layer], bool]) -> bool:
+    """Return whether one of the layers lies under one that is meant by `other`."""
+    there = list(viewer.layers)  # a slice of napari's list is another such list, with all its connections
+    lowest = lowest_of(viewer, layers)
+    return lowest is not None and any(other(layer) for layer in there[there.index(lowest) + 1 :])
 
 
 def raise_to_top(viewer: ViewerModel, layers: Sequence[Layer]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from napari.components import ViewerModel
@@ -11,6 +12,9 @@ from napari_segany.widgets.rest import Rest
 from napari_segany.widgets.session import PromptSession
 
 _REST_MS = 150
+_CHARACTERS = "mask 0123456789 of, :.", "predictIoU nstably underhw"
+_SOON_MS = 30
+"""After the mask is drawn: napari compiles a shader for each text that is as wide as none before."""
 
 
 class NumbersOverlay:
@@ -31,16 +35,32 @@ class NumbersOverlay:
         self._session = session
         self._written = ""
         self._rest = Rest(runner, self._show_at_rest, _REST_MS)
-        session.candidates_changed.connect(self._show)
-        session.selected_changed.connect(self._show)
+        self._soon = Rest(runner, self._show, _SOON_MS)
+        session.candidates_changed.connect(self._soon.stir)
+        session.selected_changed.connect(self._soon.stir)
         session.preview.changed.connect(self._rest.stir)
+
+    def ready_steps(self) -> Iterator[None]:
+        """Have each character drawn once, unseen, see `LayersAhead`: its first time takes ten milliseconds."""
+        overlay = self._overlay
+        if overlay.text or overlay.visible:
+            return
+        opacity, box = overlay.opacity, overlay.box
+        overlay.opacity, overlay.box = 0, False
+        for characters in _CHARACTERS:
+            overlay.text, overlay.visible = characters, True
+            yield
+        overlay.text, overlay.visible = "", False
+        overlay.opacity, overlay.box = opacity, box
+        self._show()
 
     def close(self) -> None:
         """Leave the overlay as it was."""
-        self._session.candidates_changed.disconnect(self._show)
-        self._session.selected_changed.disconnect(self._show)
+        self._session.candidates_changed.disconnect(self._soon.stir)
+        self._session.selected_changed.disconnect(self._soon.stir)
         self._session.preview.changed.disconnect(self._rest.stir)
-        self._rest.forget()
+        for rest in (self._rest, self._soon):
+            rest.forget()
         self._write("")
 
     def _show_at_rest(self) -> None:

@@ -60,8 +60,6 @@ class ObjectBrowser:
 
     Attributes
     ----------
-    frame : pandas.DataFrame
-        A row for each object.
     condition : str
         Which rows are shown, see `object_filter.fitting`.
     sorted_by : tuple of (str, bool)
@@ -83,14 +81,13 @@ class ObjectBrowser:
         editor: ObjectEditor,
         say: Callable[[str], None],
     ) -> None:
-        self.frame = object_frame({}, None, None)
+        self._frame: pd.DataFrame | None = object_frame({}, None, None)
         self.condition, self.complaint = "", ""
         self.sorted_by = ("label", True)
         self.is_measuring = False
         self._viewer, self._runner, self._classes, self._editor, self._say = viewer, runner, classes, editor, say
         self._image: Image | None = None
         self._objects: ObjectsLayer | None = None
-        self._layer: Labels | None = None
         self._axes: tuple[int, int] | None = None
         self._measures: Table | None = None
         self._geometry: PixelGeometry | None = None
@@ -153,6 +150,15 @@ class ObjectBrowser:
         self.changed.emit()
 
     # ------------------------------------------------------------------- what is shown
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """A row for each object, with all that is known of it; made when it is looked at."""
+        if self._frame is None:
+            layer = None if self._objects is None else self._objects.layer
+            features = None if layer is None else layer.features
+            self._frame = object_frame(self._classes.of_objects, features, self._measures, self._geometry)
+        return self._frame
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -279,7 +285,7 @@ class ObjectBrowser:
     def _objects_changed(self) -> None:
         """Show what is known of the objects at once, and measure them when they rest."""
         self._stop()
-        self._rebuild()
+        self._frame = None
         if self._watched and len(self.frame):
             self.is_measuring = True
             self._rest.stir()
@@ -293,19 +299,13 @@ class ObjectBrowser:
         self._task, self.is_measuring = None, False
         self._measures, self._geometry = measures, geometry
         self.complaint = ""
-        self._rebuild()
+        self._frame = None
         self.changed.emit()
 
     def _failed(self, error: Exception) -> None:
         self._task, self.is_measuring = None, False
         self.complaint = f"The objects could not be measured: {error}"
         self.changed.emit()
-
-    def _rebuild(self) -> None:
-        layer = None if self._objects is None else self._objects.layer
-        self._layer = layer
-        features = None if layer is None else layer.features
-        self.frame = object_frame(self._classes.of_objects, features, self._measures, self._geometry)
 
     def _stop(self) -> None:
         self._rest.forget()

@@ -345,7 +345,11 @@ class ObjectClasses:
     def _features_changed(self, event: Any = None) -> None:
         if not self._is_due:
             self._is_due = True
-            self._runner.later(self._look_again)
+            self._runner.later(self._look_if_due)
+
+    def _look_if_due(self) -> None:
+        if self._is_due:  # not if the step that they belong to was over since
+            self._look_again()
 
     def _look_again(self) -> None:
         self._is_due = False

@@ -68,6 +68,8 @@ class ObjectEditor:
         self._image: Image | None = None
         self._objects: ObjectsLayer | None = None
         self._plane: Plane | None = None
+        self._is_stale = False
+        recorder.changed.connect(self._step_over)
 
     # ------------------------------------------------------------------- what it is about
 
@@ -75,9 +77,11 @@ class ObjectEditor:
         """Work on the objects of another image."""
         if self._objects is not None:
             self._objects.changed.disconnect(self.look_again)
+            self._objects.touched.disconnect(self._touched)
         self._image, self._objects, self._plane = image, objects, None
         if objects is not None:
             objects.changed.connect(self.look_again)
+            objects.touched.connect(self._touched)
         self._select(())
 
     def turn_to_plane(self, plane: Plane | None) -> None:
@@ -86,7 +90,10 @@ class ObjectEditor:
         self._outline_selection()
 
     def look_again(self, change: object = None) -> None:
-        """Let go of selected objects that are no longer there, and outline the others anew."""
+        """Let go of selected objects that are no longer there, and outline the others anew, once a step is over."""
+        self._is_stale = True
+        if self._recorder.in_step:
+            return
         there = () if self._objects is None else self._objects.labels
         self._select(tuple(label for label in self.selection if label in there))
 
@@ -286,11 +293,22 @@ class ObjectEditor:
 
     def _select(self, labels: tuple[int, ...]) -> None:
         before, self.selection = self.selection, labels
-        self._outline_selection()
+        if self._is_stale or labels != before:
+            self._outline_selection()
         if labels != before:
             self.selection_changed.emit(labels)
 
+    def _touched(self, pixels: object) -> None:
+        self._is_stale = True
+
+    def _step_over(self) -> None:
+        if self._is_stale:
+            self.look_again()
+
     def _outline_selection(self) -> None:
+        self._is_stale = self._recorder.in_step
+        if self._is_stale:
+            return
         layer = None if self._objects is None else self._objects.layer
         if layer is None or self._image is None or self._plane is None or not self.selection:
             self._outline.hide()

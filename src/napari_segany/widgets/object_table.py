@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 INDEX, AREA, PROMPTS = "index", "area", "prompts"
 
@@ -39,8 +40,11 @@ def rows_of(features: pd.DataFrame, labels: Iterable[int]) -> dict[int, Row]:
 
 def labels_of(features: pd.DataFrame) -> list[int]:
     """Return the labels whose rows are not empty, ascending; quick for a table of many."""
-    filled = _filled(features.iloc[1:].drop(columns=INDEX, errors="ignore"))
-    labels: list[int] = (1 + np.flatnonzero(filled.to_numpy().any(axis=1))).tolist()
+    filled = np.zeros(len(features), np.bool_)
+    for place, name in enumerate(features.columns):  # by its place: names may be there twice
+        if name != INDEX:
+            filled |= _filled(features.iloc[:, place])
+    labels: list[int] = (1 + np.flatnonzero(filled[1:])).tolist()
     return labels
 
 
@@ -49,8 +53,8 @@ def texts_of(features: pd.DataFrame, name: str) -> dict[int, str]:
     labels = labels_of(features)
     if name not in features or name == INDEX:
         return dict.fromkeys(labels, "")
-    column = features[[name]]
-    cells = column[name].where(_filled(column)[name], "").to_numpy(dtype=object)
+    column = features[name]
+    cells = column.where(_filled(column), "").to_numpy(dtype=object)
     return {label: str(cells[label]) for label in labels}
 
 
@@ -119,8 +123,10 @@ def _with_texts(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def _filled(table: pd.DataFrame) -> pd.DataFrame:
-    return table.notna() & (table != "")
+def _filled(column: pd.Series) -> NDArray[np.bool_]:
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind == "f":  # pandas takes ten times as long for it
+        return ~np.isnan(column.to_numpy())
+    return (column.notna() & (column != "")).to_numpy(dtype=np.bool_)
 
 
 def _is_empty(cell: Any) -> bool:

@@ -18,10 +18,11 @@ from napari_segany.widgets.drafts import Candidate, ObjectPrompt, Prompts
 from napari_segany.widgets.foreign_features import by_label
 from napari_segany.widgets.geo_metadata import inherited_place
 from napari_segany.widgets.geometry import Plane
-from napari_segany.widgets.layers import follow, insert_below, placement, spatial_shape
+from napari_segany.widgets.layers import follow, insert_below, spatial_shape
 from napari_segany.widgets.object_changes import ObjectsChange
 from napari_segany.widgets.object_table import AREA, Row, counted, edited, labels_of, rows_of, with_rows
 from napari_segany.widgets.pixel_changes import PixelChange, no_change, plane_change
+from napari_segany.widgets.spare_objects import SpareObjects
 
 OBJECTS_NAME = "objects"
 OWNER_KEY = "napari_segany_image"
@@ -65,6 +66,8 @@ class ObjectsLayer:
         The viewer that shows them.
     image : Image
         The image that they are found in.
+    spare : SpareObjects, optional
+        Has a layer that waits to be that of the objects.
 
     Attributes
     ----------
@@ -81,10 +84,11 @@ class ObjectsLayer:
     stroked = Signal(PixelChange)
     replaced = Signal(object)
 
-    def __init__(self, viewer: ViewerModel, image: Image) -> None:
+    def __init__(self, viewer: ViewerModel, image: Image, spare: SpareObjects | None = None) -> None:
         self.layer: Labels | None = None
         self.is_writing = False
         self._viewer, self._image = viewer, image
+        self._spare = SpareObjects(viewer) if spare is None else spare
         self._highest, self._all_counted = 0, False
 
     def add(
@@ -353,13 +357,11 @@ class ObjectsLayer:
         return None
 
     def _created(self, below: Layer | None) -> Labels:
-        layer = Labels(
-            np.zeros(spatial_shape(self._image), dtype=np.uint16),
-            name=OBJECTS_NAME,
-            opacity=0.6,
-            metadata={OWNER_KEY: self._image.unique_id, **inherited_place(self._image.metadata)},
-            **placement(self._image),
-        )
+        known = {OWNER_KEY: self._image.unique_id, **inherited_place(self._image.metadata)}
+        waiting = self._spare.take(self._image, OBJECTS_NAME, known, below)
+        if waiting is not None:
+            return waiting
+        layer = self._spare.new(self._image, OBJECTS_NAME, known)
         insert_below(self._viewer, layer, below)
         return layer
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from napari.layers import Image, Labels, Layer
 from numpy.typing import NDArray
 
 from napari_segany.widgets.geometry import Plane
-from napari_segany.widgets.layers import insert_below, placement, remove
+from napari_segany.widgets.layers import insert_below, placement, put, remove, set_visible
 from napari_segany.widgets.outline_colours import outline_colormap
 from napari_segany.widgets.preview_saving import PREVIEW_KEY
 
@@ -37,6 +37,15 @@ class ObjectsOutline:
         self._made, self._above = made, above
         self._layer: Labels | None = None
 
+    def ready_steps(self, image: Image, plane: Plane) -> Iterator[None]:
+        """Have the layer there, empty and drawn once, see `LayersAhead`."""
+        if self._layer is None:
+            sizes = [3 if axis in plane.axes else 1 for axis in range(plane.ndim)]
+            self._draw(np.zeros(sizes, np.uint8), placement(image))
+            yield
+            if self._layer is not None and not self._layer.data.any():
+                self.hide()
+
     def show(self, image: Image, plane: Plane, mask: NDArray[np.bool_]) -> None:
         """Outline an (H, W) mask of a plane."""
         rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
@@ -53,8 +62,8 @@ class ObjectsOutline:
 
     def hide(self) -> None:
         """Outline nothing."""
-        if self._layer is not None and self._layer.visible:
-            self._layer.visible = False
+        if self._layer is not None:
+            set_visible(self._layer, False)
 
     def forget(self, layer: object) -> bool:
         """Take note that a layer is gone from the viewer; return whether it was this one."""
@@ -83,7 +92,5 @@ class ObjectsOutline:
             self._made(self._layer)
             return
         self._layer.data = data
-        for name, value in where.items():
-            if name != "axis_labels":
-                setattr(self._layer, name, value)
-        self._layer.visible = True
+        put(self._layer, where)
+        set_visible(self._layer, True)

@@ -12,18 +12,26 @@ from typing import Any
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
+from napari.utils.colormaps import DirectLabelColormap
 
 from napari_segany.engine.mask_outline import Outline, OutlineRaster
 from napari_segany.widgets.geometry import Plane
-from napari_segany.widgets.layers import insert_below, placement, remove
-from napari_segany.widgets.outline_colours import outline_colormap
+from napari_segany.widgets.layers import insert_below, keep_above, placement, remove
 from napari_segany.widgets.preview_saving import PREVIEW_KEY
+from napari_segany.widgets.prompt_layer_looks import BOX_COLOUR
 
 PREVIEW_NAME = "preview"
 PREVIEW_COLOUR = "#f7ff3c"
 """Of no candidate, and of no label that napari draws on a dark image as a bare line."""
 
+LINE, FRAME = 1, 2
+"""What the pixels of the layer are: the outline of a mask, and the frame of a box that is being drawn."""
+
+_COARSEST = 2.0
+"""Side of a pixel of the raster, in pixels of the screen, up to which a frame is drawn on it."""
+
 Window = tuple[slice, slice]
+Box = tuple[float, float, float, float]
 
 
 class PreviewLayer:
@@ -49,11 +57,18 @@ class PreviewLayer:
         self._raster: OutlineRaster | None = None
         self._axes: tuple[int, int] = (0, 1)
         self._drawn: Window | None = None
+        self._frame: list[Window] = []
         self._on_made: list[Callable[[Layer], None]] = []
 
     def when_made(self, callback: Callable[[Layer], None]) -> None:
         """Call back with each new layer, so that keys can be bound to it."""
         self._on_made.append(callback)
+
+    def make_ready(self, image: Image, plane: Plane, raster: OutlineRaster) -> bool:
+        """Have the layer there, see `LayersAhead`; return whether it was not."""
+        was_there = self._layer is not None and self._layer in self._viewer.layers
+        self._ready(image, plane, raster)
+        return not was_there
 
     @property
     def is_empty(self) -> bool:
@@ -65,7 +80,26 @@ class PreviewLayer:
         if colour != self.colour:
             self.colour = colour
             if self._layer is not None:
-                self._layer.colormap = outline_colormap(colour)
+                self._layer.colormap = _colormap(colour)
+
+    def can_frame(self, image: Image, plane: Plane, raster: OutlineRaster) -> bool:
+        """Whether a frame drawn with `frame` is seen, and looks like a line at the present zoom."""
+        layer = self._ready(image, plane, raster)
+        scale = float(np.abs(np.asarray(image.scale)[plane.axes[0]]))
+        return layer.visible and scale * raster.step[0] * float(self._viewer.scene.camera.zoom) <= _COARSEST
+
+    def frame(self, image: Image, plane: Plane, raster: OutlineRaster, box: Box | None, width: int) -> None:
+        """Show the frame of a box (row_min, col_min, row_max, col_max) of the plane besides the outline, or none.
+
+        `width` is that of its line, in pixels of the raster.
+        """
+        layer = self._ready(image, plane, raster)
+        for side in self._frame:
+            layer.data[self._place(side)] = 0
+        self._frame = [] if box is None else frame_sides(box, raster, width)
+        for side in self._frame:
+            layer.data[self._place(side)] = FRAME
+        self._redraw(layer)
 
     def show(self, image: Image, plane: Plane, outline: Outline) -> None:
         """Show an outline on a plane of an image, in place of the last one."""
@@ -74,7 +108,7 @@ class PreviewLayer:
         if outline.window.any():
             (row, col), (height, width) = outline.corner, outline.window.shape
             self._drawn = slice(row, row + height), slice(col, col + width)
-            layer.data[self._place(self._drawn)] = self._thin(outline.window)
+            layer.data[self._place(self._drawn)][self._thin(outline.window)] = LINE
         self._redraw(layer)
 
     def hide(self) -> None:
@@ -88,6 +122,7 @@ class PreviewLayer:
         if layer is None or layer is not self._layer:
             return False
         self._layer = self._raster = self._drawn = None
+        self._frame = []
         return True
 
     def close(self) -> None:
@@ -100,13 +135,15 @@ class PreviewLayer:
         where = raster_placement(image, plane, raster)
         if self._layer is not None and self._layer not in self._viewer.layers:  # the user removed it
             self.forget(self._layer)
-        if self._layer is not None and (self._raster, self._axes) != (raster, plane.axes):
+        is_other = (self._raster, self._axes) != (raster, plane.axes)
+        if self._layer is not None and is_other and self._layer.ndim != plane.ndim:
             self.close()
+        if self._layer is not None and is_other:
+            self._raster, self._axes, self._drawn, self._frame = raster, plane.axes, None, []
+            self._layer.data = np.zeros(_raster_shape(plane, raster), np.uint8)
         if self._layer is None:
             self._raster, self._axes = raster, plane.axes
-            shape = [1] * plane.ndim
-            shape[plane.axes[0]], shape[plane.axes[1]] = raster.shape
-            self._layer = _new_layer(tuple(shape), where, self.colour)
+            self._layer = _new_layer(_raster_shape(plane, raster), where, self.colour)
             insert_below(self._viewer, self._layer, self._above())
             for callback in self._on_made:
                 callback(self._layer)
@@ -114,6 +151,7 @@ class PreviewLayer:
         for name, value in where.items():
             if name != "axis_labels" and not _same(getattr(self._layer, name), value):
                 setattr(self._layer, name, value)
+        keep_above(self._viewer, self._layer, image, self._above())
         return self._layer
 
     def _redraw(self, layer: Labels) -> None:
@@ -128,6 +166,8 @@ class PreviewLayer:
     def _erase(self) -> None:
         if self._drawn is not None and self._layer is not None:
             self._layer.data[self._place(self._drawn)] = 0
+            for side in self._frame:
+                self._layer.data[self._place(side)] = FRAME
         self._drawn = None
 
     def _place(self, window: Window) -> tuple[slice, ...]:
@@ -151,6 +191,28 @@ def raster_placement(image: Image, plane: Plane, raster: OutlineRaster) -> dict[
     return {**where, "scale": scale, "translate": np.asarray(translate, dtype=float)}
 
 
+def frame_sides(box: Box, raster: OutlineRaster, width: int) -> list[Window]:
+    """Return the four sides of the frame of a box (row_min, col_min, row_max, col_max), as windows of the raster."""
+    low, high = ((np.asarray(end) + 0.5) / raster.step for end in (box[:2], box[2:]))
+    (top, left), (bottom, right) = (np.clip(end, 0, raster.shape).round().astype(int).tolist() for end in (low, high))
+    rows, cols = slice(top, bottom), slice(left, right)
+    return [
+        (slice(top, min(top + width, bottom)), cols),
+        (slice(max(bottom - width, top), bottom), cols),
+        (rows, slice(left, min(left + width, right))),
+        (rows, slice(max(right - width, left), right)),
+    ]
+
+
+def _colormap(colour: str) -> DirectLabelColormap:
+    return DirectLabelColormap(color_dict={0: "transparent", LINE: colour, FRAME: BOX_COLOUR, None: "transparent"})
+
+
+def _raster_shape(plane: Plane, raster: OutlineRaster) -> tuple[int, ...]:
+    sizes = dict(zip(plane.axes, raster.shape, strict=True))
+    return tuple(sizes.get(axis, 1) for axis in range(plane.ndim))
+
+
 def _same(one: Any, other: Any) -> bool:
     if hasattr(one, "affine_matrix") and hasattr(other, "affine_matrix"):
         one, other = one.affine_matrix, other.affine_matrix
@@ -166,7 +228,7 @@ def _new_layer(shape: tuple[int, ...], where: dict[str, Any], colour: str) -> La
         name=PREVIEW_NAME,
         metadata={PREVIEW_KEY: True},
         opacity=1.0,
-        colormap=outline_colormap(colour),
+        colormap=_colormap(colour),
         **where,
     )
     layer.editable = False

@@ -12,6 +12,8 @@ FOREGROUND, BACKGROUND = "foreground", "background"
 SYMBOLS = {FOREGROUND: "disc", BACKGROUND: "cross"}
 COLOURS = {FOREGROUND: "lime", BACKGROUND: "red"}
 
+BOX_COLOUR = "yellow"
+
 MARKER_PIXELS = (6, 11)
 """Least and greatest size of a click's marker on the screen: it must not hide the object that was clicked."""
 
@@ -40,7 +42,7 @@ def new_boxes(image: Image) -> Shapes:
     return Shapes(
         ndim=image.ndim,
         name="prompt boxes",
-        edge_color="yellow",
+        edge_color=BOX_COLOUR,
         edge_width=_edge_width(image),
         face_color="transparent",
         **placement(image),

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -16,11 +18,14 @@ from napari.layers import Image, Layer, Points, Shapes
 from numpy.typing import ArrayLike
 from psygnal import Signal
 
+from napari_segany.widgets.box_tool import BoxTool
 from napari_segany.widgets.drafts import Prompts
-from napari_segany.widgets.drafts_marks import Marks
-from napari_segany.widgets.geometry import Floats, Plane
+from napari_segany.widgets.drafts_marks import Marks, alike
+from napari_segany.widgets.geometry import Plane, in_same_plane
 from napari_segany.widgets.layers import (
     follow,
+    in_units,
+    is_under,
     lowest_of,
     raise_to_top,
     remove,
@@ -56,6 +61,7 @@ class PromptLayers:
         self.points: Points | None = None
         self.boxes: Shapes | None = None
         self.polarity = FOREGROUND
+        self.box_tool = BoxTool()
         self.image: Image | None = None
         self._viewer = viewer
         self._later = later
@@ -65,8 +71,6 @@ class PromptLayers:
         self._on_made: list[Callable[[Points | Shapes], None]] = []
         self._on_left: list[Callable[[Points | Shapes], None]] = []
         viewer.mouse_drag_callbacks.insert(0, self._pressed)
-
-    # ------------------------------------------------------------------ layers
 
     def when_made(
         self,
@@ -79,14 +83,12 @@ class PromptLayers:
 
     def attach(self, image: Image | None) -> None:
         """Serve another image, with the layers that were left for it if there are some."""
-        self.detach()
+        self.detach(spare=image is not None)
         self.image = image
-        if image is not None:
-            self.ensure()
-            self.follow()  # the image may have moved since they were left
-        spare, self._spare = self._spare, []
-        for layer in spare:
-            remove(self._viewer, layer)
+        self.ensure()
+        self.follow()  # the image may have moved since they were left
+        for layer in self._spare:  # they wait for another image without prompts of its own
+            set_visible(layer, False)
 
     def detach(self, *, keep: bool = False, spare: bool = False) -> None:
         """Forget the image and remove the layers.
@@ -99,6 +101,7 @@ class PromptLayers:
             Leave those without prompts for the image that is attached next: napari takes long to remove a layer.
         """
         points, boxes, image = self.points, self.boxes, self.image
+        self.box_tool.serve(None)
         self.points = self.boxes = self.image = None
         for layer in (points, boxes):
             if layer is not None:
@@ -112,6 +115,8 @@ class PromptLayers:
                     self._spare.append(layer)
                 else:
                     remove(self._viewer, layer)
+        while self._spare and not spare:
+            remove(self._viewer, self._spare.pop())
 
     def ensure(self) -> None:
         """Make the layers that are not there."""
@@ -119,6 +124,7 @@ class PromptLayers:
             return
         if self.boxes is None:
             self.boxes = self._added(self._found(Shapes, self.image) or new_boxes(self.image), self._boxes_edited)
+            self.box_tool.serve(self.boxes)
         if self.points is None:
             self.points = self._added(self._found(Points, self.image) or new_points(self.image), self._points_edited)
 
@@ -130,7 +136,8 @@ class PromptLayers:
                 return layer
         for layer in [one for one in self._spare if one in there and one.ndim == image.ndim]:
             self._spare.remove(layer)
-            raise_to_top(self._viewer, (layer,))
+            if is_under(self._viewer, (layer,), lambda other: not isinstance(other, (Points, Shapes))):
+                raise_to_top(self._viewer, (layer,))
             return suited(layer, image)
         return None
 
@@ -172,8 +179,6 @@ class PromptLayers:
         if not keep_layers:
             self.detach(keep=True)
 
-    # ------------------------------------------------------------------- tools
-
     def use(self, tool: str) -> None:
         """Make a click on the canvas add a point ("points"), or a drag draw a box ("boxes")."""
         if tool not in ("points", "boxes"):
@@ -203,8 +208,6 @@ class PromptLayers:
             if layer is not None and layer in self._paused:
                 layer.mode = self._paused[layer]
         self._paused = {}
-
-    # ----------------------------------------------------------------- prompts
 
     def read(self, plane: Plane) -> Prompts:
         """Return the points inside of the image, their labels and the box of a plane."""
@@ -284,21 +287,29 @@ class PromptLayers:
         points, boxes = self.points, self.boxes
         if points is None or boxes is None:
             return
-        now = self.marks
         with self._mute():
-            if (marks.points, marks.labels) != (now.points, now.labels):
-                points.selected_data = set(range(len(points.data)))
-                points.remove_selected()
-                for position, name in zip(marks.points, marks.labels, strict=True):
-                    self._next_is(name)
-                    points.add(np.asarray(position)[None])
-                self._mark(points)
-                self._next_is(self.polarity)
+            now = self.marks
+            self._put_points(points, marks, now)
             if marks.boxes != now.boxes:
-                self._drop_boxes(range(boxes.nshapes))
-                if marks.boxes:
-                    boxes.add_rectangles([np.asarray(corners) for corners in marks.boxes])
+                same = alike(marks.boxes, now.boxes)
+                self._drop_boxes(range(same, boxes.nshapes))
+                if marks.boxes[same:]:
+                    boxes.add_rectangles([np.asarray(corners) for corners in marks.boxes[same:]])
         self.changed.emit()
+
+    def _put_points(self, points: Points, marks: Marks, now: Marks) -> None:
+        """Have these points: what is alike at the beginning stays, for each removal or addition is drawn."""
+        wanted = tuple(zip(marks.points, marks.labels, strict=True))
+        same = alike(wanted, tuple(zip(now.points, now.labels, strict=True)))
+        if len(points.data) > same:
+            points.selected_data = set(range(same, len(points.data)))
+            points.remove_selected()
+        for name, run in groupby(wanted[same:], key=itemgetter(1)):
+            self._next_is(name)
+            points.add(np.asarray([position for position, _ in run]))
+        if wanted[same:]:
+            self._mark(points)
+        self._next_is(self.polarity)
 
     def clear(self, plane: Plane) -> None:
         """Remove the prompts of a plane."""
@@ -349,16 +360,12 @@ class PromptLayers:
         self.changed.emit()
 
     def _right_units(self, points: Points) -> None:
-        """Correct where napari put the new point when other layers have other units, see `units_ratio`."""
+        """Correct where napari put the new point when other layers have other units."""
         ratio = units_ratio(self._viewer, points)
         if not np.allclose(ratio, 1):
             data = np.array(points.data, dtype=float)
-            data[-1] = self._in_units(points, data[-1], ratio)
+            data[-1] = in_units(points, data[-1], ratio)
             points.data = data
-
-    @staticmethod
-    def _in_units(layer: Points | Shapes, position: Floats, ratio: Floats) -> Floats:
-        return np.asarray(layer.world_to_data(np.asarray(layer.data_to_world(position)) * ratio), dtype=float)
 
     def _boxes_edited(self, event: Any) -> None:
         action = str(event.action)
@@ -377,10 +384,10 @@ class PromptLayers:
         with self._mute():
             ratio = units_ratio(self._viewer, boxes)
             if not np.allclose(ratio, 1):
-                newest = np.array([self._in_units(boxes, corner, ratio) for corner in boxes.data[-1]])
+                newest = np.array([in_units(boxes, corner, ratio) for corner in boxes.data[-1]])
                 boxes.data = [*boxes.data[:-1], newest]
             newest = boxes.data[-1]
-            stale = [index for index, corners in enumerate(boxes.data[:-1]) if _same_plane(corners, newest)]
+            stale = [index for index, corners in enumerate(boxes.data[:-1]) if in_same_plane(corners, newest)]
             if np.ptp(newest, axis=0).max() < MIN_BOX_SIDE:
                 stale = [boxes.nshapes - 1]
             self._drop_boxes(stale)
@@ -389,10 +396,3 @@ class PromptLayers:
 
 def _other(polarity: str) -> str:
     return BACKGROUND if polarity == FOREGROUND else FOREGROUND
-
-
-def _same_plane(one: ArrayLike, other: ArrayLike) -> bool:
-    """Whether two rectangles lie in one plane: they are flat in the same axes, at the same place."""
-    first, second = np.round(np.asarray(one)), np.round(np.asarray(other))
-    flat = np.ptp(second, axis=0) == 0
-    return bool((np.ptp(first, axis=0)[flat] == 0).all() and (first[0, flat] == second[0, flat]).all())

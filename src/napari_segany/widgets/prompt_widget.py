@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from napari import Viewer
 from napari.layers import Image
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
@@ -27,6 +28,7 @@ from napari_segany.widgets.farewell import Farewell
 from napari_segany.widgets.keys import KeyBindings
 from napari_segany.widgets.layer_combo import LayerCombo
 from napari_segany.widgets.layers import unwrap
+from napari_segany.widgets.layers_ahead import LayersAhead
 from napari_segany.widgets.model_picker import ModelPicker
 from napari_segany.widgets.numbers_overlay import NumbersOverlay
 from napari_segany.widgets.object_picker import ObjectPicker
@@ -115,8 +117,15 @@ class PromptWidget(DockBody):
         self._choose_image(self.image_combo.layer())
         put_settings(self.session, self._settings, ("compute_ahead",))
         self._list_models()
+        # A viewer model without a window has nothing that could stand still.
+        ahead = partial(LayersAhead, viewer, self.session, self._runner, self._numbers.ready_steps)
+        self.layers_ahead = ahead() if isinstance(viewer, Viewer) else None
         # Last: napari compiles for the layers of prompts too, and would wait for this to be over.
-        self._runner.start("Preparing", outline_colours.ready_steps(), done=_forget, failed=_forget)
+        self._runner.start("Preparing", outline_colours.ready_steps(), done=self._prepared, failed=self._prepared)
+
+    def _prepared(self, outcome: object) -> None:
+        if self.layers_ahead is not None:
+            self.layers_ahead.begin()
 
     # -------------------------------------------------------------------- layout
 
@@ -355,14 +364,12 @@ class PromptWidget(DockBody):
             self._watch.close()
         self._keys.clear()
         self._numbers.close()
+        if self.layers_ahead is not None:
+            self.layers_ahead.close()
         self.image_combo.release()
         self.object_picker.combo.release()
         self.one_each_panel.release()
         self.session.close()
-
-
-def _forget(outcome: object) -> None:
-    """Take no notice: what was to be ready is made when it is needed."""
 
 
 def _is_image(layer: Any) -> bool:

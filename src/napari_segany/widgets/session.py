@@ -15,7 +15,7 @@ napari's console is this object::
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
@@ -267,6 +267,12 @@ class PromptSession(ObjectUnderWork):
         self._conversation.layers.when_made(callback)
         self.preview.layer.when_made(callback)
         self._work.when_layer_made(callback, released)
+
+    def ready_steps(self) -> Iterator[None]:
+        """Make the layers that will be needed for the image, one at each step, see `LayersAhead`."""
+        for part in (self.preview.ready_steps, self._conversation.ready_steps, self._work.ready_steps):
+            if self.image is not None and self.plane is not None:
+                yield from part(self.image, self.plane)
 
     def close(self, *, keep_layers: bool = False) -> None:
         """Stop all work, let go of the viewer and remove the preview layers; `objects` stays, and prompts do.

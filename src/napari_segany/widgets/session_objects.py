@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from napari_segany.widgets.drafts import Candidate, ObjectPrompt
 from napari_segany.widgets.earlier_work import told_steps
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.history_recorder import Recorder
-from napari_segany.widgets.layers import object_on_plane, unwrap
+from napari_segany.widgets.layers import may_be_ahead, object_on_plane, unwrap
 from napari_segany.widgets.object_browser import ObjectBrowser
 from napari_segany.widgets.object_classes import ObjectClasses
 from napari_segany.widgets.object_editor import ObjectEditor
@@ -32,6 +32,7 @@ from napari_segany.widgets.prompt_layers import PromptLayers
 from napari_segany.widgets.provenance import Accepted
 from napari_segany.widgets.session_restoring import present_state, put_state_back
 from napari_segany.widgets.session_saving import Autosave
+from napari_segany.widgets.spare_objects import SpareObjects
 from napari_segany.widgets.work_log import WorkLog
 
 
@@ -92,6 +93,7 @@ class SessionObjects:
         self.recorder = Recorder(viewer, conversation, prompt_layers)
         self._reopener = Reopener(viewer, conversation, prompt_layers)
         self._outline = ObjectsOutline(viewer, self._made, prompt_layers.lowest)
+        self._spare = SpareObjects(viewer)
         self.editor = ObjectEditor(self.recorder, self._reopener, self._outline, say)
         self.classes = ObjectClasses(
             viewer, runner, self.recorder, self.editor, say, lambda: bool(conversation.candidates)
@@ -123,7 +125,7 @@ class SessionObjects:
         self.log.leave(None if self.layer is None else self.layer.layer)
         self._image = image
         self.log = WorkLog() if image is None else self._logs.setdefault(image.unique_id, WorkLog())
-        before, self.layer = self.layer, None if image is None else ObjectsLayer(self._viewer, image)
+        before, self.layer = self.layer, None if image is None else ObjectsLayer(self._viewer, image, self._spare)
         if self.layer is not None:
             self.layer.taken_up.connect(self._made)
             self.layer.released.connect(self._released)
@@ -208,7 +210,7 @@ class SessionObjects:
                 self._conversation.answered,
                 model=model,
                 overlap=overlap,
-                below=self._conversation.layers.lowest() or self._prompt_layers.lowest(),
+                below=self._below,
             )
             cleaning = self.editor.cleaning if self.editor.clean_accepted else None
             if asked:
@@ -216,6 +218,17 @@ class SessionObjects:
             self.classes.accepted(added.label)
             self._reopener.drop()
         return added
+
+    @property
+    def _below(self) -> Layer | None:
+        """Under which layer a new one of objects goes."""
+        return self._conversation.layers.lowest() or self._prompt_layers.lowest()
+
+    def ready_steps(self, image: Image, plane: Plane) -> Iterator[None]:
+        """Have the layers there that the next object and its outline need, see `LayersAhead`."""
+        if self.layer is not None and self.layer.layer is None and may_be_ahead(image, plane):
+            yield from self._spare.ready_steps(image, self._below)
+        yield from self._outline.ready_steps(image, plane)
 
     def put_back(self, saved: SavedSession) -> None:
         """Have prompts, objects and classes of a saved session in place of the present ones, as one step of history.
@@ -268,6 +281,7 @@ class SessionObjects:
     def forget(self, layer: object) -> bool:
         """Take note that a layer is gone from the viewer; return whether it was the layer of objects."""
         self._outline.forget(layer)
+        self._spare.forget(layer)
         gone = self.layer is not None and self.layer.forget(layer)
         if gone:
             self.editor.look_again()
@@ -287,6 +301,7 @@ class SessionObjects:
             return
         self.turn_to(None)
         self._outline.close()
+        self._spare.close()
 
     def _made(self, layer: Layer) -> None:
         for callback in self._on_made:

@@ -39,7 +39,7 @@ class WindowsLayer:
             self.layer = Shapes(
                 ndim=image.ndim, name=WINDOWS_NAME, metadata={PREVIEW_KEY: True}, opacity=0.7, **placement(image)
             )
-            above = [*self._viewer.layers[self._viewer.layers.index(image) + 1 :], None]
+            above = [*list(self._viewer.layers)[self._viewer.layers.index(image) + 1 :], None]
             insert_below(self._viewer, self.layer, above[0])
             self.layer.editable = False
             self.layer.events.editable.connect(self._stay_uneditable)

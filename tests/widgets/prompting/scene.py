@@ -13,4 +13,6 @@ def names(viewer) -> list[str]:
 
 
 def visible_masks(viewer) -> list[str]:
-    return [layer.name for layer in viewer.layers if layer.name.startswith("mask ") and layer.visible]
+    """Return which masks are seen: a layer without a mask may be visible too, for showing it takes long."""
+    masks = [layer for layer in viewer.layers if layer.name.startswith("mask ") and layer.data.any()]
+    return [layer.name for layer in masks if layer.visible]

@@ -1,0 +1,80 @@
+"""A layer that waits, empty and hidden, to become the `objects` of an image. Knows napari's layers, but no Qt.
+
+Napari takes a tenth of a second to add a layer, in which the window stands still; the first object of an image shall
+not have to wait for that. While it waits it is marked as a preview, so that nobody saves it or takes it for a result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image, Labels, Layer
+
+from napari_segany.widgets.layers import follow, insert_below, keep_above, placement, remove, spatial_shape
+from napari_segany.widgets.preview_saving import PREVIEW_KEY
+
+SPARE_NAME = "objects (none yet)"
+
+
+class SpareObjects:
+    """At most one such layer of a viewer.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Where it waits.
+    """
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._viewer = viewer
+        self._layer: Labels | None = None
+
+    def ready_steps(self, image: Image, below: Layer | None) -> Iterator[None]:
+        """Have a layer there that fits an image, and drawn once; see `LayersAhead`."""
+        if self._layer is None:
+            self._layer = self.new(image, SPARE_NAME, {PREVIEW_KEY: True})
+            insert_below(self._viewer, self._layer, below)
+        elif not _fits(self._layer, image):
+            self._layer.data = np.zeros(spatial_shape(image), self._layer.data.dtype)
+            follow(self._layer, image)
+            self._layer.visible = True
+        else:
+            return
+        yield
+        if self._layer is not None:
+            self._layer.visible = False
+
+    def new(self, image: Image, name: str, metadata: dict[str, Any]) -> Labels:
+        """Return an empty layer that is in no viewer yet."""
+        data = np.zeros(spatial_shape(image), dtype=np.uint16)
+        return Labels(data, name=name, opacity=0.6, metadata=metadata, **placement(image))
+
+    def take(self, image: Image, name: str, metadata: dict[str, Any], below: Layer | None) -> Labels | None:
+        """Make the layer that waits one of objects; None where none fits."""
+        layer = self._layer
+        if layer is None or layer not in self._viewer.layers or not _fits(layer, image):
+            return None
+        self._layer = None
+        layer.metadata = metadata
+        layer.name = name
+        follow(layer, image)
+        keep_above(self._viewer, layer, image, below)
+        layer.visible = True
+        return layer
+
+    def forget(self, layer: object) -> None:
+        """Take note that a layer is gone from the viewer."""
+        if layer is self._layer:
+            self._layer = None
+
+    def close(self) -> None:
+        """Remove the layer."""
+        layer, self._layer = self._layer, None
+        remove(self._viewer, layer)
+
+
+def _fits(layer: Labels, image: Image) -> bool:
+    return bool(layer.data.shape == spatial_shape(image))
