@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_segany.widgets import candidate_layers
 from napari_segany.widgets.candidate_layers import CandidateLayers
 from napari_segany.widgets.drafts import Candidate
 from napari_segany.widgets.geometry import Plane
@@ -53,6 +54,21 @@ def test_fewer_candidates_leave_no_old_mask_behind(layers, viewer, image):
         assert viewer.layers[name].features["predicted_iou"].isna().all()
     layers.hide()
     assert not viewer.layers["mask 1"].data.any()
+
+
+def test_of_a_large_plane_only_what_is_drawn_on_is_written(layers, viewer, image, monkeypatch):
+    monkeypatch.setattr(candidate_layers, "_WRITTEN_INTO", 20 * 30 - 1)
+    layers.show(image, PLANE, [candidate(9), candidate(8)], 0, None)
+    first = viewer.layers["mask 1"]
+    earlier = first.data
+    layers.show(image, PLANE, [candidate(5)], 0, None)
+    # Zeros that nobody wrote take no memory; cleaning an array would write all of it.
+    assert first.data is not earlier
+    np.testing.assert_array_equal(earlier[0] > 0, candidate(9).mask)
+    np.testing.assert_array_equal(first.data[0] > 0, candidate(5).mask)
+    assert not viewer.layers["mask 2"].data.any()
+    layers.hide()
+    assert not first.data.any()
 
 
 def test_another_plane_moves_and_reshapes_the_same_layers(layers, viewer, image):

@@ -45,6 +45,9 @@ INSIDE, EDGE = 1, 2
 
 _FAINT = "4d"  # of 255: how much of the filling is seen
 
+_WRITTEN_INTO = 2**24
+"""Pixels of the largest array that is changed in place: of a larger one only what was drawn on takes memory."""
+
 
 def candidate_name(rank: int) -> str:
     """Return the name of a candidate, counted from 0, best first."""
@@ -216,9 +219,17 @@ def _colormap(colour: str) -> DirectLabelColormap:
 def _empty(layer: Labels) -> None:
     """Leave no mask and no scores of an earlier question behind."""
     if layer.data.any():
-        layer.data[...] = 0
-        layer.refresh(extent=False, highlight=False)
+        _put(layer, np.zeros(layer.data.shape, np.uint8))
         _tell(layer, np.nan, np.nan)
+
+
+def _put(layer: Labels, pixels: NDArray[np.uint8]) -> None:
+    """Show pixels, if they are not too many in the layer's own array, which is quicker."""
+    if layer.data.shape == pixels.shape and pixels.size <= _WRITTEN_INTO:
+        layer.data[...] = pixels
+        layer.refresh(extent=False, highlight=False)
+    else:
+        layer.data = pixels
 
 
 def _tell(layer: Labels, predicted_iou: float, stability_score: float) -> None:
@@ -232,19 +243,16 @@ def _tell(layer: Labels, predicted_iou: float, stability_score: float) -> None:
 
 def drawn(mask: NDArray[np.bool_], width: int) -> NDArray[np.uint8]:
     """Return an (H, W) mask as a candidate is drawn: `INSIDE`, and `EDGE` within `width` pixels of its edge."""
-    pixels = mask.astype(np.uint8)
+    pixels = np.zeros(mask.shape, np.uint8)
     rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if len(rows):
         window = slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1)
-        pixels[window][inner_edge(mask[window], width)] = EDGE
+        part = pixels[window]
+        part[mask[window]] = INSIDE
+        part[inner_edge(mask[window], width)] = EDGE
     return pixels
 
 
 def _write(layer: Labels, candidate: Candidate, shape: tuple[int, ...], width: int) -> None:
-    pixels = drawn(candidate.mask, width).reshape(shape)
-    if layer.data.shape == shape:
-        layer.data[...] = pixels
-        layer.refresh(extent=False, highlight=False)
-    else:
-        layer.data = pixels
+    _put(layer, drawn(candidate.mask, width).reshape(shape))
     _tell(layer, candidate.predicted_iou, candidate.stability_score)
