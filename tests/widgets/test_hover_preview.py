@@ -88,6 +88,18 @@ def test_the_outline_lies_where_the_mask_lies_in_the_world(session, viewer):
     assert viewer.layers.selection.active is session.prompt_layers.points
 
 
+def test_it_lies_over_masks_and_objects_that_came_later(session, viewer):
+    move(viewer, session.image, (8, 16))
+    session.add_point((8, 16))
+    session.accept()
+    session.add_point((20, 30))
+    move(viewer, session.image, (20, 32))
+    names = [layer.name for layer in viewer.layers]
+    assert "objects" in names
+    assert names.index("preview") > max(names.index(name) for name in ("objects", "mask 1", "mask 3"))
+    assert viewer.layers.selection.active is session.prompt_layers.points
+
+
 @pytest.mark.parametrize(("policy", "rank"), [("best", 0), ("largest", 0), ("middle", 1), ("smallest", 2)])
 def test_the_policy_chooses_preview_and_first_candidate(session, viewer, policy, rank):
     session.preview.policy = policy

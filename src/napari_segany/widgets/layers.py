@@ -244,6 +244,16 @@ def keep_above(viewer: ViewerModel, layer: Layer, image: Image, above: Layer | N
         places.selection.active = active
 
 
+def keep_under(viewer: ViewerModel, layer: Layer, above: Layer | None) -> None:
+    """Put a layer right under another one, if that is there and anything has come between."""
+    places = viewer.layers
+    if above is None or above not in places or places.index(layer) == places.index(above) - 1:
+        return
+    active = places.selection.active
+    places.move(places.index(layer), places.index(above))
+    places.selection.active = active
+
+
 def set_visible(layer: Layer, visible: bool) -> None:
     """Show or hide a layer; what is as it should be is left alone, for napari slices a layer anew at each setting."""
     if layer.visible != visible:

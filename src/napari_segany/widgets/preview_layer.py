@@ -16,7 +16,7 @@ from napari.utils.colormaps import DirectLabelColormap
 
 from napari_segany.engine.mask_outline import Outline, OutlineRaster
 from napari_segany.widgets.geometry import Plane
-from napari_segany.widgets.layers import insert_below, keep_above, placement, remove
+from napari_segany.widgets.layers import insert_below, keep_above, keep_under, placement, remove
 from napari_segany.widgets.preview_saving import PREVIEW_KEY
 from napari_segany.widgets.prompt_layer_looks import BOX_COLOUR
 
@@ -152,6 +152,7 @@ class PreviewLayer:
             if name != "axis_labels" and not _same(getattr(self._layer, name), value):
                 setattr(self._layer, name, value)
         keep_above(self._viewer, self._layer, image, self._above())
+        keep_under(self._viewer, self._layer, self._above())  # masks and objects that came later would hide it
         return self._layer
 
     def _redraw(self, layer: Labels) -> None:

@@ -270,7 +270,7 @@ class PromptSession(ObjectUnderWork):
 
     def ready_steps(self) -> Iterator[None]:
         """Make the layers that will be needed for the image, one at each step, see `LayersAhead`."""
-        for part in (self.preview.ready_steps, self._conversation.ready_steps, self._work.ready_steps):
+        for part in (self._conversation.ready_steps, self._work.ready_steps, self.preview.ready_steps):
             if self.image is not None and self.plane is not None:
                 yield from part(self.image, self.plane)
 
