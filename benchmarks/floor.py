@@ -70,7 +70,7 @@ class Part:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], default=list(PARTS), metavar="part")
+    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], default=[], metavar="part")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args()
@@ -85,7 +85,7 @@ def main() -> None:
     print("\n| part | GFLOP | ms | floor, ms | share of the pace | " + " | ".join(KINDS) + " | other |")
     print("|---" * (len(KINDS) + 6) + "|")
     with torch.no_grad():  # inference mode would leave linear layers whole, which are not counted
-        for name in arguments.parts:
+        for name in arguments.parts or PARTS:
             for part in PARTS[name]():
                 print(row(part, peaks[part.kind], arguments.rounds), flush=True)
 

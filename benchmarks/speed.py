@@ -31,9 +31,7 @@ SIDE = 1024
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "rows", nargs="*", choices=[[], *ROWS], default=list(ROWS), metavar="row", help=", ".join(ROWS)
-    )
+    parser.add_argument("rows", nargs="*", choices=[[], *ROWS], default=[], metavar="row", help=", ".join(ROWS))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument(
@@ -52,7 +50,7 @@ def main() -> None:
         f"bfloat16 products are {bfloat16_gain('cpu'):.1f} times as fast as float32\n\n{HEAD}",
         flush=True,
     )
-    for name in arguments.rows:
+    for name in arguments.rows or ROWS:
         with torch.inference_mode():
             for row in ROWS[name](watch):
                 print(row, flush=True)
