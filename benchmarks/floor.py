@@ -19,11 +19,12 @@ from dataclasses import dataclass
 import torch
 from speed import lively
 from torch.profiler import ProfilerActivity, profile
-from torch.utils.flop_counter import FlopCounterMode, register_flop_formula
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count, register_flop_formula
 
 from napari_segany.engine.precision import bfloat16_gain
 from napari_segany.engine.predictor import Predictor
 from napari_segany.model import ImageDecoder, ImageFeatures, Sam, build_sam
+from napari_segany.model.convolution_gelu import joins_gelu
 from napari_segany.model.fast_decoder import read_prompts
 from napari_segany.model.image_decoder import groups
 from napari_segany.model.mask_drawing import draw_masks
@@ -78,6 +79,7 @@ def main() -> None:
     torch.manual_seed(0)
     for name in ("addmm_", "baddbmm_"):  # in place; torch counts only those that are not
         count_like(name)
+    count_joined_convolutions()
     peaks = {kind: product_pace(kind) for kind in types()}
     print(f"{arguments.threads} thread(s), {arguments.rounds} rounds; copies {copy_pace():.0f} GB/s")
     for kind, pace in peaks.items():
@@ -202,6 +204,16 @@ def count_like(name: str) -> None:
     @register_flop_formula(packet)
     def formula(changed, first, second, *_, **__) -> int:
         return 2 * first[-2] * first[-1] * second[-1] * (first[0] if len(first) > 2 else 1)
+
+
+def count_joined_convolutions() -> None:
+    """Count the convolutions that apply GELU by themselves."""
+    if not joins_gelu(torch.float32):
+        return
+
+    @register_flop_formula(torch.ops.mkldnn._convolution_pointwise)
+    def formula(x, weight, *_, out_shape, **__) -> int:
+        return conv_flop_count(x, weight, out_shape)
 
 
 PARTS: dict[str, Callable[[], Iterator[Part]]] = {

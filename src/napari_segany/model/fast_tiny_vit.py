@@ -14,7 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from napari_segany.model.convolution_gelu import convolved_gelu
 from napari_segany.model.layers import ConvBN, gelu_
+from napari_segany.model.linear_products import products_type
 
 if TYPE_CHECKING:  # which takes these ways from there
     from napari_segany.model.tiny_vit import MBConv, PatchEmbed, PatchMerging, TinyViTBlock
@@ -32,7 +34,9 @@ class _Convolution:
     def __init__(self, layer: nn.Module) -> None:
         if not isinstance(layer, ConvBN):
             raise TypeError(f"a layer of the encoder is a {type(layer).__name__}; expected a ConvBN")
-        self.weight, self.bias = layer.folded()
+        weight, bias = layer.folded()
+        kind = products_type(weight.dtype)
+        self.weight, self.bias = weight.to(kind), bias.to(kind)
         self.stride, self.groups = layer.c.stride[0], layer.c.groups
         self.reach = self.weight.shape[2] // 2
 
@@ -44,6 +48,11 @@ class _Convolution:
         """Return the output of rows that have those with them which it looks at."""
         return F.conv2d(x, self.weight, self.bias, self.stride, (0, self.reach), groups=self.groups)
 
+    def gelu(self, x: Tensor) -> Tensor:
+        """Return GELU of that output."""
+        x = x.to(self.weight.dtype)
+        return convolved_gelu(x, self.weight, self.bias, self.stride, (0, self.reach), self.groups)
+
 
 def embedded_patches(embed: PatchEmbed, x: Tensor) -> Tensor:
     """Return what the two strided convolutions make of an image, (B, C, H / 4, W / 4)."""
@@ -54,7 +63,7 @@ def embedded_patches(embed: PatchEmbed, x: Tensor) -> Tensor:
     def rows_of(rows: tuple[int, int]) -> Tensor:
         needed = second.needs(rows)
         inside = max(needed[0], 0), min(needed[1], middle)
-        hidden = gelu_(first(_rows(x, first.needs(inside))))
+        hidden = first.gelu(_rows(x, first.needs(inside)))
         return second(_padded(hidden, inside, needed))
 
     # Two rows of the half-sized map for each row of the result.
@@ -66,7 +75,7 @@ def filtered_map(block: MBConv, x: Tensor) -> Tensor:
     widen, filters, narrow = (_Convolution(layer) for layer in (block.conv1, block.conv2, block.conv3))
 
     def rows_of(rows: tuple[int, int]) -> Tensor:
-        hidden = gelu_(filters(_hidden_rows(widen, x, filters.needs(rows))))
+        hidden = filters.gelu(_hidden_rows(widen, x, filters.needs(rows)))
         return gelu_(narrow(hidden).add_(x[:, :, rows[0] : rows[1]]))
 
     return _in_parts(rows_of, x.shape[2], x.shape[3] * widen.weight.shape[0])
@@ -77,7 +86,7 @@ def merged_patches(layer: PatchMerging, x: Tensor) -> Tensor:
     widen, filters, last = (_Convolution(part) for part in (layer.conv1, layer.conv2, layer.conv3))
 
     def rows_of(rows: tuple[int, int]) -> Tensor:
-        return last(gelu_(filters(_hidden_rows(widen, x, filters.needs(rows)))))
+        return last(filters.gelu(_hidden_rows(widen, x, filters.needs(rows))))
 
     height = -(-x.shape[2] // filters.stride)
     return _in_parts(rows_of, height, x.shape[3] * widen.weight.shape[0] * filters.stride)
@@ -86,7 +95,7 @@ def merged_patches(layer: PatchMerging, x: Tensor) -> Tensor:
 def _hidden_rows(widen: _Convolution, x: Tensor, needed: tuple[int, int]) -> Tensor:
     """Return rows of the widened map, zero beyond the image, as the next convolution needs them."""
     inside = max(needed[0], 0), min(needed[1], x.shape[2])
-    return _padded(gelu_(widen(x[:, :, inside[0] : inside[1]])), inside, needed)
+    return _padded(widen.gelu(x[:, :, inside[0] : inside[1]]), inside, needed)
 
 
 def attended_map(block: TinyViTBlock, x: Tensor) -> Tensor:
@@ -124,7 +133,8 @@ def _attend_in_windows(block: TinyViTBlock, x: Tensor) -> None:
         taken = F.scaled_dot_product_attention(q, k, v, attn_mask=bias[None])
         taken = taken.view(batch, windows_down, across, attention.num_heads, size, size, -1)
         taken = taken.permute(0, 1, 4, 2, 5, 3, 6).reshape(batch, windows_down * size, across * size, channels)
-        part += attention.proj(taken[:, :rows, :width])
+        # Dense: torch would otherwise multiply row by row, each with a copy of the weights.
+        part += attention.proj(taken[:, :rows, :width].contiguous())
 
 
 def _in_parts(rows_of: Callable[[tuple[int, int]], Tensor], height: int, elements_of_row: int) -> Tensor:

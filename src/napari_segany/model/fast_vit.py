@@ -8,7 +8,6 @@ the wide maps of the MLPs exist for some tokens at a time.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from napari_segany.model.linear_products import LinearProducts, MLPProducts, Scratch, products_type
 from napari_segany.model.relative_positions import relative_table
 
 if TYPE_CHECKING:  # which takes this way from there
@@ -28,7 +28,7 @@ _MAP_AT_A_TIME = 2**20
 _PARTS_OF_A_HEAD = 4
 
 
-def changed_tokens(block: Block, x: Tensor) -> Generator[None, None, Tensor]:
+def changed_tokens(block: Block, x: Tensor, scratch: Scratch) -> Generator[None, None, Tensor]:
     """Return what a transformer block makes of tokens (B, h, w, C), as its definition does; no gradients pass.
 
     Yields after each small part of the work, so that whoever drives it can stop soon: a global block of ViT-B at
@@ -36,44 +36,44 @@ def changed_tokens(block: Block, x: Tensor) -> Generator[None, None, Tensor]:
     """
     x = x.clone(memory_format=torch.contiguous_format)
     for image in x:
-        yield from _change(block, image)
+        yield from _change(block, image, scratch)
     return x
 
 
-def _change(block: Block, image: Tensor) -> Iterator[None]:
+def _change(block: Block, image: Tensor, scratch: Scratch) -> Iterator[None]:
     """Apply a transformer block to one image (h, w, C), in place, part by part."""
     tokens = image.flatten(0, 1)  # (h * w, C)
     channels = tokens.shape[1]
-    # Of the type of the products, which need not be that of the tokens: see `mixed_precision.py`.
-    qkv = block.attn.qkv(tokens.new_zeros(1, channels)).new_empty(len(tokens), 3 * channels)
     at_a_time = max(64, _TOKENS_AT_A_TIME * _AT_WIDTH**2 // max(channels, _AT_WIDTH) ** 2)
+    projection = LinearProducts(block.attn.qkv)
+    # Of the type of the products, which need not be that of the tokens: see `mixed_precision.py`.
+    qkv = scratch.take("qkv", (len(tokens), 3 * channels), products_type(tokens.dtype))
     for some in _parts(len(tokens), at_a_time):
-        qkv[some] = block.attn.qkv(block.norm1(tokens[some]))
+        projection.into(block.norm1(tokens[some]), qkv[some])
         yield
     grid = qkv.unflatten(0, image.shape[:2])
     if block.window_size:
-        yield from _attend_in_windows(block.attn, grid, block.window_size)
+        yield from _attend_in_windows(block.attn, grid, block.window_size, scratch)
     else:
-        yield from _attend_everywhere(block.attn, grid)
+        yield from _attend_everywhere(block.attn, grid, scratch)
+    projection, mlp = LinearProducts(block.attn.proj), MLPProducts(block.mlp)
     for some in _parts(len(tokens), at_a_time):
-        tokens[some] += block.attn.proj(qkv[some, :channels])
-        tokens[some] += block.mlp(block.norm2(tokens[some]))
+        projection.add_to(qkv[some, :channels], tokens[some], scratch)
+        mlp.add_to(block.norm2(tokens[some]), tokens[some], scratch)
         yield
 
 
-def _attend_everywhere(attention: Attention, qkv: Tensor) -> Iterator[None]:
+def _attend_everywhere(attention: Attention, qkv: Tensor, scratch: Scratch) -> Iterator[None]:
     """Head by head, put what the tokens take from all others in place of the queries of (h, w, 3 * C)."""
     height, width = qkv.shape[:2]
     heads = qkv.unflatten(2, (3, attention.num_heads, -1))  # (h, w, 3, heads, D)
     tables = _tables(attention, (height, width))
     rows_at_once = max(1, _MAP_AT_A_TIME // (height * width * width))
-    memory = qkv.new_empty(0, dtype=None if tables is None else tables[0].dtype)
     for head in range(attention.num_heads):
         q, k, v = heads[:, :, :, head].permute(2, 0, 1, 3).contiguous()  # each (h, w, D)
         bias = None if tables is None else _biases(q[None], *tables)
         for rows in _parts(height, rows_at_once):
-            # (1, n, h * w); the same memory each time, whose pages would have to be fetched anew otherwise.
-            mask = None if bias is None else _mask(bias[0][:, rows], bias[1][:, rows], memory)
+            mask = None if bias is None else _mask(bias[0][:, rows], bias[1][:, rows], scratch)  # (1, n, h * w)
             taken = _attend(q[None, rows], k[None], v[None], mask)
             heads[rows, :, 0, head] = taken.view(-1, width, taken.shape[-1])
             if (rows.start // rows_at_once) % _PARTS_OF_A_HEAD == _PARTS_OF_A_HEAD - 1:
@@ -81,20 +81,23 @@ def _attend_everywhere(attention: Attention, qkv: Tensor) -> Iterator[None]:
         yield
 
 
-def _attend_in_windows(attention: Attention, qkv: Tensor, size: int) -> Iterator[None]:
+def _attend_in_windows(attention: Attention, qkv: Tensor, size: int, scratch: Scratch) -> Iterator[None]:
     """By strips, put what the tokens take from those of their window in place of the queries of (h, w, 3 * C)."""
     height, width, channels = qkv.shape[0], qkv.shape[1], qkv.shape[2] // 3
     across = -(-width // size)
     tables = _tables(attention, (size, size))
     padding = attention.qkv(qkv.new_zeros(channels))
-    strip = padding.repeat(size, across * size, 1)  # one row of windows
+    strip = scratch.take("strip", (size, across * size, 3 * channels), qkv.dtype)  # one row of windows
+    strip[:, width:] = padding
+    heads = strip.view(size, across, size, 3, attention.num_heads, -1).permute(3, 1, 4, 0, 2, 5)
+    windows = scratch.take("windows", (3, across * attention.num_heads, *heads.shape[3:]), qkv.dtype)
     for rows in _parts(height, size):
         count = rows.stop - rows.start
         strip[:count, :width] = qkv[rows]
         strip[count:] = padding
-        windows = strip.view(size, across, size, 3, attention.num_heads, -1).permute(3, 1, 4, 0, 2, 5)
-        q, k, v = windows.flatten(1, 2).contiguous()  # each (windows * heads, size, size, D)
-        taken = _attend(q, k, v, None if tables is None else _mask(*_biases(q, *tables)))
+        windows.view(heads.shape).copy_(heads)
+        q, k, v = windows  # each (windows * heads, size, size, D)
+        taken = _attend(q, k, v, None if tables is None else _mask(*_biases(q, *tables), scratch))
         taken = taken.view(across, attention.num_heads, size, size, -1).permute(2, 0, 3, 1, 4)
         qkv[rows, :, :channels] = taken.reshape(size, across * size, channels)[:count, :width]
         yield
@@ -124,18 +127,11 @@ def _biases(q: Tensor, table_h: Tensor, table_w: Tensor) -> tuple[Tensor, Tensor
     return by_row, by_column.transpose(1, 2)
 
 
-def _mask(by_row: Tensor, by_column: Tensor, memory: Tensor | None = None) -> Tensor:
-    """Return the sum (..., h * w, H * W) of terms (..., h, w, H) of rows and (..., h, w, W) of columns of keys.
-
-    `memory` is what it may be put into, of any size; it is enlarged where that is too small.
-    """
-    terms = by_row[..., :, None], by_column[..., None, :]
-    if memory is None:
-        return torch.add(*terms).flatten(-2).flatten(-3, -2)
+def _mask(by_row: Tensor, by_column: Tensor, scratch: Scratch) -> Tensor:
+    """Return the sum (..., h * w, H * W) of terms (..., h, w, H) of rows and (..., h, w, W) of columns of keys."""
     shape = (*by_row.shape, by_column.shape[-1])
-    if memory.numel() < math.prod(shape):
-        memory.resize_(math.prod(shape))
-    return torch.add(*terms, out=memory[: math.prod(shape)].view(shape)).flatten(-2).flatten(-3, -2)
+    out = scratch.take("mask", shape, by_row.dtype)
+    return torch.add(by_row[..., :, None], by_column[..., None, :], out=out).flatten(-2).flatten(-3, -2)
 
 
 def _parts(count: int, size: int) -> Iterator[slice]:

@@ -26,6 +26,7 @@ from napari_segany.model.layers import (
     is_inference,
     is_inference_on_cpu,
 )
+from napari_segany.model.linear_products import Scratch
 from napari_segany.model.relative_positions import relative_table, resize_grid
 
 # Elements of one block of the attention map: on a CPU it has to stay in cache, a GPU wants few large kernels.
@@ -85,8 +86,9 @@ class ImageEncoderViT(nn.Module):
         x = self.patch_embed(x)  # (B, h, w, C)
         x = x + resize_grid(self.pos_embed, (x.shape[1], x.shape[2]))
         yield 0, total
+        scratch = Scratch()
         for done, block in enumerate(cast("list[Block]", list(self.blocks))):
-            x = yield from _told(block.steps(x), (done, total))
+            x = yield from _told(block.steps(x, scratch), (done, total))
             yield done + 1, total
         embedding = self.neck(x.permute(0, 3, 1, 2))  # (B, 256, h, w)
         yield total, total
@@ -135,10 +137,13 @@ class Block(nn.Module):
         """Return (B, h, w, C) of (B, h, w, C)."""
         return finish(self.steps(x))
 
-    def steps(self, x: Tensor) -> Generator[None, None, Tensor]:
-        """Do the same in parts where it is slow, on a processor; nothing is yielded elsewhere."""
+    def steps(self, x: Tensor, scratch: Scratch | None = None) -> Generator[None, None, Tensor]:
+        """Do the same in parts where it is slow, on a processor; nothing is yielded elsewhere.
+
+        `scratch` is memory that blocks before this one have used.
+        """
         if is_inference_on_cpu(self, x):
-            return (yield from changed_tokens(self, x))
+            return (yield from changed_tokens(self, x, scratch or Scratch()))
         attended = self.norm1(x)
         if self.window_size:
             windows, padded = window_partition(attended, self.window_size)
