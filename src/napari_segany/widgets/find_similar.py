@@ -213,7 +213,7 @@ class FindSimilar:
         if answer is None or plane is None or objects is None or not count:
             self._say("There is nothing to accept: find similar objects first, or lower the similarity.")
             return ()
-        layer = objects.ready(below=self._conversation.layers.lowest())
+        layer = objects.ready()
         present = np.asarray(layer.data[plane.slicer()])
         offer = offered(answer.found, self._threshold, present)
         try:
@@ -350,7 +350,7 @@ class FindSimilar:
         if self._conversation.image is not image or self._conversation.plane != plane:
             self._drop()
             return
-        self._preview.begin(image, plane, answer.found.ranks, self._conversation.layers.lowest())
+        self._preview.begin(image, plane, answer.found.ranks)
         self._show()
         self._say("Move the similarity until the right objects are marked, then accept them.")
 
