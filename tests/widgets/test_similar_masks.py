@@ -46,9 +46,11 @@ def test_the_layer_of_masks_fits_the_image_and_has_some_on_the_plane(found, imag
 
 
 def test_masks_that_were_erased_from_the_layer_are_not_compared(found):
-    read, _ = masks_of(found, SECOND)
+    read, about = masks_of(found, SECOND)
+    assert masks_of(found, SECOND)[1] == about
     assert [record.area for record in read()] == [6, 3]
     found.data[1][LABELS[1] == 2] = 0
     assert len(read()) == 2, "it was read before"
-    read, _ = masks_of(found, SECOND)
+    read, others = masks_of(found, SECOND)
     assert [record.area for record in read()] == [6]
+    assert others != about, "what is known of the masks of before does not serve"

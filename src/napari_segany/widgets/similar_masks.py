@@ -10,6 +10,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels
 from numpy.typing import NDArray
 
+from napari_segany.engine.digests import new_hasher
 from napari_segany.formats.record import MaskRecord
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.kept_masks import MASKS_KEY, KeptMasks, present_masks
@@ -47,4 +48,7 @@ def masks_of(layer: Labels, plane: Plane) -> tuple[Callable[[], list[MaskRecord]
     kept: KeptMasks = layer.metadata[MASKS_KEY]
     masks = kept.planes.get(plane.index, ())
     labels = np.array(layer.data[plane.slicer()])
-    return lambda: [one.record for one in present_masks(labels, masks, kept.rule)], (layer.unique_id, id(kept))
+    hasher = new_hasher("xxh128")
+    hasher.update(np.ascontiguousarray(labels))  # what was painted or erased since
+    about = layer.unique_id, kept, hasher.hexdigest()
+    return lambda: [one.record for one in present_masks(labels, masks, kept.rule)], about
