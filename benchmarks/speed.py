@@ -23,7 +23,8 @@ from timing import HEAD, Row, Stopwatch, compare
 from napari_segany.engine.mask_statistics import statistics_steps
 from napari_segany.engine.precision import bfloat16_gain
 from napari_segany.engine.predictor import Predictor
-from napari_segany.engine.upsampling import Upsampling, done
+from napari_segany.engine.upsampling import Upsampling
+from napari_segany.generators import drain
 from napari_segany.model import ImageDecoder, ImageFeatures, Sam, build_sam
 
 SIDE = 1024
@@ -144,7 +145,7 @@ def statistics_rows(watch: Stopwatch) -> Iterator[Row]:
 
     def ours():
         windows = [upsampling.window(low, -1.0) for low in logits.numpy()]
-        found = done(statistics_steps(upsampling, windows, 0.0, 1.0))
+        found = drain(statistics_steps(upsampling, windows, 0.0, 1.0))
         boxes = [(item.box[1], item.box[0], item.box[3] - 1, item.box[2] - 1) for item in found]
         stability = torch.tensor([item.stability_score for item in found])
         return stability, torch.tensor(boxes), torch.tensor([item.area for item in found])

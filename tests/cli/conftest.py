@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
+import zarr
 from PIL import Image
 
 
@@ -36,6 +39,23 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3)).astype(np.uint8)
     Image.fromarray(pixels).save(path)
     return path
+
+
+@pytest.fixture(scope="session")
+def write_ome() -> Callable[[Path, np.ndarray, str], Path]:
+    """Write pixels whose axes have names ("zcyx") as OME-TIFF or OME-Zarr, by the ending of the path."""
+
+    def write(path: Path, pixels: np.ndarray, axes: str) -> Path:
+        if path.suffix == ".tif":
+            tifffile.imwrite(path, pixels, metadata={"axes": axes.upper()}, ome=True)
+            return path
+        group = zarr.open_group(path, mode="w")
+        group.create_array("0", data=pixels)
+        named = [{"name": axis} for axis in axes]
+        group.attrs["ome"] = {"multiscales": [{"axes": named, "datasets": [{"path": "0"}]}]}
+        return path
+
+    return write
 
 
 @pytest.fixture

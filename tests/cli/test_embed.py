@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tifffile
 import zarr
 
 from napari_segany.cli import embed as module
@@ -163,17 +162,9 @@ CHANNELS = np.random.default_rng(2).integers(0, 4096, (2, 3, 40, 50)).astype(np.
 
 
 @pytest.fixture(params=["zarr", "tif"])
-def with_channels(request, tmp_path: Path) -> Path:
+def with_channels(request, write_ome, tmp_path: Path) -> Path:
     """CHANNELS as a file whose axes are z, c, y, x."""
-    path = tmp_path / f"channels.ome.{request.param}"
-    if request.param == "tif":
-        tifffile.imwrite(path, CHANNELS, metadata={"axes": "ZCYX"}, ome=True)
-    else:
-        group = zarr.open_group(path, mode="w")
-        group.create_array("0", data=CHANNELS)
-        axes = [{"name": name} for name in "zcyx"]
-        group.attrs["ome"] = {"multiscales": [{"axes": axes, "datasets": [{"path": "0"}]}]}
-    return path
+    return write_ome(tmp_path / f"channels.ome.{request.param}", CHANNELS, "zcyx")
 
 
 def test_planes_are_chosen_by_the_names_of_axes(with_channels, checkpoint, tmp_path, capsys):

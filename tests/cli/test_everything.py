@@ -226,15 +226,12 @@ def test_an_ome_zarr_is_done_in_tiles_and_gone_on_with(checkpoint, tmp_path, cap
     assert "'huge' is neither a number of pixels nor auto" in capsys.readouterr().err
 
 
-def test_a_plane_of_an_ome_zarr_with_channels_is_done(checkpoint, tmp_path, capsys):
-    path, out = tmp_path / "cells.zarr", tmp_path / "out"
+def test_a_plane_of_an_ome_zarr_with_channels_is_done(checkpoint, write_ome, tmp_path, capsys):
+    out = tmp_path / "out"
     pixels = np.random.default_rng(0).integers(0, 256, (2, 90, 100)).astype(np.uint8)
-    group = zarr.open_group(path, mode="w")
-    group.create_array("0", data=pixels, chunks=(1, 64, 64))
-    axes = [{"name": name} for name in "cyx"]
-    group.attrs["ome"] = {"multiscales": [{"axes": axes, "datasets": [{"path": "0"}]}]}
+    path = write_ome(tmp_path / "cells.zarr", pixels, "cyx")
     zarr.open_array(tmp_path / "plain.zarr", mode="w", shape=(90, 100), chunks=(64, 64), dtype="u1")[:] = pixels[1]
-    tifffile.imwrite(tmp_path / "stack.ome.tif", pixels, metadata={"axes": "CYX"})
+    write_ome(tmp_path / "stack.ome.tif", pixels, "cyx")
     line = ("-o", out, "--model", checkpoint, "--tile-size", 96, *LOOSE)
     assert everything(path, *line) == 2
     assert "a stack along c (2); choose one plane, as `segany everything --plane c=0` does" in capsys.readouterr().err

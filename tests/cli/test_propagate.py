@@ -7,7 +7,6 @@ import csv
 import numpy as np
 import pytest
 import tifffile
-import zarr
 
 from napari_segany.cli.main import main
 from napari_segany.engine.predictor import Predictor
@@ -178,17 +177,9 @@ CHANNELS = np.random.default_rng(1).integers(0, 4096, (4, 2, 40, 60)).astype(np.
 
 
 @pytest.fixture(params=["zarr", "tif"])
-def with_channels(request, tmp_path):
+def with_channels(request, write_ome, tmp_path):
     """CHANNELS as a file whose axes are z, c, y, x."""
-    path = tmp_path / f"channels.ome.{request.param}"
-    if request.param == "tif":
-        tifffile.imwrite(path, CHANNELS, metadata={"axes": "ZCYX"}, ome=True)
-    else:
-        group = zarr.open_group(path, mode="w")
-        group.create_array("0", data=CHANNELS)
-        axes = [{"name": name} for name in "zcyx"]
-        group.attrs["ome"] = {"multiscales": [{"axes": axes, "datasets": [{"path": "0"}]}]}
-    return path
+    return write_ome(tmp_path / f"channels.ome.{request.param}", CHANNELS, "zcyx")
 
 
 @pytest.mark.parametrize(("plane", "part"), [("c=1", CHANNELS[:, 1]), ("z=3", CHANNELS[3])])

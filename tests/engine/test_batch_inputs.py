@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from napari_segany.engine.batch.inputs import distinct_names, find_images, images_of_arrays
 from napari_segany.engine.batch.sources import ImageContent
-from napari_segany.engine.batch.zarr_inputs import split_zarr
+from napari_segany.engine.batch.zarr_inputs import find_files_and_zarrs, split_zarr
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -55,6 +55,18 @@ def test_zarrs_of_a_folder_are_images_and_their_pieces_are_none(tmp_path):
     assert found(folder) == [("a", "a.png")]
     assert found(folder, recursive=True) == [("a", "a.png"), ("b", "deeper/b.png")]
     assert split_zarr([str(folder)], skip, of_folders=False) == ([str(folder)], [])
+
+
+def test_files_and_zarrs_have_names_that_no_two_share(tmp_path):
+    touch(tmp_path, "a.png", "b/c.tif")
+    a_zarr(tmp_path / "a.ome.zarr", tmp_path / "b" / "c.zarr", tmp_path / "b" / "d.zarr", tmp_path / "e" / "d.zarr")
+    files, zarrs = find_files_and_zarrs([tmp_path], recursive=True)
+    assert [image.name for image in files] == ["a", "c"]
+    assert [image.name for image in zarrs] == ["a_zarr", "c_zarr", "b_d", "e_d"]
+    assert [image.file_name for image in zarrs] == ["a.ome.zarr", "b/c.zarr", "b/d.zarr", "e/d.zarr"]
+    assert [image.source.path for image in zarrs] == [tmp_path / image.file_name for image in zarrs]
+    with pytest.raises(ValueError, match="no image is given"):
+        find_files_and_zarrs([])
 
 
 def test_a_folder_of_zarrs_alone_is_no_folder_without_images(tmp_path):

@@ -10,7 +10,8 @@ from scipy.ndimage import gaussian_filter
 from napari_segany.engine import upsampling as module
 from napari_segany.engine.image import input_shape
 from napari_segany.engine.mask_statistics import mask_statistics, statistics_steps
-from napari_segany.engine.upsampling import Upsampling, done
+from napari_segany.engine.upsampling import Upsampling
+from napari_segany.generators import drain
 
 
 def cloudy(seed: int, side: int = 16) -> np.ndarray:
@@ -28,7 +29,7 @@ def test_masks_together_have_the_statistics_of_each(seeds, shape):
     upsampling = Upsampling((16, 16), input_shape(shape, 64), shape)
     windows = [upsampling.window(cloudy(seed), -1.0) for seed in seeds]
     with mock.patch.object(module, "_PIXELS_AT_A_TIME", 500):  # parts begin and end within masks
-        found = done(statistics_steps(upsampling, windows, 0.0, 1.0))
+        found = drain(statistics_steps(upsampling, windows, 0.0, 1.0))
     assert found == [mask_statistics(upsampling, window, 0.0, 1.0) for window in windows]
 
 

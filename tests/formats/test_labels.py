@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pycocotools import mask as mask_api
 
-from napari_segany.formats.labels import read_label_tiff, run_lengths_by_label, to_labels, write_label_tiff
+from napari_segany.formats.labels import (
+    read_label_tiff,
+    run_lengths_by_label,
+    run_lengths_of_part,
+    to_labels,
+    write_label_tiff,
+)
 from napari_segany.formats.record import MaskRecord
 
 SHAPE = (20, 30)
@@ -124,6 +130,25 @@ def test_negative_and_boolean_labels_are_objects():
     assert {number: rle.area for number, rle in run_lengths_by_label(labels).items()} == {-2: 2, 7: 1}
     assert [rle.area for rle in run_lengths_by_label(labels > 0).values()] == [1]
     assert run_lengths_by_label(np.zeros((0, 4), int)) == {}
+
+
+@pytest.mark.parametrize("at_a_time", [1, 5, 1000])
+@given(
+    part=hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=5), elements=st.integers(0, 3)),
+    margins=st.tuples(*[st.integers(0, 2)] * 4),
+    seed=st.integers(0, 99),
+)
+def test_what_is_told_of_a_part_is_the_judges_mask_of_the_image(at_a_time, part, margins, seed):
+    told = np.random.default_rng(seed).random(part.shape) < 0.7
+    top, bottom, left, right = margins
+    around = ((top, bottom), (left, right))
+    image, inside = np.pad(part, around), np.pad(told, around)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("napari_segany.formats.labels._PIXELS_AT_A_TIME", at_a_time)
+        found = run_lengths_of_part(part, told, (top, left), image.shape)
+    assert list(found) == np.unique(part[told]).tolist()
+    for number, rle in found.items():
+        np.testing.assert_array_equal(mask_api.decode(rle.to_dict()) > 0, inside & (image == number))
 
 
 @pytest.mark.parametrize("labels", [np.zeros(3, int), np.zeros((2, 2)), np.zeros((2, 2, 2), int)])

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from napari_segany.model.layers import DropPath, LayerNorm2d, drop_path_rates, finish
+from napari_segany.model.layers import DropPath, LayerNorm2d, drop_path_rates
 
 
 def test_layer_norm_2d_normalises_the_channels_of_each_position():
@@ -42,12 +42,3 @@ def test_drop_path_refuses_impossible_rates(rate: float):
 def test_drop_path_rises_to_the_last_block():
     assert drop_path_rates(0.3, 4) == pytest.approx([0, 0.1, 0.2, 0.3])
     assert drop_path_rates(0.3, 1) == [0]
-
-
-def test_finish_returns_what_the_steps_return():
-    def steps():
-        yield 1, 2
-        yield 2, 2
-        return "result"
-
-    assert finish(steps()) == "result"

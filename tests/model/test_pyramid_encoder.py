@@ -3,14 +3,14 @@ from __future__ import annotations
 import pytest
 import torch
 
+from napari_segany.generators import drain
 from napari_segany.model import PyramidConfig, Sam
-from napari_segany.model.layers import finish
 from napari_segany.model.pyramid_encoder import PyramidEncoder, ResidualBlock
 
 
 @torch.no_grad()
 def test_scales_have_the_strides_they_are_named_for(pyramid: Sam):
-    embedding, (fine, middle) = finish(pyramid.image_encoder.steps(torch.randn(2, 3, 96, 64)))
+    embedding, (fine, middle) = drain(pyramid.image_encoder.steps(torch.randn(2, 3, 96, 64)))
     assert embedding.shape == (2, 256, 6, 4)
     assert fine.shape == (2, 8, 24, 16)
     assert middle.shape == (2, 16, 12, 8)
@@ -18,7 +18,7 @@ def test_scales_have_the_strides_they_are_named_for(pyramid: Sam):
 
 @torch.no_grad()
 def test_an_odd_number_of_coarse_cells_is_no_obstacle(pyramid: Sam):
-    embedding, _ = finish(pyramid.image_encoder.steps(torch.randn(1, 3, 48, 80)))
+    embedding, _ = drain(pyramid.image_encoder.steps(torch.randn(1, 3, 48, 80)))
     assert embedding.shape == (1, 256, 3, 5)
 
 
@@ -35,8 +35,8 @@ def test_the_same_picture_elsewhere_has_the_same_features():
     image[0, :, 128:160, 128:160] = patch
     moved = torch.zeros_like(image)
     moved[0, :, 192:224, 256:288] = patch
-    _, (fine, _) = finish(encoder.steps(image))
-    _, (fine_moved, _) = finish(encoder.steps(moved))
+    _, (fine, _) = drain(encoder.steps(image))
+    _, (fine_moved, _) = drain(encoder.steps(moved))
     torch.testing.assert_close(fine[..., 28:44, 28:44], fine_moved[..., 44:60, 60:76], atol=1e-4, rtol=1e-4)
 
 

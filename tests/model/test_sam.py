@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 from skimage.data import coffee
 
+from napari_segany.generators import drain
 from napari_segany.model import ImageFeatures, Sam, SamConfig, build_sam
 from napari_segany.model.config import PRESETS
-from napari_segany.model.layers import finish
 
 Weights = Callable[[str], dict[str, torch.Tensor]]
 
@@ -309,7 +309,7 @@ def test_networks_that_cannot_be_are_refused(mini_config: SamConfig):
 def test_half_precision_autocast_gives_nearly_the_same(any_sam: Sam):
     x, point, label = torch.randn(1, 3, 64, 64), torch.full((1, 1, 2), 20.0), torch.ones(1, 1)
     with torch.no_grad():
-        exact = finish(any_sam.encode_steps(x))
+        exact = drain(any_sam.encode_steps(x))
         with torch.autocast("cpu", torch.bfloat16):
             rough = any_sam.encode(x)
             logits, _ = any_sam.decode(rough, points=point, labels=label, multimask=True)

@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 import torch
 
+from napari_segany.generators import drain
 from napari_segany.model import TinyViTConfig
-from napari_segany.model.layers import finish
 from napari_segany.model.tiny_vit import TinyViT, WindowAttention
 
 SMALL = TinyViTConfig(
@@ -38,7 +38,7 @@ def test_window_attention_equals_its_definition():
 @pytest.mark.parametrize("shape", [(64, 64), (48, 80), (16, 16), (112, 64)])
 def test_any_input_of_whole_cells_is_encoded(shape: tuple[int, int]):
     encoder = TinyViT(SMALL, out_chans=12).eval()
-    embedding, (stride4, stride8) = finish(encoder.steps(torch.randn(2, 3, *shape)))
+    embedding, (stride4, stride8) = drain(encoder.steps(torch.randn(2, 3, *shape)))
     height, width = shape
     assert embedding.shape == (2, 12, height // 16, width // 16)
     assert stride4.shape == (2, 8, height // 4, width // 4)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +13,7 @@ from napari_segany.formats.lazy_image import LazyImage
 from napari_segany.widgets.asker import Asker, Question, candidate_steps
 from napari_segany.widgets.drafts import ObjectPrompt, Prompts
 from napari_segany.widgets.geometry import Plane
+from napari_segany.widgets.provenance import Asked
 
 IMAGE = np.zeros((30, 30), np.uint8)
 EMBEDDING = SimpleNamespace(image_shape=IMAGE.shape, number=1)
@@ -68,16 +70,35 @@ def test_a_failure_is_handed_on_and_the_next_question_asked(question, predictor,
 
 def test_a_failure_of_an_old_question_is_not_told(question, predictor, by_hand):
     def fail(*args, **kwargs):
+        asker.invalidate()
         raise RuntimeError("old")
 
     failures = []
     asker = Asker(by_hand, lambda *_: None, failures.append)
     predictor.predict = fail
     asker.ask(question(Prompts(((4, 5),), (1,))))
-    asker.invalidate()
     by_hand.finish_all()
     assert failures == []
     asker.close()
+
+
+@pytest.mark.parametrize("is_left", [True, False])
+def test_a_plane_in_the_contrast_of_an_earlier_session_tells_how_far_it_is(question, predictor, by_hand, is_left):
+    answers, prompts = [], Prompts(((4, 5),), (1,))
+    earlier = (Asked({"points": [(4, 5)], "labels": [1]}, None, (0, 9)),)
+    asker = Asker(by_hand, lambda question, candidates: answers.append(len(candidates)), answers.append)
+    asker.ask(replace(question(prompts), again=earlier))
+    (task,) = by_hand.running
+    while asker.encoding != Progress(1, 2, "encoding"):
+        task.step()
+    if is_left:
+        asker.invalidate()
+    task.step()
+    assert task.over == is_left, "what nobody waits for is encoded no further"
+    task.finish()
+    assert asker.encoding is None
+    assert answers == ([] if is_left else [3])
+    assert predictor.limits == ([] if is_left else [(0, 9)])
 
 
 class Windows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import zarr
 from PIL import Image as Picture
 from qtpy.QtCore import Qt
 
@@ -127,6 +128,17 @@ def test_a_folder_is_typed_or_chosen(widget, folder, qtbot, tmp_path):
     assert widget.session.recursive
     press(qtbot, widget.run_row.button)
     assert widget.status_label.text() == "2 images, 4 masks, 1 complete before."
+
+
+def test_zarrs_of_the_folder_are_segmented_with_its_files(widget, folder, viewer, discs, qtbot, tmp_path):
+    zarr.save_array(str(folder / "slide.zarr"), discs.disc_image((128, 160), ((60, 70, 20, 200),)))
+    choose(widget.inputs_row.source_combo, "folder")
+    type_into(qtbot, widget.inputs_row.folder_row, folder)
+    type_into(qtbot, widget.output_row, tmp_path / "out")
+    press(qtbot, widget.run_row.button)
+    assert widget.status_label.text().startswith("2 images, 3 masks. 1 of them was done tile by tile")
+    press(qtbot, widget.open_button)
+    assert {layer.name for layer in viewer.layers} == {"a", "a masks", "slide masks"}
 
 
 def test_files_are_chosen(widget, folder, qtbot, tmp_path):

@@ -33,7 +33,7 @@ def names(viewer):
 
 
 def test_masks_scores_and_places(layers, viewer, image):
-    layers.show(image, PLANE, [candidate(9), candidate(8), candidate(7)], 1, None)
+    layers.show(image, PLANE, [candidate(9), candidate(8), candidate(7)], 1)
     assert names(viewer) == ["image", "mask 1", "mask 2", "mask 3"]
     second = viewer.layers["mask 2"]
     np.testing.assert_array_equal(second.data[0] > 0, candidate(8).mask)
@@ -44,8 +44,8 @@ def test_masks_scores_and_places(layers, viewer, image):
 
 
 def test_fewer_candidates_leave_no_old_mask_behind(layers, viewer, image):
-    layers.show(image, PLANE, [candidate(9), candidate(8), candidate(7)], 2, None)
-    layers.show(image, PLANE, [candidate(5)], 0, None)
+    layers.show(image, PLANE, [candidate(9), candidate(8), candidate(7)], 2)
+    layers.show(image, PLANE, [candidate(5)], 0)
     assert viewer.layers["mask 1"].data[0, 5].all()
     assert not viewer.layers["mask 1"].data[0, 9].any()
     for name in ("mask 2", "mask 3"):
@@ -58,10 +58,10 @@ def test_fewer_candidates_leave_no_old_mask_behind(layers, viewer, image):
 
 def test_of_a_large_plane_only_what_is_drawn_on_is_written(layers, viewer, image, monkeypatch):
     monkeypatch.setattr(candidate_layers, "_WRITTEN_INTO", 20 * 30 - 1)
-    layers.show(image, PLANE, [candidate(9), candidate(8)], 0, None)
+    layers.show(image, PLANE, [candidate(9), candidate(8)], 0)
     first = viewer.layers["mask 1"]
     earlier = first.data
-    layers.show(image, PLANE, [candidate(5)], 0, None)
+    layers.show(image, PLANE, [candidate(5)], 0)
     # Zeros that nobody wrote take no memory; cleaning an array would write all of it.
     assert first.data is not earlier
     np.testing.assert_array_equal(earlier[0] > 0, candidate(9).mask)
@@ -72,30 +72,30 @@ def test_of_a_large_plane_only_what_is_drawn_on_is_written(layers, viewer, image
 
 
 def test_another_plane_moves_and_reshapes_the_same_layers(layers, viewer, image):
-    layers.show(image, PLANE, [candidate(9)], 0, None)
+    layers.show(image, PLANE, [candidate(9)], 0)
     first = viewer.layers["mask 1"]
     other = Plane((0, 2), (7,))
     sideways = candidate(3)
     sideways = Candidate(sideways.mask[:5], 0.5, 0.5, sideways.logits, sideways.thumbnail, sideways.outline)
-    layers.show(image, other, [sideways], 0, None)
+    layers.show(image, other, [sideways], 0)
     assert viewer.layers["mask 1"] is first
     assert first.data.shape == (5, 1, 30)
     np.testing.assert_allclose(first.data_to_world((3, 0, 4)), image.data_to_world((3, 7, 4)))
 
 
 def test_a_deleted_layer_is_made_again_in_its_own_rank(layers, viewer, image):
-    layers.show(image, PLANE, [candidate(9), candidate(8), candidate(7)], 0, None)
+    layers.show(image, PLANE, [candidate(9), candidate(8), candidate(7)], 0)
     gone = viewer.layers["mask 2"]
     viewer.layers.remove(gone)
     assert layers.forget(gone)
     assert not layers.forget(image)
-    layers.show(image, PLANE, [candidate(9), candidate(8), candidate(7)], 1, None)
+    layers.show(image, PLANE, [candidate(9), candidate(8), candidate(7)], 1)
     assert viewer.layers["mask 2"].data[0, 8].all()
     assert viewer.layers["mask 3"].data[0, 7].all()
 
 
 def test_clearing_removes_them(layers, viewer, image):
-    layers.show(image, PLANE, [candidate(9)], 0, None)
+    layers.show(image, PLANE, [candidate(9)], 0)
     layers.clear()
     layers.clear()
     assert names(viewer) == ["image"]
@@ -108,7 +108,7 @@ def test_a_candidate_is_a_line_around_a_faint_filling_as_wide_as_the_zoom_needs(
     one = Candidate(mask, 0.9, 0.9, np.zeros((4, 4), np.float32), picture, picture[..., 0] > 0)
     for zoom, width in ((3.0, 1), (0.6, 3)):
         viewer.scene.camera.zoom = zoom
-        layers.show(image, PLANE, [one], 0, None)
+        layers.show(image, PLANE, [one], 0)
         layer = viewer.layers["mask 1"]
         core = np.zeros_like(mask)
         core[4 + width : 16 - width, 5 + width : 25 - width] = True

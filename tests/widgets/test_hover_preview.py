@@ -93,11 +93,20 @@ def test_it_lies_over_masks_and_objects_that_came_later(session, viewer):
     session.add_point((8, 16))
     session.accept()
     session.add_point((20, 30))
-    move(viewer, session.image, (20, 32))
     names = [layer.name for layer in viewer.layers]
     assert "objects" in names
     assert names.index("preview") > max(names.index(name) for name in ("objects", "mask 1", "mask 3"))
     assert viewer.layers.selection.active is session.prompt_layers.points
+
+
+def test_it_comes_over_a_layer_that_the_user_added_later(session, viewer):
+    move(viewer, session.image, (8, 16))
+    theirs = viewer.add_labels(np.zeros((32, 48), np.uint8), name="theirs")
+    viewer.layers.move(viewer.layers.index(theirs), viewer.layers.index("prompt boxes"))
+    viewer.layers.selection.active = session.prompt_layers.points
+    move(viewer, session.image, (20, 32))
+    names = [layer.name for layer in viewer.layers]
+    assert names.index("theirs") < names.index("preview") < names.index("prompt boxes")
 
 
 @pytest.mark.parametrize(("policy", "rank"), [("best", 0), ("largest", 0), ("middle", 1), ("smallest", 2)])

@@ -55,14 +55,14 @@ def predictor(tiles):
 def begin(predictor):
     """Begin a session in a viewer of its own, looking at the whole image from `zoom`."""
 
-    def begin(pixels=None, zoom=4.0):
+    def begin(pixels=None, zoom=4.0, runner=None):
         viewer = ViewerModel()
         if pixels is None:
             pixels = np.zeros((SIDE, SIDE), np.uint8)
             pixels[OBJECT] = 200
         image = viewer.add_image(pixels, contrast_limits=(0, 255), name="large")
         viewer.scene.camera.zoom = zoom
-        session = PromptSession(viewer, SynchronousRunner(), lambda model, device: predictor)
+        session = PromptSession(viewer, runner or SynchronousRunner(), lambda model, device: predictor)
         session.choose_image(image)
         return session
 
@@ -184,6 +184,26 @@ def test_the_mask_under_work_comes_back_in_another_viewer(begin, predictor, tmp_
     other = begin()
     other.files.open(tmp_path / "two.json")
     same_mask(again, other)
+
+
+def test_every_window_of_a_session_that_is_opened_tells_how_far_it_is(begin, predictor, by_hand, tmp_path):
+    session = begin()
+    session.add_point(HERE)
+    session.image.contrast_limits = (0, 100)
+    session.add_point(BESIDE, label=0)
+    session.files.save(tmp_path / "one.json")
+    again, before, told = begin(runner=by_hand), len(predictor.begun), set()
+
+    def tell(state):
+        if state.phase == "working" and state.progress.note == "Computing the embedding of a part of the image":
+            told.add(len(predictor.begun) - before)
+
+    again.embedding_changed.connect(tell)
+    again.files.open(tmp_path / "one.json")
+    by_hand.finish_all()
+    assert again.embedding_state.phase == "ready"
+    assert predictor.limits[-2:] == [(0, 255), (0, 100)]
+    assert told == {1, 2}, "those of another contrast too"
 
 
 def test_an_opened_object_under_work_comes_back_with_its_refined_mask(begin, tmp_path):

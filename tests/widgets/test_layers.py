@@ -117,31 +117,9 @@ def test_the_background_is_no_object():
         ours.object_on_plane(layer, 0, Image(np.zeros((8, 8))), Plane((0, 1), ()))
 
 
-def test_insert_below_keeps_the_active_layer_and_the_order():
+def test_a_layer_that_is_not_there_is_not_removed():
     viewer = ViewerModel()
-    viewer.add_image(np.zeros((4, 4)), name="bottom")
     top = viewer.add_points(ndim=2, name="top")
-    ours.insert_below(viewer, Labels(np.zeros((4, 4), int), name="middle"), top)
-    assert [layer.name for layer in viewer.layers] == ["bottom", "middle", "top"]
-    assert viewer.layers.selection.active is top
-    assert ours.lowest_of(viewer, (top, viewer.layers["middle"], None)).name == "middle"
     ours.remove(viewer, top)
     ours.remove(viewer, top)
     assert "top" not in viewer.layers
-
-
-def test_a_layer_under_the_image_is_put_under_another_one_and_the_active_one_stays():
-    viewer = ViewerModel()
-    low, image, top = (
-        viewer.add_labels(np.zeros((4, 4), int)),
-        viewer.add_image(np.zeros((4, 4))),
-        viewer.add_points(),
-    )
-    assert ours.is_under(viewer, (low, top), lambda other: other is image)
-    assert not ours.is_under(viewer, (top,), lambda other: True)
-    ours.keep_above(viewer, low, image, top)
-    assert list(viewer.layers) == [image, low, top]
-    assert viewer.layers.selection.active is top
-    ours.keep_above(viewer, low, image, None)
-    assert list(viewer.layers) == [image, low, top], "it lies well"
-    assert not ours.is_under(viewer, (low,), lambda other: other is image)

@@ -115,9 +115,8 @@ def run(args: argparse.Namespace) -> int:
 
     # What is wrong with the inputs is told before torch is loaded, which takes seconds.
     from napari_segany.engine.batch.folder import BatchFolder
-    from napari_segany.engine.batch.inputs import find_images
     from napari_segany.engine.batch.settings import BatchSettings
-    from napari_segany.engine.batch.zarr_inputs import split_zarr
+    from napari_segany.engine.batch.zarr_inputs import find_files_and_zarrs
 
     outputs = args.outputs or (DEFAULT_OUTPUTS if args.boxes is None else _BOX_OUTPUTS)
     settings = BatchSettings(
@@ -130,16 +129,15 @@ def run(args: argparse.Namespace) -> int:
     outputs_within = BatchFolder(args.output).subfolders
     # Boxes and words need an image as a whole, so zarrs beside the images that they are for are none of them.
     of_folders = args.boxes is None and args.text is None
-    inputs, zarrs = split_zarr(args.inputs, outputs_within, recursive=args.recursive, of_folders=of_folders)
-    images: Sequence[BatchImage] = ()
-    if inputs or not zarrs:
-        skip = (*outputs_within, *zarrs)
-        images = find_images(inputs, recursive=args.recursive, skip=skip, bands=args.bands)
-        tell_lost_places(NAME, images)
+    images: Sequence[BatchImage]
+    images, zarrs = find_files_and_zarrs(
+        args.inputs, recursive=args.recursive, skip=outputs_within, of_folders=of_folders, bands=args.bands
+    )
+    tell_lost_places(NAME, images)
     if args.plane is not None and (args.boxes is not None or args.tiles == "never"):
         raise ValueError("--plane chooses what is done by tiles; leave out --boxes and --tiles never")
     if zarrs and args.boxes is not None:
-        raise ValueError(f"--boxes is not for zarr images such as {zarrs[0].name}; give TIFF, PNG or JPEG files")
+        raise ValueError(f"--boxes is not for zarr images such as {zarrs[0].file_name}; give TIFF, PNG or JPEG files")
     classes = None
     large: Sequence[tuple[str, FileSource]] = ()
     besides: Sequence[ImageResult] = ()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Literal
 
 from tqdm import tqdm
@@ -73,13 +72,12 @@ def _tiling(args: argparse.Namespace) -> TilingSettings:
 
 def split_large(
     images: Sequence[BatchImage],
-    zarrs: Sequence[Path],
+    zarrs: Sequence[BatchImage],
     tiles: str,
     settings: BatchSettings,
     plane: PlaneChoice | None = None,
 ) -> tuple[list[BatchImage], list[tuple[str, FileSource]]]:
     """Return the images to be done as a whole, and those by tiles with their names: all, where a plane is chosen."""
-    from napari_segany.engine.batch.inputs import absolute, distinct_names, relative_names
     from napari_segany.engine.large.inputs import file_shape
 
     whole: list[BatchImage] = []
@@ -96,13 +94,7 @@ def split_large(
         if shape is not None and is_large(shape):
             reduced.append(source.shown)
     _tell_reduced(reduced)
-    taken = {image.name for image in images}
-    places = [PurePath(name) for name in relative_names([absolute(path) for path in zarrs])]
-    for path, name in zip(zarrs, distinct_names(places), strict=True):
-        while name in taken:
-            name += "_zarr"
-        taken.add(name)
-        large.append((name, FileSource(path.absolute(), str(path))))
+    large += [(image.name, image.source) for image in zarrs if isinstance(image.source, FileSource)]
     if plane is None:
         return whole, large
     return [], [(f"{name}{plane.suffix}", source) for name, source in (*_all_by_tiles(whole), *large)]

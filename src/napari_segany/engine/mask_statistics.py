@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_segany.engine.upsampled_axis import Index
-from napari_segany.engine.upsampling import Box, ChosenBlocks, LogitWindow, Parts, Upsampling, done
+from napari_segany.engine.upsampling import Box, ChosenBlocks, LogitWindow, Parts, Upsampling
+from napari_segany.generators import drain
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class MaskStatistics:
 
 def mask_statistics(upsampling: Upsampling, window: LogitWindow, threshold: float, offset: float) -> MaskStatistics:
     """Count the pixels of a mask above the threshold and `offset` around it, and find its box, exactly."""
-    return done(statistics_steps(upsampling, [window], threshold, offset))[0]
+    return drain(statistics_steps(upsampling, [window], threshold, offset))[0]
 
 
 def statistics_steps(

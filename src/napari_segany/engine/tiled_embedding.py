@@ -18,8 +18,8 @@ from napari_segany.engine.cache_memory import MemoryCache
 from napari_segany.engine.image import checked_image, checked_limits, default_limits
 from napari_segany.engine.prediction import Prediction
 from napari_segany.engine.progress import Progress, Steps, relabelled
-from napari_segany.engine.prompts import Prompt
 from napari_segany.engine.tiled_prediction import Refinement, TiledPrediction
+from napari_segany.engine.tiled_prompt import TiledPrompt
 from napari_segany.engine.tiling import Extent, TilePlan, Window
 from napari_segany.formats.lazy_image import LazyImage, enlarged
 from napari_segany.formats.window_mask import WindowMask
@@ -208,12 +208,12 @@ class TiledEmbedding:
         ValueError
             For a prompt that is empty, of a batch, or leaves the image.
         """
-        prompt = _checked(points, labels, box, mask, self.image_shape)
-        extent = _extent(prompt, mask)
+        prompt = TiledPrompt.checked(points, labels, box, mask, self.image_shape)
+        extent = prompt.extent
         encode = encode or partial(self.embedding_steps, predictor)
         ask = predictor.predict if multimask is None else partial(predictor.predict, multimask=multimask)
         if refine is not None and self.plan.margin(refine.window, extent) >= _KEPT_INSIDE * self.plan.side:
-            found = yield from self._asked(ask, encode, prompt, mask, refine.window, refine.logits)
+            found = yield from self._asked(ask, encode, prompt, refine.window, refine.logits)
             if not found.is_cut:
                 return found
             level = max(refine.window.level, 0 if level is None else level)  # the logits may have led astray
@@ -221,7 +221,7 @@ class TiledEmbedding:
         asked: set[Window] = set()
         while True:
             asked.add(window)
-            found = yield from self._asked(ask, encode, prompt, mask, window, None)
+            found = yield from self._asked(ask, encode, prompt, window, None)
             if not found.is_cut or window.level >= self.plan.last_level:
                 return found
             following = self._next(found, extent)
@@ -250,9 +250,9 @@ class TiledEmbedding:
         """
         if not self.plan.allows(window):
             raise ValueError(f"{window} is no window of an image of {self.image_shape} pixels")
-        prompt = _checked(points, labels, box, mask, self.image_shape)
+        prompt = TiledPrompt.checked(points, labels, box, mask, self.image_shape)
         encode = encode or partial(self.embedding_steps, predictor)
-        return (yield from self._asked(predictor.predict, encode, prompt, mask, window, logits))
+        return (yield from self._asked(predictor.predict, encode, prompt, window, logits))
 
     def _first(self, extent: Extent, level: int | None) -> Window:
         """Return the window in which a prompt is asked first."""
@@ -291,15 +291,14 @@ class TiledEmbedding:
         self,
         ask: Callable[..., Prediction],
         encode: Callable[[Window], Steps[Any]],
-        prompt: Prompt,
-        mask: WindowMask | None,
+        prompt: TiledPrompt,
         window: Window,
         logits: NDArray[np.float32] | None,
     ) -> Steps[TiledPrediction]:
         embedding = yield from encode(window)
         self.answered = window
         yield Progress(0, 1, "Predicting masks")
-        prediction = ask(embedding, **_arguments(prompt, mask, window, logits))
+        prediction = ask(embedding, **prompt.arguments_in(window, logits))
         masks = tuple(
             WindowMask.cropped(enlarged(np.asarray(one), window.factor), window.origin, self.image_shape)
             for one in prediction.masks
@@ -318,73 +317,6 @@ def image_limits(image: LazyImage) -> tuple[float, float]:
     if image.dtype in (np.uint8, np.bool_):  # these have limits of their own: nothing needs to be read
         return default_limits(np.zeros((1, 1), image.dtype))
     return default_limits(checked_image(image.sample()))
-
-
-def _checked(
-    points: ArrayLike | None,
-    labels: ArrayLike | None,
-    box: ArrayLike | None,
-    mask: WindowMask | None,
-    shape: tuple[int, int],
-) -> Prompt:
-    if points is None and box is None and mask is not None and mask.area:
-        # SAM was trained on masks together with points or a box, never on a mask alone.
-        top, left, bottom, right = mask.box
-        box = (top - 0.5, left - 0.5, bottom - 0.5, right - 0.5)
-    prompt = Prompt.checked(points, labels, box, image_shape=shape)
-    if prompt.batch_size is not None:
-        raise ValueError("the prompt is a batch; a large image is asked one prompt at a time")
-    return prompt
-
-
-def _extent(prompt: Prompt, mask: WindowMask | None) -> Extent:
-    """Return the box around everything that is said, in pixels of the image."""
-    parts: list[Sequence[float]] = []
-    if prompt.points is not None:
-        parts += [(*point, *point) for point in prompt.points.tolist()]
-    if prompt.box is not None:
-        parts.append(prompt.box.tolist())
-    if mask is not None and mask.area:
-        parts.append(mask.box)
-    lows, highs = [part[:2] for part in parts], [part[2:] for part in parts]
-    return (
-        min(low[0] for low in lows),
-        min(low[1] for low in lows),
-        max(high[0] for high in highs),
-        max(high[1] for high in highs),
-    )
-
-
-def _arguments(
-    prompt: Prompt, mask: WindowMask | None, window: Window, logits: NDArray[np.float32] | None
-) -> dict[str, Any]:
-    """Return the prompt in pixels of a window; what leaves the window is moved to its edge."""
-    last = np.subtract(window.shape, 0.5)
-    arguments: dict[str, Any] = {}
-    if prompt.points is not None and prompt.labels is not None:
-        local = [window.to_window(row, col) for row, col in prompt.points]
-        arguments["points"] = np.clip(local, -0.5, last).tolist()
-        arguments["labels"] = prompt.labels.tolist()
-    if prompt.box is not None:
-        corners = [window.to_window(row, col) for row, col in prompt.box.reshape(2, 2)]
-        (top, left), (bottom, right) = np.clip(corners, -0.5, last).tolist()
-        arguments["box"] = (top, left, max(bottom, top + 1e-3), max(right, left + 1e-3))
-    if logits is not None:
-        arguments["mask"] = logits
-    elif mask is not None:
-        part = _reduced(mask, window)
-        if part.any():
-            arguments["mask"] = part
-    return arguments
-
-
-def _reduced(mask: WindowMask, window: Window) -> NDArray[np.bool_]:
-    whole = mask.window(window.image_box)
-    if window.factor == 1:
-        return whole
-    rows, cols = window.shape
-    blocks = whole.reshape(rows, window.factor, cols, window.factor)
-    return np.asarray(blocks.mean(axis=(1, 3)) >= 0.5)
 
 
 def _is_cut(mask: NDArray[np.bool_], inner: tuple[bool, bool, bool, bool]) -> bool:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_segany.engine.upsampled_axis import Axis, Float, Index
+from napari_segany.generators import drain
 
 _PIXELS_AT_A_TIME = 1 << 19
 _STRIDE = 4  # pixels of the model input along the side of a logit
@@ -123,7 +124,7 @@ class Upsampling:
 
     def mask(self, window: LogitWindow, threshold: float, box: Box) -> NDArray[np.bool_]:
         """Return the part of the mask within a box (row_min, col_min, row_max, col_max) that encloses the mask."""
-        return done(self.mask_steps(window, threshold, box))
+        return drain(self.mask_steps(window, threshold, box))
 
     def mask_steps(self, window: LogitWindow, threshold: float, box: Box) -> Parts[NDArray[np.bool_]]:
         """Do the same and yield after every part of it."""
@@ -218,13 +219,3 @@ def _of_three(values: Float, indices: Index, function: np.ufunc) -> Float:
         function(values[first : last - 2], values[first + 1 : last - 1]), values[first + 2 : last]
     )
     return lines if len(lines) == len(indices) else lines[indices[:, 0] - first]
-
-
-def done(parts: Parts[Result]) -> Result:
-    """Do all parts of some work."""
-    while True:
-        try:
-            next(parts)
-        except StopIteration as end:
-            result: Result = end.value
-            return result

@@ -17,6 +17,8 @@ from napari_segany.formats.pixel_size import PixelSize, tiff_resolution
 from napari_segany.formats.record import MaskRecord
 from napari_segany.formats.rle import RunLengths
 
+_PIXELS_AT_A_TIME = 1 << 20
+
 
 def to_labels(
     records: Sequence[MaskRecord], shape: tuple[int, int], *, smaller_on_top: bool = True
@@ -78,13 +80,59 @@ def run_lengths_by_label(labels: ArrayLike) -> dict[int, RunLengths]:
         return {}
     starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
     edges = np.stack([starts, np.append(starts[1:], flat.size)], axis=1)
-    numbers = flat[starts]
+    found = _by_number(flat[starts], edges, array.shape)
+    found.pop(0, None)
+    return found
+
+
+def run_lengths_of_part(
+    labels: NDArray[np.integer], told: NDArray[np.bool_], corner: tuple[int, int], size: tuple[int, int]
+) -> dict[int, RunLengths]:
+    """Return what is told of some pixels of a label image as run lengths, by its number, ascending; 0 is one of them.
+
+    Besides what is given it takes little memory.
+
+    Parameters
+    ----------
+    labels : numpy.ndarray
+        (h, w) integers, a part of the image.
+    told : numpy.ndarray
+        (h, w) bool: of which pixels of the part something is told.
+    corner : tuple of int
+        (row, col) of the part within the image.
+    size : tuple of int
+        (H, W) of the image, and of the masks.
+    """
+    rows, cols = labels.shape
+    step = max(1, _PIXELS_AT_A_TIME // max(1, rows))
+    numbers, edges = [np.zeros(0, labels.dtype)], [np.zeros((0, 2), np.int64)]
+    for left in range(0, cols, step):
+        flat, there = (part[:, left : left + step].ravel(order="F") for part in (labels, told))
+        begins = np.ones(flat.size, np.bool_)
+        begins[1:] = (flat[1:] != flat[:-1]) | (there[1:] != there[:-1])
+        begins[::rows] = True  # below a column of the part, the image may go on
+        starts = np.flatnonzero(begins)
+        lengths = np.diff(starts, append=flat.size)
+        starts, lengths = starts[there[starts]], lengths[there[starts]]
+        col, row = np.divmod(starts, rows)
+        first = (col + left + corner[1]) * size[0] + row + corner[0]
+        numbers.append(flat[starts])
+        edges.append(np.stack([first, first + lengths], axis=1))
+    return _by_number(np.concatenate(numbers), np.concatenate(edges), size)
+
+
+def _by_number(
+    numbers: NDArray[np.integer], edges: NDArray[np.int64], size: tuple[int, int]
+) -> dict[int, RunLengths]:
+    """Return the mask of each number from runs (R,) with edges (R, 2), half-open, in column-major order."""
+    if not len(numbers):
+        return {}
     order = np.argsort(numbers, kind="stable")
     found, first = np.unique(numbers[order], return_index=True)
+    area = size[0] * size[1]
     return {
-        int(number): RunLengths(np.diff(np.concatenate([[0], edges[runs].ravel(), [flat.size]])), array.shape)
+        int(number): RunLengths(np.diff(np.concatenate([[0], edges[runs].ravel(), [area]])), size)
         for number, runs in zip(found, np.split(order, first[1:]), strict=True)
-        if number != 0
     }
 
 

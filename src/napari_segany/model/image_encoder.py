@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from napari_segany.generators import drain, relabelled
 from napari_segany.model.config import ViTConfig
 from napari_segany.model.fast_vit import changed_tokens
 from napari_segany.model.layers import (
@@ -21,7 +22,6 @@ from napari_segany.model.layers import (
     MLPBlock,
     Neck,
     drop_path_rates,
-    finish,
     init_encoder,
     is_inference,
     is_inference_on_cpu,
@@ -66,7 +66,7 @@ class ImageEncoderViT(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the embedding (B, 256, H / 16, W / 16) of (B, 3, H, W) normalised pixels."""
-        embedding, _ = finish(self.steps(x))
+        embedding, _ = drain(self.steps(x))
         return embedding
 
     def steps(self, x: Tensor) -> Generator[tuple[int, int], None, tuple[Tensor, tuple[Tensor, ...]]]:
@@ -99,13 +99,7 @@ def _told(
     parts: Generator[None, None, Tensor], progress: tuple[int, int]
 ) -> Generator[tuple[int, int], None, Tensor]:
     """Run the parts of a block; each tells the same progress."""
-    while True:
-        try:
-            next(parts)
-        except StopIteration as end:
-            result: Tensor = end.value
-            return result
-        yield progress
+    return relabelled(parts, lambda _: progress)
 
 
 class PatchEmbed(nn.Module):
@@ -135,7 +129,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, h, w, C) of (B, h, w, C)."""
-        return finish(self.steps(x))
+        return drain(self.steps(x))
 
     def steps(self, x: Tensor, scratch: Scratch | None = None) -> Generator[None, None, Tensor]:
         """Do the same in parts where it is slow, on a processor; nothing is yielded elsewhere.

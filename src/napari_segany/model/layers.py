@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import TypeVar
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-Result = TypeVar("Result")
 
 
 class LayerNorm2d(nn.Module):
@@ -118,16 +113,6 @@ def init_encoder(module: nn.Module) -> None:
         nn.init.trunc_normal_(module.weight, std=0.02)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
-
-
-def finish(steps: Generator[object, None, Result]) -> Result:
-    """Run steps to their end and return their result."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            result: Result = end.value
-            return result
 
 
 def gelu_(x: Tensor) -> Tensor:

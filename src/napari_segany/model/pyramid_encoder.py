@@ -12,8 +12,9 @@ from collections.abc import Generator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from napari_segany.generators import drain
 from napari_segany.model.config import PyramidConfig
-from napari_segany.model.layers import ConvBN, DropPath, LayerNorm2d, drop_path_rates, finish
+from napari_segany.model.layers import ConvBN, DropPath, LayerNorm2d, drop_path_rates
 
 STRIDE = 32
 """Of the coarsest scale: inputs are padded to its multiples."""
@@ -55,7 +56,7 @@ class PyramidEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the embedding (B, 256, H / 16, W / 16) of (B, 3, H, W) normalised pixels."""
-        embedding, _ = finish(self.steps(x))
+        embedding, _ = drain(self.steps(x))
         return embedding
 
     def steps(self, x: Tensor) -> Steps:

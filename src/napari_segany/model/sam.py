@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from napari_segany.generators import drain
 from napari_segany.model.config import PyramidConfig, SamConfig, TinyViTConfig
 from napari_segany.model.features import ImageFeatures
 from napari_segany.model.image_encoder import ImageEncoderViT
-from napari_segany.model.layers import finish
 from napari_segany.model.mask_decoder import MaskDecoder, choose_masks
 from napari_segany.model.mixed_precision import in_precision
 from napari_segany.model.prompt_encoder import STRIDE, PromptEncoder, SparsePromptEncoder
@@ -104,7 +104,7 @@ class Sam(nn.Module):
 
     def encode(self, x: Tensor, *, products: torch.dtype | None = None) -> ImageFeatures:
         """Return the features of normalised pixels (B, 3, H, W); see `encode_steps`."""
-        return finish(self.encode_steps(x, products=products))
+        return drain(self.encode_steps(x, products=products))
 
     def encode_steps(
         self, x: Tensor, *, products: torch.dtype | None = None

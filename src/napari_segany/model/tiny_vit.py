@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from napari_segany.generators import drain
 from napari_segany.model.config import TinyViTConfig
 from napari_segany.model.fast_tiny_vit import attended_map, embedded_patches, filtered_map, merged_patches
 from napari_segany.model.image_encoder import window_partition, window_unpartition
@@ -21,7 +22,6 @@ from napari_segany.model.layers import (
     DropPath,
     Neck,
     drop_path_rates,
-    finish,
     init_encoder,
     is_inference_on_cpu,
 )
@@ -72,7 +72,7 @@ class TinyViT(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the embedding (B, 256, H / 16, W / 16) of (B, 3, H, W) normalised pixels."""
-        embedding, _ = finish(self.steps(x))
+        embedding, _ = drain(self.steps(x))
         return embedding
 
     def steps(self, x: Tensor) -> Steps:

@@ -80,9 +80,9 @@ class Question:
     in_window: InWindow | None = None
 
     @property
-    def of_large_plane(self) -> bool:
-        """Whether it is asked in windows."""
-        return isinstance(self.embedding, TiledEmbedding)
+    def may_encode(self) -> bool:
+        """Whether something may have to be encoded for it: a window, or the plane in the contrast of another time."""
+        return isinstance(self.embedding, TiledEmbedding) or bool(self.again)
 
     def asked(self, answer: tuple[Candidate, ...]) -> tuple[Asked, ...]:
         """Return the question as it was answered, after those that it refines; () where it cannot be asked again so.
@@ -120,7 +120,8 @@ class Asker:
     Attributes
     ----------
     encoding : Progress or None
-        How far the window is that is encoded for the question; None where none is.
+        How far the window, or the plane in the contrast of an earlier session, is that is encoded for the question;
+        None where none is.
     """
 
     def __init__(
@@ -169,7 +170,7 @@ class Asker:
             answering.steps(),
             done=lambda candidates: self._end(answering, lambda: self._answered(question, candidates)),
             failed=lambda error: self._end(answering, lambda: self._failed(error)),
-            report=partial(self._report, answering) if question.of_large_plane else None,
+            report=partial(self._report, answering) if question.may_encode else None,
         )
 
     def _report(self, answering: _Answering, progress: Progress) -> None:
@@ -200,12 +201,8 @@ class _Answering:
         self._question, self._begun = question, begun
 
     def steps(self) -> Steps[tuple[Candidate, ...]]:
-        """Answer it; on a large plane only as long as it is wanted, for that may take long."""
-        embedding = self._question.embedding
-        if not isinstance(embedding, TiledEmbedding):
-            return (yield from candidate_steps(self._question))
-        encode = partial(self._embedding_steps, embedding)
-        with closing(candidate_steps(self._question, encode)) as steps:
+        """Answer it, as long as it is wanted: where something must be encoded for it, that may take long."""
+        with closing(candidate_steps(self._question, self._begun, self._watched)) as steps:
             while self.is_wanted:
                 try:
                     progress = next(steps)
@@ -214,8 +211,7 @@ class _Answering:
                 yield progress
         return ()
 
-    def _embedding_steps(self, embedding: TiledEmbedding, window: Window) -> Steps[Any]:
-        steps = window_embedding_steps(self._begun, self._question.predictor, embedding, window)
+    def _watched(self, steps: Steps[Any]) -> Steps[Any]:
         found = yield from relabelled(steps, self._noted)
         self.encoding = None
         return found
@@ -226,19 +222,23 @@ class _Answering:
 
 
 def candidate_steps(
-    question: Question, encode: Callable[[Window], Steps[Any]] | None = None
+    question: Question,
+    begun: Begun | None = None,
+    watched: Callable[[Steps[Any]], Steps[Any]] = lambda steps: steps,
 ) -> Steps[tuple[Candidate, ...]]:
     """Answer a question; the result is the candidates, best first.
 
-    `encode` makes the embedding of a large plane's window, where it is not to be made from the beginning.
+    `begun` are windows of a large plane that need not be encoded from the beginning; `watched` runs the steps of
+    whatever is encoded.
     """
     yield Progress(0, 1, "Predicting masks")
     if question.data is not None:
         question.data.check(question.prompts)
     if isinstance(question.embedding, TiledEmbedding):
+        encode = partial(_window_steps, question, begun, watched)
         return (yield from _in_windows_steps(question, question.embedding, encode))
     if question.again:
-        prediction = yield from _again_steps(question)
+        prediction = yield from _again_steps(question, watched)
     else:
         arguments = arguments_of(question.prompts, question.refine)
         prediction = question.predictor.predict(question.embedding, **arguments)
@@ -246,8 +246,21 @@ def candidate_steps(
     return _candidates(prediction, question)
 
 
+def _window_steps(
+    question: Question,
+    begun: Begun | None,
+    watched: Callable[[Steps[Any]], Steps[Any]],
+    embedding: TiledEmbedding,
+    window: Window,
+) -> Steps[Any]:
+    """Return the embedding of a window; of another contrast than that of the plane it is for this answer alone."""
+    if begun is None or embedding is not question.embedding:
+        return watched(embedding.embedding_steps(question.predictor, window))
+    return watched(window_embedding_steps(begun, question.predictor, embedding, window))
+
+
 def _in_windows_steps(
-    question: Question, embedding: TiledEmbedding, encode: Callable[[Window], Steps[Any]] | None
+    question: Question, embedding: TiledEmbedding, encode: Callable[[TiledEmbedding, Window], Steps[Any]]
 ) -> Steps[tuple[Candidate, ...]]:
     predictor, data, view, refine = question.predictor, question.data, question.view, None
     if question.again:
@@ -255,10 +268,11 @@ def _in_windows_steps(
         return (yield from windows_again_steps(predictor, embedding, again, limits, data, view, encode))
     if question.refine is not None and question.in_window is not None:
         refine = question.in_window, question.refine
-    return (yield from window_candidate_steps(predictor, embedding, question.prompts, data, view, encode, refine))
+    making = partial(encode, embedding)
+    return (yield from window_candidate_steps(predictor, embedding, question.prompts, data, view, making, refine))
 
 
-def _again_steps(question: Question) -> Steps[Prediction]:
+def _again_steps(question: Question, watched: Callable[[Steps[Any]], Steps[Any]]) -> Steps[Prediction]:
     """Ask what an earlier session asked, in its order and with the contrast of that time; return the last answer."""
     embedding, limits = question.embedding, question.contrast_limits
     prediction: Prediction | None = None
@@ -266,7 +280,7 @@ def _again_steps(question: Question) -> Steps[Prediction]:
         yield Progress(number, len(question.again), "Predicting masks")
         if one.contrast_limits != limits:
             limits = one.contrast_limits
-            embedding = yield from question.predictor.encode_steps(question.read(), contrast_limits=limits)
+            embedding = yield from watched(question.predictor.encode_steps(question.read(), contrast_limits=limits))
         if one.window is not None:
             raise ValueError("the saved session has asked in windows of a large plane")
         arguments, logits = dict(one.arguments), one.refined(None if prediction is None else prediction.logits)

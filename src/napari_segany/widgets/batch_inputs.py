@@ -13,8 +13,9 @@ from napari.components import ViewerModel
 from napari.layers import Image
 
 from napari_segany.engine.batch.folder import BatchFolder
-from napari_segany.engine.batch.inputs import find_images, images_of_arrays
+from napari_segany.engine.batch.inputs import images_of_arrays
 from napari_segany.engine.batch.sources import ArraySource, BatchImage, ImageContent
+from napari_segany.engine.batch.zarr_inputs import find_files_and_zarrs
 from napari_segany.engine.progress import Steps
 from napari_segany.formats.geo_pyramid import VIEW_KEY, RasterView
 from napari_segany.formats.pixel_size import PixelSize, known_unit
@@ -70,7 +71,7 @@ class PathInputs:
     Attributes
     ----------
     paths : tuple of pathlib.Path
-        Image files, and folders whose images are taken.
+        Image files, zarrs, and folders whose images and zarrs are taken.
     recursive : bool
         Take the images of folders within folders too.
     """
@@ -89,7 +90,8 @@ class PathInputs:
             Where there is no image.
         """
         try:
-            return find_images(self.paths, recursive=self.recursive, skip=BatchFolder(output).subfolders)
+            skip = BatchFolder(output).subfolders
+            files, zarrs = find_files_and_zarrs(self.paths, recursive=self.recursive, skip=skip)
         except ValueError:
             folders = [path for path in self.paths if path.is_dir()]
             if self.recursive or not folders:
@@ -97,6 +99,7 @@ class PathInputs:
             raise ValueError(
                 f"The folder {folders[0]} holds no image; include the folders within it, or choose another one"
             ) from None
+        return (*files, *zarrs)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from napari_segany.engine.batch.sources import BatchImage, FileSource
 from napari_segany.engine.large.choice import TILES, goes_by_tiles, not_written_text
 from napari_segany.engine.progress import Progress, Steps, relabelled
+from napari_segany.formats.lazy_files import is_zarr
 from napari_segany.formats.lazy_image import LazyImage, lazy_image
 from napari_segany.widgets.batch_inputs import LayerSource
 
@@ -150,6 +151,8 @@ def _is_large(image: BatchImage, settings: BatchSettings) -> bool:
     if isinstance(source, FileSource):
         from napari_segany.engine.large.inputs import file_shape
 
+        if is_zarr(source.path):  # never read as a whole, as on the command line
+            return True
         shape = file_shape(source)
         return shape is not None and goes_by_tiles(shape, settings)
     return False

@@ -21,15 +21,12 @@ from numpy.typing import NDArray
 from napari_segany.engine.mask_outline import inner_edge
 from napari_segany.widgets.drafts import Candidate
 from napari_segany.widgets.geometry import Plane
+from napari_segany.widgets.layer_order import Level, insert_in_order, settle
 from napari_segany.widgets.layers import (
     follow,
-    insert_below,
-    is_under,
     line_width,
-    lowest_of,
     may_be_ahead,
     placement,
-    raise_to_top,
     remove,
     set_visible,
     spatial_shape,
@@ -88,9 +85,7 @@ class CandidateLayers:
             for rank, layer in self._layers.items():
                 layer.colormap = _colormap(colours[rank % len(colours)])
 
-    def show(
-        self, image: Image, plane: Plane, candidates: Sequence[Candidate], selected: int, below: Layer | None
-    ) -> None:
+    def show(self, image: Image, plane: Plane, candidates: Sequence[Candidate], selected: int) -> None:
         """Show candidates, the selected one visibly; layers that are no longer needed are emptied.
 
         Parameters
@@ -103,14 +98,12 @@ class CandidateLayers:
             Best first.
         selected : int
             The visible one.
-        below : Layer, optional
-            Under which layer new ones go, so that the prompts stay on top.
         """
         shape, width = plane.thin_shape(spatial_shape(image)), line_width(self._viewer, image, plane)
         self._image, self._plane, self._shown = image, plane, selected
         for rank in range(len(candidates)):
             if rank not in self._layers:
-                self._make(rank, image, plane, below)
+                self._make(rank, image, plane)
         for rank, layer in self._layers.items():
             if rank < len(candidates):
                 _write(layer, candidates[rank], shape, width)
@@ -119,7 +112,7 @@ class CandidateLayers:
                 _empty(layer)
             set_visible(layer, rank == selected)
 
-    def ready_steps(self, image: Image, plane: Plane, below: Layer | None) -> Iterator[None]:
+    def ready_steps(self, image: Image, plane: Plane) -> Iterator[None]:
         """Have empty layers there, as large as the plane and drawn once; a step for each, see `LayersAhead`."""
         shape = plane.thin_shape(spatial_shape(image))
         for rank in range(len(CANDIDATE_COLOURS) if may_be_ahead(image, plane) else 0):
@@ -127,7 +120,7 @@ class CandidateLayers:
             if self._shown is not None or (layer is not None and layer.data.shape == shape):
                 continue
             if layer is None:
-                layer = self._make(rank, image, plane, below)
+                layer = self._make(rank, image, plane)
             else:
                 layer.data = np.zeros(shape, np.uint8)
                 follow(layer, image, plane)
@@ -135,17 +128,13 @@ class CandidateLayers:
             yield
             set_visible(layer, rank == (self._shown or 0))  # most often the first is shown first
 
-    def _make(self, rank: int, image: Image, plane: Plane, below: Layer | None) -> Labels:
+    def _make(self, rank: int, image: Image, plane: Plane) -> Labels:
         shape = plane.thin_shape(spatial_shape(image))
         self._layers[rank] = layer = _new_layer(image, plane, shape, rank, self.colours)
-        insert_below(self._viewer, layer, below)
+        insert_in_order(self._viewer, layer, Level.OFFERED, image)
         for callback in self._on_made:
             callback(layer)
         return layer
-
-    def lowest(self) -> Layer | None:
-        """Return which of the layers lies undermost."""
-        return lowest_of(self._viewer, tuple(self._layers.values()))
 
     def select(self, selected: int) -> None:
         """Make one candidate the visible one."""
@@ -171,9 +160,7 @@ class CandidateLayers:
             else:
                 layer.data = np.zeros((1,) * image.ndim, np.uint8)
             follow(layer, image)
-        layers = tuple(self._layers.values())
-        if is_under(self._viewer, layers, lambda other: other is image):
-            raise_to_top(self._viewer, layers)
+        settle(self._viewer, Level.OFFERED, image, *self._layers.values())
 
     def follow(self) -> None:
         """Move the layers to where the image lies now."""

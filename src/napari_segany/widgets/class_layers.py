@@ -18,7 +18,8 @@ from napari_segany.widgets.class_list import CLASSES_KEY, ClassList, label_colou
 from napari_segany.widgets.kept_masks import MASKS_KEY
 from napari_segany.widgets.label_features import CATEGORY
 from napari_segany.widgets.labels_source import FOUND_IN_KEY, owner_of
-from napari_segany.widgets.layers import SPATIAL, insert_below
+from napari_segany.widgets.layer_order import insert_at
+from napari_segany.widgets.layers import SPATIAL
 from napari_segany.widgets.object_table import INDEX
 from napari_segany.widgets.objects import OWNER_KEY
 
@@ -136,7 +137,7 @@ def show_made(viewer: ViewerModel, source: Labels, made: MadeLabels, classes: Cl
                 setattr(layer, name, value)
             return str(layer.name)
     new = Labels(made.data, name=made.name, opacity=source.opacity, axis_labels=source.axis_labels, **state)
-    insert_below(viewer, new, source if source in viewer.layers else None)
+    insert_at(viewer, new, viewer.layers.index(source) if source in viewer.layers else len(viewer.layers))
     return str(new.name)
 
 

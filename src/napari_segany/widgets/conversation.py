@@ -132,7 +132,7 @@ class Conversation:
 
     def ready_steps(self, image: Image, plane: Plane) -> Iterator[None]:
         """Have the layers of candidates there, see `LayersAhead`."""
-        yield from self.layers.ready_steps(image, plane, self._prompt_layers.lowest())
+        yield from self.layers.ready_steps(image, plane)
 
     def close(self) -> None:
         """Stop for good."""
@@ -332,8 +332,7 @@ class Conversation:
 
     def _show(self) -> None:
         if self.image is not None and self.plane is not None and self.candidates:
-            below = self._prompt_layers.lowest()
-            self.layers.show(self.image, self.plane, self.candidates, self.selected, below)
+            self.layers.show(self.image, self.plane, self.candidates, self.selected)
         else:
             self.layers.hide()
         self.candidates_changed.emit(self.candidates)

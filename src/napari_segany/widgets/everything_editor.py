@@ -190,7 +190,6 @@ class EverythingEditor:
                     _prompts(found.record),
                     model=self._model(),
                     overwrite=overwrite,
-                    below=self._results.layers.layer,
                 )
             except NothingToAddError as error:
                 refusal = str(error)

@@ -21,7 +21,8 @@ from napari_segany.widgets.geo_metadata import inherited_place
 from napari_segany.widgets.geometry import Floats, Plane
 from napari_segany.widgets.kept_masks import MASKS_KEY, KeptMask, KeptMasks
 from napari_segany.widgets.labels_source import FOUND_IN_KEY, file_name_of
-from napari_segany.widgets.layers import follow, insert_below, placement, remove, spatial_shape, world_to_data
+from napari_segany.widgets.layer_order import Level, insert_in_order
+from napari_segany.widgets.layers import follow, placement, remove, spatial_shape, world_to_data
 from napari_segany.widgets.outline_colours import outline_colormap
 from napari_segany.widgets.preview_saving import PREVIEW_KEY
 
@@ -145,7 +146,7 @@ class EverythingLayer:
                 metadata={FOUND_IN_KEY: self._image.unique_id, **inherited_place(self._image.metadata)},
                 **placement(self._image),
             )
-            insert_below(self._viewer, self.layer, None)
+            insert_in_order(self._viewer, self.layer, Level.FOUND, self._image)
             self.layer.editable = False
             self.layer.events.editable.connect(self._stay_uneditable)
             self.layer.events.selected_label.connect(self._label_selected)
@@ -190,7 +191,7 @@ class EverythingLayer:
             )
             self._outline.contour = 1
             self._outline.editable = False
-            insert_below(self._viewer, self._outline, None)
+            insert_in_order(self._viewer, self._outline, Level.OUTLINE, self._image)
             return
         self._outline.data = data
         self._outline.translate = translate

@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image, Labels
+from napari.layers import Image
 from numpy.typing import NDArray
 from psygnal import Signal
 
@@ -35,9 +35,8 @@ from napari_segany.formats.record import MaskRecord
 from napari_segany.widgets.conversation import Conversation
 from napari_segany.widgets.embedder import Embedder, EmbeddingState
 from napari_segany.widgets.geometry import Plane
-from napari_segany.widgets.kept_masks import MASKS_KEY, KeptMasks, present_masks
 from napari_segany.widgets.label_features import CATEGORY
-from napari_segany.widgets.layers import full_resolution, read_plane, spatial_shape
+from napari_segany.widgets.layers import full_resolution, read_plane
 from napari_segany.widgets.object_table import PROMPTS, Row
 from napari_segany.widgets.objects import NothingToAddError, numbered
 from napari_segany.widgets.pixel_changes import plane_change
@@ -46,6 +45,7 @@ from napari_segany.widgets.provenance import Answerer
 from napari_segany.widgets.provenance_derived import A_RASTER, FoundSimilar
 from napari_segany.widgets.raster_data import RasterData
 from napari_segany.widgets.session_objects import SessionObjects
+from napari_segany.widgets.similar_masks import layer_of_masks, masks_of, objects_on, taken_pixels
 from napari_segany.widgets.similar_preview import SimilarPreview
 
 Source = Literal["everything", "model"]
@@ -133,12 +133,13 @@ class FindSimilar:
         if isinstance(embedding, TiledEmbedding):
             self._say("This image is too large for it: similar objects are found in images up to 4,096 pixels wide.")
             return
-        candidates, about = self._candidates(image, plane)
-        about = (key, about)
+        layer = layer_of_masks(self._viewer, image, plane) if self.source == "everything" else None
+        candidates, masks = (None, "model") if layer is None else masks_of(layer, plane)
+        about = (key, masks)
         known = self._known[1] if self._known is not None and self._known[0] == about else None
         question = SimilarQuestion(
             chosen,
-            self._taken(plane),
+            taken_pixels(None if self._work.layer is None else self._work.layer.layer, image, plane),
             self._least_iou,
             predictor,
             embedding,
@@ -169,7 +170,7 @@ class FindSimilar:
     def has_everything(self) -> bool:
         """Whether a layer of Segment everything (or of a file of masks) has masks on the shown plane."""
         image, plane = self._conversation.image, self._conversation.plane
-        return image is not None and plane is not None and self._masks_layer(image, plane) is not None
+        return image is not None and plane is not None and layer_of_masks(self._viewer, image, plane) is not None
 
     # --------------------------------------------------------------------- choosing
 
@@ -213,7 +214,7 @@ class FindSimilar:
         if answer is None or plane is None or objects is None or not count:
             self._say("There is nothing to accept: find similar objects first, or lower the similarity.")
             return ()
-        layer = objects.ready(below=self._conversation.layers.lowest())
+        layer = objects.ready()
         present = np.asarray(layer.data[plane.slicer()])
         offer = offered(answer.found, self._threshold, present)
         try:
@@ -258,41 +259,10 @@ class FindSimilar:
         """Return the selected objects as they lie on the plane, else the mask on offer."""
         layer = None if self._work.layer is None else self._work.layer.layer
         self._labels = self._work.editor.selection
-        masks = []
         if layer is not None and self._labels:
-            present = np.asarray(layer.data[plane.slicer()])
-            masks = [present == label for label in self._labels]
-        elif self._conversation.candidates:
-            masks = [self._conversation.candidates[self._conversation.selected].mask]
-        return tuple(MaskRecord.from_mask(mask) for mask in masks if mask.any())
-
-    def _taken(self, plane: Plane) -> Any:
-        """Return the pixels of all accepted objects, (H, W) bool."""
-        layer = None if self._work.layer is None else self._work.layer.layer
-        image = self._conversation.image
-        if layer is not None:
-            return np.asarray(layer.data[plane.slicer()]) != 0
-        return np.zeros(plane.shape_in(spatial_shape(image)) if image is not None else (0, 0), bool)
-
-    def _candidates(self, image: Image, plane: Plane) -> tuple[Callable[[], list[MaskRecord]] | None, Any]:
-        """Return what reads the masks, None for asking the model; and what tells these masks from others."""
-        layer = self._masks_layer(image, plane) if self.source == "everything" else None
-        if layer is None:
-            return None, "model"
-        kept: KeptMasks = layer.metadata[MASKS_KEY]
-        masks = kept.planes.get(plane.index, ())
-        labels = np.array(layer.data[plane.slicer()])
-        return lambda: [one.record for one in present_masks(labels, masks, kept.rule)], (layer.unique_id, id(kept))
-
-    def _masks_layer(self, image: Image, plane: Plane) -> Labels | None:
-        leading = plane.axes == (plane.ndim - 2, plane.ndim - 1)
-        for layer in reversed(self._viewer.layers):
-            kept = layer.metadata.get(MASKS_KEY) if isinstance(layer, Labels) and leading else None
-            if not isinstance(kept, KeptMasks) or layer.data.shape != spatial_shape(image):
-                continue
-            if kept.planes.get(plane.index) and np.allclose(layer.extent.world, image.extent.world):
-                return layer
-        return None
+            return objects_on(layer, self._labels, plane)
+        on_offer = self._conversation.candidates[self._conversation.selected :][:1]
+        return tuple(MaskRecord.from_mask(one.mask) for one in on_offer if one.mask.any())
 
     def _row(self, answer: SimilarAnswer, rank: int, plane: Plane) -> Row:
         record = answer.described.records[answer.found.numbers[rank - 1]]
@@ -350,7 +320,7 @@ class FindSimilar:
         if self._conversation.image is not image or self._conversation.plane != plane:
             self._drop()
             return
-        self._preview.begin(image, plane, answer.found.ranks, self._conversation.layers.lowest())
+        self._preview.begin(image, plane, answer.found.ranks)
         self._show()
         self._say("Move the similarity until the right objects are marked, then accept them.")
 

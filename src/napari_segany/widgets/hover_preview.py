@@ -70,7 +70,7 @@ class HoverPreview:
     ) -> None:
         self.shown: Preview | None = None
         self.asked_at = 0.0
-        self.layer = PreviewLayer(viewer, prompt_layers.lowest)
+        self.layer = PreviewLayer(viewer)
         self._enabled = True
         self._viewer, self._embedder = viewer, embedder
         self._conversation, self._prompt_layers = conversation, prompt_layers

@@ -77,11 +77,11 @@ def windows_again_steps(
     contrast_limits: tuple[float, float] | None,
     data: RasterData | None = None,
     viewed: float = 0,
-    encode: Callable[[Window], Steps[Any]] | None = None,
+    encode: Callable[[TiledEmbedding, Window], Steps[Any]] | None = None,
 ) -> Steps[tuple[Candidate, ...]]:
     """Ask what an earlier session asked, in its order and windows and with the contrast of that time.
 
-    `embedding` is that of `contrast_limits`, and `encode` makes its windows.
+    `embedding` is that of `contrast_limits`; `encode` makes the windows of it and of those with other contrast.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def windows_again_steps(
         if limits not in embeddings:
             embeddings[limits] = TiledEmbedding(embedding.image, embedding.plan, limits)
         asked = embeddings[limits]
-        making = encode if asked is embedding else None
+        making = None if encode is None else partial(encode, asked)
         answer = yield from asked.answer_in_steps(predictor, one.window, encode=making, **arguments)
     if answer is None:
         raise ValueError("nothing is to be asked again")

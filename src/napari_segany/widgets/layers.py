@@ -5,7 +5,7 @@ Knows napari's layers, but no viewer, no session and no Qt.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,6 @@ from napari_segany.widgets.geometry import (
     displayed_plane,
     sample_plane,
 )
-from napari_segany.widgets.preview_saving import is_preview, leave_previews_out
 
 SPATIAL = ("scale", "translate", "rotate", "shear", "affine", "units")
 """Attributes, with events of the same names, that say where a layer lies."""
@@ -220,40 +219,6 @@ def line_width(viewer: ViewerModel, image: Image, plane: Plane, step: float = 1.
     return int(np.clip(round(_LINE_PIXELS / side), 1, _WIDEST_LINE))
 
 
-def insert_below(viewer: ViewerModel, layer: Layer, above: Layer | None) -> None:
-    """Add a layer under another one (on top if that is not there) and leave the active layer active.
-
-    A preview is left out from now on when the viewer's layers are saved.
-    """
-    active = viewer.layers.selection.active
-    position = viewer.layers.index(above) if above is not None and above in viewer.layers else len(viewer.layers)
-    viewer.layers.insert(position, layer)
-    if is_preview(layer):
-        leave_previews_out(viewer.layers)
-    if active is not None and active in viewer.layers:
-        viewer.layers.selection.active = active
-
-
-def keep_above(viewer: ViewerModel, layer: Layer, image: Image, above: Layer | None) -> None:
-    """Where a layer lies under an image, put it under another one instead (on top if that is not there)."""
-    places = viewer.layers
-    if image in places and places.index(layer) < places.index(image):
-        active = places.selection.active
-        target = places.index(above) if above is not None and above in places else len(places)
-        places.move(places.index(layer), target)
-        places.selection.active = active
-
-
-def keep_under(viewer: ViewerModel, layer: Layer, above: Layer | None) -> None:
-    """Put a layer right under another one, if that is there and anything has come between."""
-    places = viewer.layers
-    if above is None or above not in places or places.index(layer) == places.index(above) - 1:
-        return
-    active = places.selection.active
-    places.move(places.index(layer), places.index(above))
-    places.selection.active = active
-
-
 def set_visible(layer: Layer, visible: bool) -> None:
     """Show or hide a layer; what is as it should be is left alone, for napari slices a layer anew at each setting."""
     if layer.visible != visible:
@@ -272,25 +237,3 @@ _AHEAD_PIXELS = 1 << 24
 def may_be_ahead(image: Image, plane: Plane) -> bool:
     """Return whether a plane is small enough for layers of its size to be made before they are needed."""
     return int(np.prod(plane.shape_in(spatial_shape(image)))) <= _AHEAD_PIXELS
-
-
-def is_under(viewer: ViewerModel, layers: Sequence[Layer], other: Callable[[Layer], bool]) -> bool:
-    """Return whether one of the layers lies under one that is meant by `other`."""
-    there = list(viewer.layers)  # a slice of napari's list is another such list, with all its connections
-    lowest = lowest_of(viewer, layers)
-    return lowest is not None and any(other(layer) for layer in there[there.index(lowest) + 1 :])
-
-
-def raise_to_top(viewer: ViewerModel, layers: Sequence[Layer]) -> None:
-    """Put layers above all others, in their present order, and leave the active layer active."""
-    places = [place for place, layer in enumerate(viewer.layers) if any(layer is one for one in layers)]
-    if places and places != list(range(len(viewer.layers) - len(places), len(viewer.layers))):
-        active = viewer.layers.selection.active
-        viewer.layers.move_multiple(places, len(viewer.layers))
-        viewer.layers.selection.active = active
-
-
-def lowest_of(viewer: ViewerModel, layers: Sequence[Layer | None]) -> Layer | None:
-    """Return which of the layers lies undermost in the viewer; None if none of them is there."""
-    there = [layer for layer in viewer.layers if any(layer is one for one in layers)]
-    return there[0] if there else None

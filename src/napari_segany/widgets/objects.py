@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image, Labels, Layer
+from napari.layers import Image, Labels
 from psygnal import Signal
 
 from napari_segany.engine.object_overlap import OverlapRule, writable_pixels
@@ -18,7 +18,8 @@ from napari_segany.widgets.drafts import Candidate, ObjectPrompt, Prompts
 from napari_segany.widgets.foreign_features import by_label
 from napari_segany.widgets.geo_metadata import inherited_place
 from napari_segany.widgets.geometry import Plane
-from napari_segany.widgets.layers import follow, insert_below, spatial_shape
+from napari_segany.widgets.layer_order import Level, insert_in_order
+from napari_segany.widgets.layers import follow, spatial_shape
 from napari_segany.widgets.object_changes import ObjectsChange
 from napari_segany.widgets.object_table import AREA, Row, counted, edited, labels_of, rows_of, with_rows
 from napari_segany.widgets.pixel_changes import PixelChange, no_change, plane_change
@@ -100,7 +101,6 @@ class ObjectsLayer:
         model: str,
         overlap: OverlapRule = "keep",
         overwrite: bool = False,
-        below: Layer | None = None,
     ) -> Added:
         """Write a candidate with the next free label; Ctrl-Z in the layer undoes it.
 
@@ -121,8 +121,6 @@ class ObjectsLayer:
             What becomes of pixels of other objects, see `OverlapRule`.
         overwrite : bool
             Means `overlap="overwrite"`.
-        below : Layer, optional
-            Under which layer a new `objects` layer goes.
 
         Raises
         ------
@@ -132,7 +130,7 @@ class ObjectsLayer:
         mask = candidate.mask
         if not mask.any():
             raise NothingToAddError("The mask is empty: there is nothing to accept.")
-        layer = self.ready(below)
+        layer = self.ready()
         present = np.asarray(layer.data[plane.slicer()])
         replaces = self.own_label(prompts.mask)
         writable = writable_pixels(mask, present, replaces, "overwrite" if overwrite else overlap)
@@ -287,9 +285,9 @@ class ObjectsLayer:
             return ()
         return tuple(labels_of(self.layer.features))
 
-    def ready(self, below: Layer | None = None) -> Labels:
+    def ready(self) -> Labels:
         """Return the layer, taken up or made where there was none."""
-        return self._take_up(self._existing() or self._created(below)) if self.layer is None else self.layer
+        return self._take_up(self._existing() or self._created()) if self.layer is None else self.layer
 
     def find(self) -> Labels | None:
         """Take up the layer that an earlier widget made for this image, if there is one."""
@@ -318,7 +316,7 @@ class ObjectsLayer:
     def _take_up(self, layer: Labels) -> Labels:
         self._release()
         if layer not in self._viewer.layers:
-            insert_below(self._viewer, layer, None)
+            insert_in_order(self._viewer, layer, Level.OBJECTS, self._image)
         self.layer, table = layer, by_label(layer.features, LARGEST_LABEL)
         if table is not None and table is not layer.features:
             layer.features = table
@@ -356,13 +354,13 @@ class ObjectsLayer:
                 return layer
         return None
 
-    def _created(self, below: Layer | None) -> Labels:
+    def _created(self) -> Labels:
         known = {OWNER_KEY: self._image.unique_id, **inherited_place(self._image.metadata)}
-        waiting = self._spare.take(self._image, OBJECTS_NAME, known, below)
+        waiting = self._spare.take(self._image, OBJECTS_NAME, known)
         if waiting is not None:
             return waiting
         layer = self._spare.new(self._image, OBJECTS_NAME, known)
-        insert_below(self._viewer, layer, below)
+        insert_in_order(self._viewer, layer, Level.OBJECTS, self._image)
         return layer
 
     def _painted(self, event: Any) -> None:

@@ -11,7 +11,8 @@ from napari.layers import Image, Labels, Layer
 from numpy.typing import NDArray
 
 from napari_segany.widgets.geometry import Plane
-from napari_segany.widgets.layers import insert_below, placement, put, remove, set_visible
+from napari_segany.widgets.layer_order import Level, insert_in_order
+from napari_segany.widgets.layers import placement, put, remove, set_visible
 from napari_segany.widgets.outline_colours import outline_colormap
 from napari_segany.widgets.preview_saving import PREVIEW_KEY
 
@@ -28,20 +29,18 @@ class ObjectsOutline:
         The viewer that shows it.
     made : callable
         Receives the layer when it is made, so that keys can be bound to it.
-    above : callable
-        Returns the layer that the outline lies under; None for no such layer.
     """
 
-    def __init__(self, viewer: ViewerModel, made: Callable[[Layer], None], above: Callable[[], Layer | None]) -> None:
+    def __init__(self, viewer: ViewerModel, made: Callable[[Layer], None]) -> None:
         self._viewer = viewer
-        self._made, self._above = made, above
+        self._made = made
         self._layer: Labels | None = None
 
     def ready_steps(self, image: Image, plane: Plane) -> Iterator[None]:
         """Have the layer there, empty and drawn once, see `LayersAhead`."""
         if self._layer is None:
             sizes = [3 if axis in plane.axes else 1 for axis in range(plane.ndim)]
-            self._draw(np.zeros(sizes, np.uint8), placement(image))
+            self._draw(image, np.zeros(sizes, np.uint8), placement(image))
             yield
             if self._layer is not None and not self._layer.data.any():
                 self.hide()
@@ -58,7 +57,7 @@ class ObjectsOutline:
         data = part.astype(np.uint8).reshape([sizes.get(axis, 1) for axis in range(plane.ndim)])
         corner = image.data_to_world(plane.to_data([(top, left)])[0])
         where = {**placement(image), "translate": np.asarray(image.affine.inverse(corner), dtype=float)}
-        self._draw(data, where)
+        self._draw(image, data, where)
 
     def hide(self) -> None:
         """Outline nothing."""
@@ -77,7 +76,7 @@ class ObjectsOutline:
         layer, self._layer = self._layer, None
         remove(self._viewer, layer)
 
-    def _draw(self, data: NDArray[np.uint8], where: dict[str, Any]) -> None:
+    def _draw(self, image: Image, data: NDArray[np.uint8], where: dict[str, Any]) -> None:
         if self._layer is None:
             self._layer = Labels(
                 data,
@@ -88,7 +87,7 @@ class ObjectsOutline:
             )
             self._layer.contour = 1
             self._layer.editable = False
-            insert_below(self._viewer, self._layer, self._above())
+            insert_in_order(self._viewer, self._layer, Level.OUTLINE, image)
             self._made(self._layer)
             return
         self._layer.data = data

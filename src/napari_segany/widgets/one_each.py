@@ -231,7 +231,6 @@ class OneEach:
         if objects is None:
             self._become(None)
             return
-        below = self._conversation.layers.lowest() or self._prompt_layers.lowest()
         try:
             with (
                 self._work.recorder.step(f"one object per {prompts.kind}"),
@@ -244,7 +243,6 @@ class OneEach:
                     overlap=overlap,
                     source=prompts.name,
                     category=self._work.classes.current,
-                    below=below,
                 )
                 if written.labels and all(part.in_one_pass for part in found.values()):
                     parts = _parts(prompts, found, written, answerer)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from napari.layers import Layer
 from numpy.typing import NDArray
 
 from napari_segany.engine.object_overlap import OverlapRule, put_objects
@@ -49,7 +48,6 @@ def write_all(
     overlap: OverlapRule,
     source: str,
     category: str = "",
-    below: Layer | None = None,
 ) -> Written:
     """Write masks in their order, as if each were accepted in turn; call it within a step of the history.
 
@@ -65,8 +63,6 @@ def write_all(
         What becomes of pixels of other objects, see `OverlapRule`.
     category : str
         Their class; "" for none.
-    below : Layer, optional
-        Under which layer a new layer `objects` goes.
 
     Raises
     ------
@@ -77,7 +73,7 @@ def write_all(
     there = [(plane, one) for plane, one in every if one.mask.area]
     if not there:
         return Written((), len(every), 0)
-    layer = objects.ready(below)
+    layer = objects.ready()
     first = objects.free_labels(1)[0]
     numbers = dict(enumerate(range(first, first + len(there))))
     painted = [_painted(layer.data, plane, there, numbers, overlap) for plane in found if found[plane].masks]

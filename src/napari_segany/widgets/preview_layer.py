@@ -16,7 +16,8 @@ from napari.utils.colormaps import DirectLabelColormap
 
 from napari_segany.engine.mask_outline import Outline, OutlineRaster
 from napari_segany.widgets.geometry import Plane
-from napari_segany.widgets.layers import insert_below, keep_above, keep_under, placement, remove
+from napari_segany.widgets.layer_order import Level, insert_in_order, settle
+from napari_segany.widgets.layers import placement, remove
 from napari_segany.widgets.preview_saving import PREVIEW_KEY
 from napari_segany.widgets.prompt_layer_looks import BOX_COLOUR
 
@@ -41,8 +42,6 @@ class PreviewLayer:
     ----------
     viewer : ViewerModel
         The viewer that shows it.
-    above : callable
-        Returns the layer that it lies under; None for no such layer.
 
     Attributes
     ----------
@@ -50,9 +49,9 @@ class PreviewLayer:
         "#rrggbb" of the line; the layer that is made next has it.
     """
 
-    def __init__(self, viewer: ViewerModel, above: Callable[[], Layer | None]) -> None:
+    def __init__(self, viewer: ViewerModel) -> None:
         self.colour = PREVIEW_COLOUR
-        self._viewer, self._above = viewer, above
+        self._viewer = viewer
         self._layer: Labels | None = None
         self._raster: OutlineRaster | None = None
         self._axes: tuple[int, int] = (0, 1)
@@ -144,15 +143,14 @@ class PreviewLayer:
         if self._layer is None:
             self._raster, self._axes = raster, plane.axes
             self._layer = _new_layer(_raster_shape(plane, raster), where, self.colour)
-            insert_below(self._viewer, self._layer, self._above())
+            insert_in_order(self._viewer, self._layer, Level.PREVIEW, image)
             for callback in self._on_made:
                 callback(self._layer)
             return self._layer
         for name, value in where.items():
             if name != "axis_labels" and not _same(getattr(self._layer, name), value):
                 setattr(self._layer, name, value)
-        keep_above(self._viewer, self._layer, image, self._above())
-        keep_under(self._viewer, self._layer, self._above())  # masks and objects that came later would hide it
+        settle(self._viewer, Level.PREVIEW, image, self._layer)  # layers of others that came later would hide it
         return self._layer
 
     def _redraw(self, layer: Labels) -> None:

@@ -22,12 +22,10 @@ from napari_segany.widgets.box_tool import BoxTool
 from napari_segany.widgets.drafts import Prompts
 from napari_segany.widgets.drafts_marks import Marks, alike
 from napari_segany.widgets.geometry import Plane, in_same_plane
+from napari_segany.widgets.layer_order import LEVEL_KEY, Level, settle
 from napari_segany.widgets.layers import (
     follow,
     in_units,
-    is_under,
-    lowest_of,
-    raise_to_top,
     remove,
     set_visible,
     spatial_shape,
@@ -136,15 +134,15 @@ class PromptLayers:
                 return layer
         for layer in [one for one in self._spare if one in there and one.ndim == image.ndim]:
             self._spare.remove(layer)
-            if is_under(self._viewer, (layer,), lambda other: not isinstance(other, (Points, Shapes))):
-                raise_to_top(self._viewer, (layer,))
+            settle(self._viewer, Level.PROMPTS, image, layer)
             return suited(layer, image)
         return None
 
     def _added(self, layer: Any, edited: Callable[[Any], None]) -> Any:
         if layer not in self._viewer.layers:
             self._viewer.add_layer(layer)
-        layer.metadata = {key: value for key, value in layer.metadata.items() if key != OWNER_KEY}
+        kept = {key: value for key, value in layer.metadata.items() if key != OWNER_KEY}
+        layer.metadata = {**kept, LEVEL_KEY: int(Level.PROMPTS)}
         set_visible(layer, True)
         layer.events.data.connect(edited)
         for callback in self._on_made:
@@ -167,10 +165,6 @@ class PromptLayers:
         for layer in (self.points, self.boxes):
             if layer is not None and self.image is not None:
                 follow(layer, self.image)
-
-    def lowest(self) -> Points | Shapes | None:
-        """Return which of the layers lies undermost."""
-        return lowest_of(self._viewer, (self.points, self.boxes))
 
     def close(self, *, keep_layers: bool = False) -> None:
         """Remove the mouse callback and, unless all are to be kept, the layers without prompts."""

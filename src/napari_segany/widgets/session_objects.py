@@ -92,7 +92,7 @@ class SessionObjects:
         self._on_released: list[Callable[[Layer], None]] = []
         self.recorder = Recorder(viewer, conversation, prompt_layers)
         self._reopener = Reopener(viewer, conversation, prompt_layers)
-        self._outline = ObjectsOutline(viewer, self._made, prompt_layers.lowest)
+        self._outline = ObjectsOutline(viewer, self._made)
         self._spare = SpareObjects(viewer)
         self.editor = ObjectEditor(self.recorder, self._reopener, self._outline, say)
         self.classes = ObjectClasses(
@@ -210,7 +210,6 @@ class SessionObjects:
                 self._conversation.answered,
                 model=model,
                 overlap=overlap,
-                below=self._below,
             )
             cleaning = self.editor.cleaning if self.editor.clean_accepted else None
             if asked:
@@ -219,15 +218,10 @@ class SessionObjects:
             self._reopener.drop()
         return added
 
-    @property
-    def _below(self) -> Layer | None:
-        """Under which layer a new one of objects goes."""
-        return self._conversation.layers.lowest() or self._prompt_layers.lowest()
-
     def ready_steps(self, image: Image, plane: Plane) -> Iterator[None]:
         """Have the layers there that the next object and its outline need, see `LayersAhead`."""
         if self.layer is not None and self.layer.layer is None and may_be_ahead(image, plane):
-            yield from self._spare.ready_steps(image, self._below)
+            yield from self._spare.ready_steps(image)
         yield from self._outline.ready_steps(image, plane)
 
     def put_back(self, saved: SavedSession) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image, Labels, Layer
+from napari.layers import Image, Labels
 from numpy.typing import NDArray
 
 from napari_segany.widgets.geometry import Plane
-from napari_segany.widgets.layers import follow, insert_below, placement, remove, spatial_shape
+from napari_segany.widgets.layer_order import Level, insert_in_order
+from napari_segany.widgets.layers import follow, placement, remove, spatial_shape
 from napari_segany.widgets.outline_colours import outline_colormap
 from napari_segany.widgets.preview_saving import PREVIEW_KEY
 
@@ -30,7 +31,7 @@ class SimilarPreview:
         self._layer: Labels | None = None
         self._inner: NDArray[np.int32] | None = None
 
-    def begin(self, image: Image, plane: Plane, ranks: NDArray[np.int32], below: Layer | None) -> None:
+    def begin(self, image: Image, plane: Plane, ranks: NDArray[np.int32]) -> None:
         """Make ready to show masks of (H, W) ranks, from 1; a gap is left between masks that touch."""
         self._inner = np.where(_borders(ranks), 0, ranks)
         shape = plane.thin_shape(spatial_shape(image))
@@ -44,7 +45,7 @@ class SimilarPreview:
                 **placement(image, plane),
             )
             self._layer.editable = False
-            insert_below(self._viewer, self._layer, below)
+            insert_in_order(self._viewer, self._layer, Level.OFFERED, image)
             return
         if self._layer.data.shape != shape:
             self._layer.data = np.zeros(shape, np.uint8)

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image, Labels, Layer
+from napari.layers import Image, Labels
 
-from napari_segany.widgets.layers import follow, insert_below, keep_above, placement, remove, spatial_shape
+from napari_segany.widgets.layer_order import Level, insert_in_order, settle
+from napari_segany.widgets.layers import follow, placement, remove, spatial_shape
 from napari_segany.widgets.preview_saving import PREVIEW_KEY
 
 SPARE_NAME = "objects (none yet)"
@@ -32,11 +33,11 @@ class SpareObjects:
         self._viewer = viewer
         self._layer: Labels | None = None
 
-    def ready_steps(self, image: Image, below: Layer | None) -> Iterator[None]:
+    def ready_steps(self, image: Image) -> Iterator[None]:
         """Have a layer there that fits an image, and drawn once; see `LayersAhead`."""
         if self._layer is None:
             self._layer = self.new(image, SPARE_NAME, {PREVIEW_KEY: True})
-            insert_below(self._viewer, self._layer, below)
+            insert_in_order(self._viewer, self._layer, Level.OBJECTS, image)
         elif not _fits(self._layer, image):
             self._layer.data = np.zeros(spatial_shape(image), self._layer.data.dtype)
             follow(self._layer, image)
@@ -52,7 +53,7 @@ class SpareObjects:
         data = np.zeros(spatial_shape(image), dtype=np.uint16)
         return Labels(data, name=name, opacity=0.6, metadata=metadata, **placement(image))
 
-    def take(self, image: Image, name: str, metadata: dict[str, Any], below: Layer | None) -> Labels | None:
+    def take(self, image: Image, name: str, metadata: dict[str, Any]) -> Labels | None:
         """Make the layer that waits one of objects; None where none fits."""
         layer = self._layer
         if layer is None or layer not in self._viewer.layers or not _fits(layer, image):
@@ -61,7 +62,7 @@ class SpareObjects:
         layer.metadata = metadata
         layer.name = name
         follow(layer, image)
-        keep_above(self._viewer, layer, image, below)
+        settle(self._viewer, Level.OBJECTS, image, layer)
         layer.visible = True
         return layer
 

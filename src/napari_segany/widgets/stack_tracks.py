@@ -5,14 +5,15 @@ It is drawn from pixels and table alone, so that undo, brush strokes and deletio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image, Layer, Tracks
+from napari.layers import Image, Tracks
 from numpy.typing import NDArray
 
-from napari_segany.widgets.layers import follow, insert_below, placement, remove
+from napari_segany.widgets.layer_order import Level, insert_in_order
+from napari_segany.widgets.layers import follow, placement, remove
 from napari_segany.widgets.object_table import labels_of, origin_of, rows_of
 from napari_segany.widgets.objects import ObjectsLayer
 from napari_segany.widgets.pixel_changes import PixelChange
@@ -35,8 +36,6 @@ class TracksLayer:
         The image, for where the layer lies.
     objects : ObjectsLayer
         The objects.
-    below : callable
-        Returns the layer that a new layer goes under.
 
     Attributes
     ----------
@@ -44,11 +43,9 @@ class TracksLayer:
         The layer; None while nothing was carried through time.
     """
 
-    def __init__(
-        self, viewer: ViewerModel, image: Image, objects: ObjectsLayer, below: Callable[[], Layer | None]
-    ) -> None:
+    def __init__(self, viewer: ViewerModel, image: Image, objects: ObjectsLayer) -> None:
         self.layer: Tracks | None = None
-        self._viewer, self._image, self._objects, self._below = viewer, image, objects, below
+        self._viewer, self._image, self._objects = viewer, image, objects
         self._centres: dict[int, Centres] = {}
         self._is_held = self._is_shown = False
         objects.touched.connect(self._touched)
@@ -124,7 +121,7 @@ class TracksLayer:
             remove(self._viewer, gone)
         elif self.layer is None:
             self.layer = Tracks(np.array(rows), graph=graph, name=TRACKS_NAME, **placement(self._image))
-            insert_below(self._viewer, self.layer, self._below())
+            insert_in_order(self._viewer, self.layer, Level.OBJECTS, self._image)
         else:
             self.layer.graph = {}
             self.layer.data = np.array(rows)

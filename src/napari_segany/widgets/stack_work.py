@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import Any
 
 from napari.components import ViewerModel
-from napari.layers import Image, Layer
+from napari.layers import Image
 from psygnal import Signal
 
 from napari_segany.engine.object_overlap import OverlapRule
@@ -220,7 +220,6 @@ class StackWork:
             model=self._embedder.model,
             overlap=self._overlap(),
             is_time=self.choices.is_time,
-            below=self._below,
         )
         places, journey = [one.place for one in said], self._journey(line, image, records)
         run = StackRun(
@@ -238,7 +237,7 @@ class StackWork:
         self._work.editor.select(())  # its outline would be drawn anew with every slice
         self.ahead.hold(True)
         if self.choices.is_time and self.tracks is None:
-            self.tracks = TracksLayer(self._viewer, image, objects, self._below)
+            self.tracks = TracksLayer(self._viewer, image, objects)
         if self.tracks is not None:
             self.tracks.hold(True)
         run.begin(begin(journey))
@@ -286,9 +285,6 @@ class StackWork:
             None if data is None else lambda place: read_plane(data, line.plane(place)),
             records,
         )
-
-    def _below(self) -> Layer | None:
-        return self._conversation.layers.lowest() or self._prompt_layers.lowest()
 
     def _drop(self, line: StackLine, places: Sequence[int]) -> None:
         """Remove the prompts that have become an object, within a step."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Layer
 
 from napari_segany.engine.object_overlap import OverlapRule
 from napari_segany.engine.propagation_painting import changed_window, painted_window
@@ -46,8 +45,6 @@ class StackWriter:
         What becomes of pixels of other objects, see `OverlapRule`.
     is_time : bool
         Whether the slices are time points.
-    below : callable
-        Returns the layer that a new layer `objects` goes under.
 
     Attributes
     ----------
@@ -66,17 +63,15 @@ class StackWriter:
         model: str,
         overlap: OverlapRule,
         is_time: bool,
-        below: Callable[[], Layer | None],
     ) -> None:
         self.labels: dict[int, int] = {label: label for label in records}
         self._objects, self._line, self._records, self._said = objects, line, dict(records), said
         self._speaks_of, self._model, self._overlap, self._is_time = speaks_of, model, overlap, is_time
-        self._below = below
         self._earlier = {label: objects.row(label) for label in records}
 
     def write(self, found: Propagation, place: int) -> None:
         """Write one slice; call it within a step of the history."""
-        layer = self._objects.ready(self._below())
+        layer = self._objects.ready()
         masks = found.slices.get(place, ())
         self._give_labels(found, masks)
         shape = self._line.first.shape_in(layer.data.shape)

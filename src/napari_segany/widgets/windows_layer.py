@@ -9,7 +9,8 @@ from napari.components import ViewerModel
 from napari.layers import Image, Shapes
 
 from napari_segany.widgets.geometry import Floats, Plane
-from napari_segany.widgets.layers import follow, insert_below, placement, remove
+from napari_segany.widgets.layer_order import insert_at
+from napari_segany.widgets.layers import follow, placement, remove
 from napari_segany.widgets.preview_saving import PREVIEW_KEY
 
 WINDOWS_NAME = "ready windows"
@@ -39,8 +40,7 @@ class WindowsLayer:
             self.layer = Shapes(
                 ndim=image.ndim, name=WINDOWS_NAME, metadata={PREVIEW_KEY: True}, opacity=0.7, **placement(image)
             )
-            above = [*list(self._viewer.layers)[self._viewer.layers.index(image) + 1 :], None]
-            insert_below(self._viewer, self.layer, above[0])
+            insert_at(self._viewer, self.layer, self._viewer.layers.index(image) + 1)
             self.layer.editable = False
             self.layer.events.editable.connect(self._stay_uneditable)
         else:

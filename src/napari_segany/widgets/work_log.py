@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from napari_segany.engine.digests import new_hasher
 from napari_segany.engine.progress import Progress, Steps
-from napari_segany.formats.labels import run_lengths_by_label
+from napari_segany.formats.labels import run_lengths_by_label, run_lengths_of_part
 from napari_segany.formats.rle import RunLengths
 from napari_segany.formats.session_log import SavedLog, SavedStep
 from napari_segany.formats.session_steps import PlaneIndex, PlaneMasks, SavedPixels
@@ -28,6 +28,8 @@ from napari_segany.widgets.provenance_derived import CarriedThrough, FoundSimila
 Planes = dict[PlaneIndex, dict[int, RunLengths]]
 Derived = CarriedThrough | FoundSimilar
 Explanation = Accepted | AcceptedEach | Derived | SavedLog
+
+_PIXELS_AT_A_TIME = 1 << 20
 
 
 @dataclass(eq=False)
@@ -174,19 +176,33 @@ def _encoded(explanation: Explanation | None, pixels: PixelChange | None) -> tup
 
 
 def pixels_by_plane(pixels: PixelChange) -> Planes:
-    """Return what pixels became as masks, by plane and label; 0 for those that were erased."""
-    size = pixels.shape[-2:]
-    area = size[0] * size[1]
-    numbers, within = np.divmod(np.asarray(pixels.indices, np.int64), area)
-    planes: Planes = {}
-    for number in np.unique(numbers):
-        here = numbers == number
-        became = np.zeros(area, np.int64)
-        became[within[here]] = pixels.after[here].astype(np.int64) + 1
+    """Return what pixels became as masks, by plane and label; 0 for those that were erased.
+
+    It takes the memory of the rows that have such pixels, in the type of their labels, of one plane after another.
+    """
+    area, planes, begin = pixels.shape[-2] * pixels.shape[-1], {}, 0
+    while begin < len(pixels.indices):
+        number = int(pixels.indices[begin]) // area
+        # A bound of another type would have a copy of all indices made.
+        end = int(np.searchsorted(pixels.indices, pixels.indices.dtype.type((number + 1) * area)))
         places = np.unravel_index(number, pixels.shape[:-2]) if len(pixels.shape) > 2 else ()
-        index = tuple(int(place) for place in places)
-        planes[index] = {label - 1: mask for label, mask in run_lengths_by_label(became.reshape(size)).items()}
+        planes[tuple(int(place) for place in places)] = _on_a_plane(pixels, slice(begin, end), number * area)
+        begin = end
     return planes
+
+
+def _on_a_plane(pixels: PixelChange, some: slice, first: int) -> dict[int, RunLengths]:
+    """Return what those pixels became that are of one plane, whose first one has the index `first`."""
+    rows, cols = pixels.shape[-2:]
+    indices, after = pixels.indices[some], pixels.after[some]
+    top, bottom = ((int(indices[end]) - first) // cols for end in (0, -1))
+    shape = (bottom + 1 - top, cols)
+    became, told = np.zeros(shape, after.dtype), np.zeros(shape, np.bool_)
+    for begin in range(0, len(indices), _PIXELS_AT_A_TIME):
+        part = slice(begin, begin + _PIXELS_AT_A_TIME)
+        places = indices[part] - (first + top * cols)
+        became.ravel()[places], told.ravel()[places] = after[part], True
+    return run_lengths_of_part(became, told, (top, 0), (rows, cols))
 
 
 def _name(pixels: PixelChange, before: NDArray[np.generic], after: NDArray[np.generic]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import zarr
 from PIL import Image as Picture
 
 from napari_segany.engine import tiling
@@ -51,6 +52,28 @@ def test_large_layers_and_files_go_tile_by_tile(session, viewer, folder, discs):
     session.open_results()
     assert "big masks" in viewer.layers
     assert "two" in viewer.layers
+
+
+def test_zarrs_in_a_folder_are_images_of_any_size(session, viewer, folder, discs):
+    pixels = discs.disc_image((128, 160), ((60, 70, 20, 200),))
+    zarr.save_array(str(folder / "slide.zarr"), pixels)
+    zarr.save_array(str(folder / "one.zarr"), pixels)
+    zarr.save_array(str(folder / "stack.zarr"), np.stack([pixels] * 2))
+    session.use_folder(folder)
+    session.choose_output(folder / "masks")
+    session.run()
+    assert session.status.startswith("4 images, 5 masks, 1 failed")
+    assert "2 of them were done tile by tile" in session.status
+    names = [image.name for image in session.outcome.images]
+    assert names == ["one", "two", "one_zarr", "slide", "stack"]
+    failed = session.outcome.result.images[names.index("stack")]
+    assert "choose one plane" in failed.error
+    session.run()
+    assert "4 complete before" in session.status, "what was written is no input"
+    session.open_results()
+    labels = np.asarray(viewer.layers["slide masks"].data)
+    truth = discs.disc_mask((128, 160), 60, 70, 20)
+    assert ((labels == labels[60, 70]) & truth).sum() / truth.sum() > 0.7
 
 
 def test_outputs_that_tiles_cannot_give_are_written_of_an_image_that_fits(session, viewer, discs, monkeypatch):

@@ -3,11 +3,65 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Sequence
-from pathlib import Path
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePath
 
-from napari_segany.engine.batch.inputs import absolute, image_paths, paths_within
+from napari_segany.engine.batch.inputs import (
+    absolute,
+    distinct_names,
+    find_images,
+    image_paths,
+    paths_within,
+    relative_names,
+)
+from napari_segany.engine.batch.raster_source import Bands
+from napari_segany.engine.batch.sources import BatchImage, FileSource
 from napari_segany.formats.lazy_files import is_zarr
+
+
+def find_files_and_zarrs(
+    inputs: Iterable[str | os.PathLike[str]],
+    *,
+    recursive: bool = False,
+    skip: Sequence[Path] = (),
+    of_folders: bool = True,
+    bands: Bands = None,
+) -> tuple[tuple[BatchImage, ...], tuple[BatchImage, ...]]:
+    """Return the image files and the zarrs that are meant, with names that no two of them share.
+
+    Parameters
+    ----------
+    inputs, recursive, of_folders
+        As in `split_zarr`.
+    skip : sequence of pathlib.Path
+        Folders of the outputs, in which nothing is an input.
+    bands : str, int or tuple of int, optional
+        As in `find_images`.
+
+    Raises
+    ------
+    FileNotFoundError
+        For a file or folder that does not exist.
+    ValueError
+        For a folder or pattern without images, or nothing at all.
+    """
+    others, zarrs = split_zarr([str(given) for given in inputs], skip, recursive=recursive, of_folders=of_folders)
+    files: tuple[BatchImage, ...] = ()
+    if others or not zarrs:
+        files = find_images(others, recursive=recursive, skip=(*skip, *zarrs), bands=bands)
+    taken = {image.name for image in files}
+    file_names = relative_names([absolute(path) for path in zarrs])
+    images = []
+    for path, file_name, short in zip(
+        zarrs, file_names, distinct_names([PurePath(name) for name in file_names]), strict=True
+    ):
+        name = short
+        while name in taken:
+            name += "_zarr"
+        taken.add(name)
+        images.append(BatchImage(FileSource(path.absolute(), str(path)), name, file_name))
+    return files, tuple(images)
 
 
 def split_zarr(

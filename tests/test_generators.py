@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from napari_segany.engine.progress import Progress, drain, relabelled
+from napari_segany.engine.progress import Progress
+from napari_segany.generators import drain, relabelled
 
 
 def work(steps: int, log: list[str]):
@@ -20,6 +21,18 @@ def test_drain_returns_the_result_and_reports_every_step():
     assert [progress.done for progress in seen] == [1, 2, 3]
     assert log == ["closed"]
     assert drain(work(0, log)) == "result"
+
+
+def test_work_may_yield_anything_also_nothing_and_be_told_as_anything():
+    def parts():
+        yield None
+        yield None
+        return "result"
+
+    seen = []
+    assert drain(parts()) == "result"
+    assert drain(relabelled(parts(), lambda _: (3, 7)), seen.append) == "result"
+    assert seen == [(3, 7), (3, 7)]
 
 
 def test_an_exception_of_the_report_closes_the_work():
