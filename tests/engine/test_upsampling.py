@@ -53,6 +53,35 @@ def test_blocks_tell_the_same_as_every_pixel(seed, low, shape, offset):
         assert found.box == (rows.min(), cols.min(), rows.max() + 1, cols.max() + 1)
 
 
+@settings(deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    shape=st.tuples(st.integers(1, 150), st.integers(1, 150)),
+    least=st.sampled_from([-np.inf, 1.0]),
+)
+def test_no_pixel_of_a_block_is_beyond_its_bounds(seed, shape, least):
+    logits = blurred(seed, 16)
+    full = full_size(logits, 64, shape)
+    upsampling = Upsampling((16, 16), input_shape(shape, 64), shape)
+    blocks = upsampling.blocks(upsampling.window(logits, least))
+    for row, below in enumerate(range(blocks.rows.start, blocks.rows.stop)):
+        top, bottom = upsampling.rows.edges[below : below + 2]
+        for col, beside in enumerate(range(blocks.cols.start, blocks.cols.stop)):
+            left, right = upsampling.cols.edges[beside : beside + 2]
+            assert blocks.lowest[row, col] <= full[top:bottom, left:right].min() + 1e-4
+            assert blocks.highest[row, col] >= full[top:bottom, left:right].max() - 1e-4
+
+
+def test_bounds_are_those_of_the_pixels_and_not_of_the_logits_around_them():
+    """Values rise by 1 for each logit; of four pixels of the input between two logits the last is 7/8 of the way."""
+    ramp = np.broadcast_to(np.arange(8, dtype=np.float32), (8, 8))
+    upsampling = Upsampling((8, 8), (32, 32), (320, 320))
+    blocks = upsampling.blocks(upsampling.window(ramp, -np.inf))
+    middle = upsampling.cols.first.searchsorted(4)
+    assert np.unique(blocks.lowest[:, middle]) == [4.125]
+    assert np.unique(blocks.highest[:, middle]) == [5.125]
+
+
 def test_a_window_holds_the_object_and_little_more():
     logits = np.full((64, 64), -9.0, np.float32)
     logits[10:14, 40:45] = 9

@@ -1,9 +1,9 @@
 """Masks at the size of an image from low-resolution logits, evaluated only where the outline runs. Knows no model.
 
 The two bilinear steps of the published models (to the model's input; its used part to the image) compose to three
-taps along each axis. A pixel is then a convex combination of 3 x 3 logits: a block of pixels that share nine logits,
-all of them above a threshold or all below it, is decided without being upsampled. The result is that of the full
-upsampling, in time and memory of the outline instead of the image.
+taps along each axis. A pixel is then a convex combination of 3 x 3 logits, and of 3 x 3 pixels of the model's input
+between them: a block of pixels that share these, all of them above a threshold or all below it, is decided without
+being upsampled. The result is that of the full upsampling, in time and memory of the outline instead of the image.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from napari_segany.generators import drain
 
 _PIXELS_AT_A_TIME = 1 << 19
 _STRIDE = 4  # pixels of the model input along the side of a logit
+_NEAREST = np.float32(0.5 / _STRIDE)  # of the way to the next logit: where the first pixel after a logit lies
 
 Box = tuple[int, int, int, int]
 Result = TypeVar("Result")
@@ -51,7 +52,7 @@ class WindowBlocks:
     rows, cols : slice
         Which of those of the axes.
     lowest, highest : numpy.ndarray
-        (h, w) float32 of the nine logits of each; no pixel of the block is below or above.
+        (h, w) float32; no pixel of the block is below or above.
     """
 
     rows: slice
@@ -157,12 +158,13 @@ class Upsampling:
         """Return the blocks that a window decides."""
         (row, col), (height, width) = window.origin, window.values.shape
         rows, cols = self.rows.within(row, height), self.cols.within(col, width)
-        down, across = self.rows.logits[rows] - row, self.cols.logits[cols] - col
+        down, across = self.rows.logits[rows, 0] - row, self.cols.logits[cols, 0] - col
+        lines = _Lines.between(window.values, starts=row == 0)
         lowest, highest = (
-            _of_three(_of_three(window.values, down, function).T, across, function).T
+            _Lines.between(lines.of_blocks(function, down).T, starts=col == 0).of_blocks(function, across)
             for function in (np.minimum, np.maximum)
         )
-        return WindowBlocks(rows, cols, lowest, highest)
+        return WindowBlocks(rows, cols, lowest.T, highest.T)
 
     def box_around(self, blocks: WindowBlocks, chosen: NDArray[np.bool_]) -> Box:
         """Return the box around the chosen blocks (h, w); one that every pixel widens where there are none."""
@@ -209,13 +211,37 @@ class Upsampling:
         return (rows - corner[0])[:, :, None], (cols - corner[1])[:, None, :]
 
 
-def _of_three(values: Float, indices: Index, function: np.ufunc) -> Float:
-    """Join the three rows of each triple (N, 3) of indices by a function, neighbouring ones without copying them."""
-    if not len(indices) or indices[-1, 2] - indices[-1, 0] < 2:
-        triple = function(function(values[indices[:, 0]], values[indices[:, 1]]), values[indices[:, 2]])
-        return np.asarray(triple)
-    first, last = int(indices[0, 0]), int(indices[-1, 2]) + 1
-    lines: Float = function(
-        function(values[first : last - 2], values[first + 1 : last - 1]), values[first + 2 : last]
-    )
-    return lines if len(lines) == len(indices) else lines[indices[:, 0] - first]
+@dataclass(frozen=True, eq=False)
+class _Lines:
+    """Of N lines of logits: what the pixels of the model's input next to each have, (N, w) each.
+
+    A pixel of the image lies between two neighbouring ones of the input. In a block the first of them follow a line,
+    from the one after its first logit to the one before its second; the last lie between that and the one after the
+    second.
+    """
+
+    after: Float
+    before_next: Float
+
+    @classmethod
+    def between(cls, values: Float, *, starts: bool) -> _Lines:
+        """Take (N, w) logits; `starts` tells that none is before them: pixels there have the value of the first."""
+        step = np.zeros_like(values)
+        np.subtract(values[1:], values[:-1], out=step[:-1])
+        step *= _NEAREST
+        after = values + step
+        before_next = np.concatenate([values[1:], values[-1:]])
+        before_next -= step
+        if starts and len(after):
+            after[0] = values[0]
+        return cls(after, before_next)
+
+    def of_blocks(self, function: np.ufunc, first: Index) -> Float:
+        """Return the lowest or highest (B, w) of the pixels of blocks, by the first logit of each."""
+        if not len(first):
+            return self.after[:0]
+        start, stop = int(first[0]), int(first[-1]) + 1
+        found: Float = function(self.after[start:stop], self.before_next[start:stop])
+        later = self.after[start + 1 : stop + 1]
+        function(found[: len(later)], later, out=found[: len(later)])  # the last logit stands for those beyond it
+        return found if len(found) == len(first) else found[first - start]
