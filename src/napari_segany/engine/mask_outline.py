@@ -6,7 +6,7 @@ time of the outline alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -28,10 +28,13 @@ class OutlineRaster:
         (rows, cols) of the raster.
     step : tuple of float
         Pixels of the image along a side of one of the raster.
+    corner : tuple of int
+        Rows and columns of the image before the raster.
     """
 
     shape: tuple[int, int]
     step: tuple[float, float]
+    corner: tuple[int, int] = (0, 0)
 
     @classmethod
     def of(cls, image_shape: tuple[int, int], longest: int = 1024) -> OutlineRaster:
@@ -40,10 +43,16 @@ class OutlineRaster:
         rows, cols = (max(1, round(scale * side)) for side in image_shape)
         return cls((rows, cols), (image_shape[0] / rows, image_shape[1] / cols))
 
+    @classmethod
+    def of_part(cls, box: tuple[int, int, int, int], longest: int = 1024) -> OutlineRaster:
+        """Return the raster of a part (row_min, col_min, row_max, col_max) of an image."""
+        top, left, bottom, right = box
+        return replace(cls.of((bottom - top, right - left), longest), corner=(top, left))
+
     @property
     def origin(self) -> tuple[float, float]:
         """Position of the centre of its first pixel, (row, col) in pixels of the image."""
-        return (self.step[0] - 1) / 2, (self.step[1] - 1) / 2
+        return self.corner[0] + (self.step[0] - 1) / 2, self.corner[1] + (self.step[1] - 1) / 2
 
 
 @dataclass(frozen=True, eq=False)

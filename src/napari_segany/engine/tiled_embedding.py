@@ -18,7 +18,7 @@ from napari_segany.engine.cache_memory import MemoryCache
 from napari_segany.engine.image import checked_image, checked_limits, default_limits
 from napari_segany.engine.prediction import Prediction
 from napari_segany.engine.progress import Progress, Steps, relabelled
-from napari_segany.engine.tiled_prediction import Refinement, TiledPrediction
+from napari_segany.engine.tiled_prediction import ReadyWindow, Refinement, TiledPrediction
 from napari_segany.engine.tiled_prompt import TiledPrompt
 from napari_segany.engine.tiling import Extent, TilePlan, Window
 from napari_segany.formats.lazy_image import LazyImage, enlarged
@@ -212,7 +212,7 @@ class TiledEmbedding:
         extent = prompt.extent
         encode = encode or partial(self.embedding_steps, predictor)
         ask = predictor.predict if multimask is None else partial(predictor.predict, multimask=multimask)
-        if refine is not None and self.plan.margin(refine.window, extent) >= _KEPT_INSIDE * self.plan.side:
+        if refine is not None and self._holds(refine.window, extent):
             found = yield from self._asked(ask, encode, prompt, refine.window, refine.logits)
             if not found.is_cut:
                 return found
@@ -253,6 +253,27 @@ class TiledEmbedding:
         prompt = TiledPrompt.checked(points, labels, box, mask, self.image_shape)
         encode = encode or partial(self.embedding_steps, predictor)
         return (yield from self._asked(predictor.predict, encode, prompt, window, logits))
+
+    def ready_window(
+        self, extent: Extent, *, level: int | None = None, refine: Refinement | None = None
+    ) -> ReadyWindow | None:
+        """Return where `answer_steps` asks first, if that window is there; nothing is read and nothing encoded.
+
+        Parameters
+        ----------
+        extent : (float, float, float, float)
+            The box around the prompt, see `TiledPrompt.extent`.
+        level, refine
+            As for `answer_steps`.
+        """
+        logits = refine.logits if refine is not None and self._holds(refine.window, extent) else None
+        window = self._first(extent, level) if refine is None or logits is None else refine.window
+        embedding = self._kept.get(window)
+        return None if embedding is None else ReadyWindow(window, embedding, logits)
+
+    def _holds(self, window: Window, extent: Extent) -> bool:
+        """Tell whether a prompt that refines an answer of this window may stay in it."""
+        return self.plan.margin(window, extent) >= _KEPT_INSIDE * self.plan.side
 
     def _first(self, extent: Extent, level: int | None) -> Window:
         """Return the window in which a prompt is asked first."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,3 +59,22 @@ class Refinement:
 
     window: Window
     logits: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class ReadyWindow:
+    """Where a prompt is answered first, and at once.
+
+    Attributes
+    ----------
+    window : Window
+        The window.
+    embedding : ImageEmbedding
+        What the model made of it.
+    logits : numpy.ndarray or None
+        (h, w) low-resolution logits of the last answer that the prompt goes on from.
+    """
+
+    window: Window
+    embedding: Any
+    logits: NDArray[np.float32] | None

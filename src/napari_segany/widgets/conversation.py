@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
@@ -17,6 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 from psygnal import Signal
 
 from napari_segany.engine.mask_policy import MaskPolicy, choose_mask
+from napari_segany.engine.tiled_embedding import TiledEmbedding
+from napari_segany.engine.tiled_prediction import ReadyWindow
 from napari_segany.widgets.asker import Asker, Question
 from napari_segany.widgets.candidate_layers import CandidateLayers
 from napari_segany.widgets.drafts import Candidate, Draft, ObjectPrompt, Prompts, Recalled
@@ -25,7 +28,7 @@ from napari_segany.widgets.embedding_cache import EmbeddingKey
 from napari_segany.widgets.everything_region import view_corners
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.half_done import Begun
-from napari_segany.widgets.large_planes import plane_reader
+from napari_segany.widgets.large_planes import plane_reader, window_question
 from napari_segany.widgets.layers import intensity_limits
 from napari_segany.widgets.progress_runner import Runner
 from napari_segany.widgets.prompt_layers import PromptLayers
@@ -295,6 +298,15 @@ class Conversation:
 
     def _reader(self, plane: Plane) -> Callable[[], ArrayLike]:
         return partial(np.zeros, (0, 0)) if self.image is None else plane_reader(self.image, plane)
+
+    def question_in_window(
+        self, embedding: TiledEmbedding, prompts: Prompts
+    ) -> tuple[ReadyWindow, dict[str, Any]] | None:
+        """Return what prompts on the shown large plane would ask of a window, if that is encoded already."""
+        refine, shown = self.logits_to_refine(prompts), self._draft
+        found = None if refine is None else shown.candidates[shown.selected].in_window
+        going_on = None if refine is None or found is None else (found, refine)
+        return window_question(embedding, prompts, self._viewed(), going_on)
 
     def _viewed(self) -> float:
         """Return the longer side of what is seen of the plane, in its pixels."""

@@ -19,6 +19,7 @@ from napari_segany.engine.mask_outline import OutlineRaster
 from napari_segany.engine.mask_policy import MaskPolicy, choose_mask
 from napari_segany.engine.one_each import AnswersInLogits
 from napari_segany.engine.tiled_embedding import TiledEmbedding
+from napari_segany.widgets.asker import arguments_of
 from napari_segany.widgets.conversation import Conversation
 from napari_segany.widgets.drafts import Prompts
 from napari_segany.widgets.embedder import Embedder
@@ -180,6 +181,8 @@ class HoverPreview:
         drawing = boxes is not None and viewer.layers.selection.active is boxes and boxes.mode == "add_rectangle"
         start = self._place(event.position, clipped=True) if drawing else None
         frame = None if start is None else self._framing()
+        # The frame lies on a raster of the plane, the outline of a large plane on that of a window: not both at once.
+        follows = frame is None or not isinstance(self._embedding(), TiledEmbedding)
         self._prompt_layers.box_tool.is_framed = frame is not None
         self._asker.invalidate()
         yield
@@ -189,7 +192,7 @@ class HoverPreview:
                 low, high = np.minimum(start, stop), np.maximum(start, stop)
                 if frame is not None:
                     frame((*low, *high))
-                if self._enabled and (high - low).min() >= MIN_BOX_SIDE:
+                if self._enabled and follows and (high - low).min() >= MIN_BOX_SIDE:
                     self.box((*low, *high))
             yield
         if frame is not None:
@@ -231,18 +234,25 @@ class HoverPreview:
 
     def _ask(self, prompts: Prompts) -> None:
         conversation, predictor = self._conversation, self._embedder.predictor
-        key, plane, image = conversation.key, conversation.plane, conversation.image
-        embedding = None if key is None else self._embedder.get(key)
-        quick = isinstance(predictor, AnswersInLogits) and not isinstance(embedding, TiledEmbedding)
-        if plane is None or image is None or embedding is None or not quick:
+        plane, image, embedding = conversation.plane, conversation.image, self._embedding()
+        if plane is None or image is None or embedding is None or not isinstance(predictor, AnswersInLogits):
             self.hide()
             return
-        raster = _raster(image, plane)
+        if isinstance(embedding, TiledEmbedding):
+            found = conversation.question_in_window(embedding, prompts)
+            if found is None:  # a click would have to wait for the encoder
+                self.hide()
+                return
+            ready, arguments = found
+            embedding, raster = ready.embedding, OutlineRaster.of_part(ready.window.image_box)
+        else:
+            arguments = arguments_of(prompts, conversation.logits_to_refine(prompts))
+            raster = _raster(image, plane)
         self._asker.ask(
             PreviewQuestion(
                 plane,
                 prompts,
-                conversation.logits_to_refine(prompts),
+                arguments,
                 predictor,
                 embedding,
                 conversation.policy,
@@ -252,6 +262,10 @@ class HoverPreview:
                 RasterData.of(image),
             )
         )
+
+    def _embedding(self) -> Any:
+        key = self._conversation.key
+        return None if key is None else self._embedder.get(key)
 
     def _answered(self, question: PreviewQuestion, preview: Preview | None) -> None:
         image = self._conversation.image

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from napari_segany.engine.progress import Steps
 from napari_segany.engine.tiled_embedding import TiledEmbedding
-from napari_segany.engine.tiled_prediction import Refinement, TiledPrediction
+from napari_segany.engine.tiled_prediction import ReadyWindow, Refinement, TiledPrediction
+from napari_segany.engine.tiled_prompt import TiledPrompt
 from napari_segany.engine.tiling import Window, is_large, shown_window
 from napari_segany.formats.lazy_image import LazyImage
 from napari_segany.formats.window_mask import WindowMask
@@ -58,16 +59,43 @@ def window_candidate_steps(
     same object was found, and the (h, w) logits of the mask that was chosen: they are gone on from in their window,
     unless the prompts leave it, the object does, or the view is closer now and wants a finer one.
     """
-    arguments: dict[str, Any] = {"box": prompts.box}
+    arguments = _marks(prompts)
     level = embedding.plan.level_for_view(viewed)
-    if prompts.points:
-        arguments.update(points=list(prompts.points), labels=list(prompts.labels))
     if prompts.mask is not None:
         arguments["mask"] = WindowMask.cropped(prompts.mask.mask, (0, 0), embedding.image_shape)
-    if refine is not None and level >= min(refine[0].level, refine[0].window.level):
-        arguments["refine"] = Refinement(refine[0].window, refine[1])
-    answer = yield from embedding.answer_steps(predictor, level=level, encode=encode, **arguments)
+    going_on = _refinement(refine, level)
+    answer = yield from embedding.answer_steps(predictor, level=level, encode=encode, refine=going_on, **arguments)
     return _candidates(answer, embedding, data, level)
+
+
+def window_question(
+    embedding: TiledEmbedding,
+    prompts: Prompts,
+    viewed: float,
+    refine: tuple[InWindow, NDArray[np.float32]] | None = None,
+) -> tuple[ReadyWindow, dict[str, Any]] | None:
+    """Return the window that answers points and a box first, if it is there, and what they are in its pixels.
+
+    None also for prompts with a mask, of which all of the plane would have to be looked through. `viewed` and
+    `refine` are those of `window_candidate_steps`.
+    """
+    if prompts.mask is not None:
+        return None
+    level = embedding.plan.level_for_view(viewed)
+    prompt = TiledPrompt.checked(**_marks(prompts), mask=None, image_shape=embedding.image_shape)
+    ready = embedding.ready_window(prompt.extent, level=level, refine=_refinement(refine, level))
+    return None if ready is None else (ready, prompt.arguments_in(ready.window, ready.logits))
+
+
+def _marks(prompts: Prompts) -> dict[str, Any]:
+    points, labels = (list(prompts.points), list(prompts.labels)) if prompts.points else (None, None)
+    return {"points": points, "labels": labels, "box": prompts.box}
+
+
+def _refinement(refine: tuple[InWindow, NDArray[np.float32]] | None, level: int) -> Refinement | None:
+    if refine is None or level < min(refine[0].level, refine[0].window.level):
+        return None
+    return Refinement(refine[0].window, refine[1])
 
 
 def windows_again_steps(

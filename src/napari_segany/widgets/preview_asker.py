@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_segany.engine.mask_outline import Outline, OutlineRaster, outline_of, used_logits
 from napari_segany.engine.mask_policy import MaskPolicy, choose_mask
 from napari_segany.engine.progress import Progress, Steps
 from napari_segany.engine.prompts import Prompt
-from napari_segany.widgets.asker import arguments_of
 from napari_segany.widgets.drafts import Prompts
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.progress_runner import Runner, Task
@@ -37,10 +35,10 @@ class PreviewQuestion:
         Where.
     prompts : Prompts
         The prompts that are there, and the one under the mouse.
-    refine : numpy.ndarray, optional
-        (h, w) low-resolution logits of the shown candidate.
+    arguments : dict
+        The same for `Prompt.checked`, in pixels of what was encoded, and the logits that are refined.
     predictor, embedding
-        The model, and what it made of the plane.
+        The model, and what it made of the plane, or of a window of it.
     policy : str
         Which of three masks is shown.
     raster : OutlineRaster
@@ -55,7 +53,7 @@ class PreviewQuestion:
 
     plane: Plane
     prompts: Prompts
-    refine: NDArray[np.float32] | None
+    arguments: dict[str, Any]
     predictor: Any
     embedding: ImageEmbedding
     policy: MaskPolicy
@@ -147,7 +145,7 @@ def preview_steps(question: PreviewQuestion) -> Steps[Preview | None]:
         return None
     embedding = question.embedding
     prompt = Prompt.checked(
-        **arguments_of(question.prompts, question.refine),
+        **question.arguments,
         image_shape=embedding.image_shape,
         logits_shape=embedding.logits_shape,
     )

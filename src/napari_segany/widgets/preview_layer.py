@@ -192,7 +192,7 @@ def raster_placement(image: Image, plane: Plane, raster: OutlineRaster) -> dict[
 
 def frame_sides(box: Box, raster: OutlineRaster, width: int) -> list[Window]:
     """Return the four sides of the frame of a box (row_min, col_min, row_max, col_max), as windows of the raster."""
-    low, high = ((np.asarray(end) + 0.5) / raster.step for end in (box[:2], box[2:]))
+    low, high = ((np.subtract(end, raster.corner) + 0.5) / raster.step for end in (box[:2], box[2:]))
     (top, left), (bottom, right) = (np.clip(end, 0, raster.shape).round().astype(int).tolist() for end in (low, high))
     rows, cols = slice(top, bottom), slice(left, right)
     return [
