@@ -15,6 +15,7 @@ from napari.layers import Image, Labels, Layer
 from napari.utils.transforms import Affine
 from numpy.typing import NDArray
 
+from napari_segany.widgets.adding_layers import add_quietly
 from napari_segany.widgets.geometry import (
     Floats,
     NoPlaneError,
@@ -221,17 +222,14 @@ def line_width(viewer: ViewerModel, image: Image, plane: Plane, step: float = 1.
 
 
 def insert_below(viewer: ViewerModel, layer: Layer, above: Layer | None) -> None:
-    """Add a layer under another one (on top if that is not there) and leave the active layer active.
+    """Add a layer under another one (on top if that is not there) and leave the selected layers selected.
 
     A preview is left out from now on when the viewer's layers are saved.
     """
-    active = viewer.layers.selection.active
     position = viewer.layers.index(above) if above is not None and above in viewer.layers else len(viewer.layers)
-    viewer.layers.insert(position, layer)
+    add_quietly(viewer, layer, position)
     if is_preview(layer):
         leave_previews_out(viewer.layers)
-    if active is not None and active in viewer.layers:
-        viewer.layers.selection.active = active
 
 
 def keep_above(viewer: ViewerModel, layer: Layer, image: Image, above: Layer | None) -> None:

@@ -58,6 +58,11 @@ def suited(layer: Points | Shapes, image: Image) -> Points | Shapes:
     return layer
 
 
+def mark(points: Points) -> None:
+    """Give every point the symbol of its label; the colour follows the label by itself."""
+    points.symbol = [SYMBOLS[str(name)] for name in points.features["label"]] or ["disc"]
+
+
 def _point_size(image: Image) -> float:
     return float(np.clip(min(spatial_shape(image)[-2:]) / 45, 3, 40))
 
