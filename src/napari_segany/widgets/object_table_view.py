@@ -36,11 +36,13 @@ class ObjectTableModel(QAbstractTableModel):
         self._browser = browser
         self.rows: pd.DataFrame = browser.rows
         self.columns = browser.columns
+        self._values: dict[str, list[Any]] = {}
 
     def refresh(self) -> None:
         """Show what the browser shows now."""
         self.beginResetModel()
         self.rows, self.columns = self._browser.rows, self._browser.columns
+        self._values = {}
         self.endResetModel()
 
     def rowCount(self, parent: QModelIndex | None = None) -> int:
@@ -57,7 +59,10 @@ class ObjectTableModel(QAbstractTableModel):
             return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         if role != _DISPLAY or not index.isValid():
             return None
-        return _text(self.rows[self.columns[index.column()]].iloc[index.row()])
+        name = self.columns[index.column()]
+        if name not in self._values:  # Qt asks for a thousand cells at a time, and pandas takes long for each
+            self._values[name] = self.rows[name].tolist()
+        return _text(self._values[name][index.row()])
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = _DISPLAY) -> Any:
         """Return the name of a column."""
@@ -104,8 +109,8 @@ class ObjectTableView(DockBody):
         self.table = QTableView()
         self.table.setModel(self.model)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.setSortingEnabled(True)
-        self.table.sortByColumn(0, Qt.SortOrder.AscendingOrder)
+        self.table.horizontalHeader().setSortIndicator(0, Qt.SortOrder.AscendingOrder)
+        self.table.setSortingEnabled(True)  # sorts by it
         self.table.verticalHeader().hide()
         self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         self.table.horizontalHeader().setResizeContentsPrecision(20)
