@@ -10,7 +10,8 @@ where a call of the package is anywhere on it, the time since the last look is t
 Qt and numpy do for it in that call: layers added, shown and moved, events sent, files written. The rest is that of
 others: what napari does at an event of the mouse before and after it calls the package, drawing the canvas, laying
 out and painting the window, timers of napari. That the package's layers make those take longer is not seen there;
-`--bare` has layers like them. The last lines count the gaps above the limit by what the package took of them.
+`--bare` has layers like them. What nobody looked at, because the looking thread did not get its turn, counts as the
+package's. The last lines count the gaps above the limit by what the package took of them.
 
 With `--where` the thread's stack is taken every two milliseconds, and the calls are printed that gaps above the limit
 without drawing are made of (`--canvas`: with it). It takes a processor, and makes everything slower.

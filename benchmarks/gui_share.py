@@ -20,8 +20,8 @@ class Share:
     """Looks at a thread's stack every few milliseconds, and adds up the time in which a package was on it.
 
     The processor time (and the time of the clock) since the last look is the package's where any of the calls on the
-    stack lies in its folder, however deep it called into napari, Qt or numpy from there; else it is not. The thread is
-    the one that makes this object.
+    stack lies in its folder, however deep it called into napari, Qt or numpy from there; else it is not. The thread
+    is the one that makes this object.
 
     Parameters
     ----------

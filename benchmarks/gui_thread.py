@@ -134,9 +134,10 @@ class Probe:
     def _report_shares(self, name: str, gaps: list[tuple[float, float]]) -> None:
         shares = [package for whole, package in gaps if whole > LIMIT_MS]
         much, none = sum(one > LIMIT_MS for one in shares), sum(one < NOTHING_MS for one in shares)
+        limit = f"{LIMIT_MS:.0f} ms"
         print(
-            f"{name}, gaps over {LIMIT_MS:.0f} ms in which more than {LIMIT_MS:.0f} ms went into calls of the package: "
-            f"{much}; less than that: {len(shares) - much - none}; in napari, Qt and drawing alone: {none}"
+            f"{name}, gaps over {limit} in which more than {limit} went into calls of the package: {much}; "
+            f"less than that: {len(shares) - much - none}; in napari, Qt and drawing alone: {none}"
         )
 
 
