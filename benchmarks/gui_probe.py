@@ -5,6 +5,14 @@ of the clock stands the GUI thread's own processor time within the gap: where ot
 a processor draws the window in a graphics card's place, the two differ. A third column leaves out what of that went
 into drawing the canvas: uploading textures, compiling shaders, drawing, and bringing the picture to the screen.
 
+A fourth column says what went into calls of the package. Every few milliseconds the GUI thread's stack is looked at;
+where a call of the package is anywhere on it, the time since the last look is the package's, with all that napari,
+Qt and numpy do for it in that call: layers added, shown and moved, events sent, files written. The rest is that of
+others: what napari does at an event of the mouse before and after it calls the package, drawing the canvas, laying
+out and painting the window, timers of napari. That the package's layers make those take longer is not seen there;
+`--bare` has layers like them. What nobody looked at, because the looking thread did not get its turn, counts as the
+package's. The last lines count the gaps above the limit by what the package took of them.
+
 With `--where` the thread's stack is taken every two milliseconds, and the calls are printed that gaps above the limit
 without drawing are made of (`--canvas`: with it). It takes a processor, and makes everything slower.
 
@@ -26,6 +34,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from gui_share import Share
 from gui_thread import Drawing, Probe, Where
 from napari import Viewer
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
@@ -33,6 +42,8 @@ from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 from skimage import data
+
+import napari_segany
 
 LEFT, NO_KEY = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
 PLACES = ((285, 335), (361, 344), (300, 370), (255, 330), (240, 306), (271, 335), (291, 356), (322, 379))
@@ -238,7 +249,8 @@ def main() -> None:
         viewer.add_image(data.immunohistochemistry()[::-1, ::-1], rgb=True, name="image 2")
         viewer.add_image(data.immunohistochemistry(), rgb=True, name="image 1")
         where = Where(canvas_too=arguments.canvas) if arguments.where else None
-        probe = Probe(Drawing(viewer.window._qt_viewer.canvas.native), where)
+        share = Share(Path(napari_segany.__file__).parent)
+        probe = Probe(Drawing(viewer.window._qt_viewer.canvas.native), share, where)
         person = Bare(viewer, probe) if arguments.bare else opened(viewer, probe, Path(folder))
         person.wait_for(1.0, "opening")
         probe.gaps.clear()

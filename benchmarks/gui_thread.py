@@ -15,24 +15,40 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from gui_share import Share
 from qtpy.QtCore import Qt, QTimer
 
 TICK_MS = 4
 LIMIT_MS = 50.0
+NOTHING_MS = 1.0
+"""What went into calls of a package in a gap, if it is less, is none of its doing."""
 
 
 @dataclass(frozen=True)
 class Gap:
-    """Milliseconds between two ticks: by the clock, of the GUI thread's own processor time, and of it in drawing."""
+    """Milliseconds between two ticks: by the clock, and of the GUI thread's own processor time.
+
+    Of the latter, what went into drawing the canvas, and what into calls of a package; of that also by the clock.
+    """
 
     clock: float
     own: float
     drawing: float
+    package: float
+    package_clock: float
 
     @property
     def without_drawing(self) -> float:
         """The GUI thread's own processor time for everything but drawing the canvas."""
         return self.own - self.drawing
+
+
+COLUMNS: tuple[tuple[str, str, Callable[[Gap], float]], ...] = (
+    ("clock", "clock", lambda gap: gap.clock),
+    ("own processor time", "own", lambda gap: gap.own),
+    ("own, canvas not counted", "no canvas", lambda gap: gap.without_drawing),
+    ("own, in the package", "package", lambda gap: gap.package),
+)
 
 
 class Drawing:
@@ -73,10 +89,10 @@ class Drawing:
 class Probe:
     """Notes every gap between two ticks, with what was being done."""
 
-    def __init__(self, drawing: Drawing, where: Where | None = None) -> None:
+    def __init__(self, drawing: Drawing, share: Share, where: Where | None = None) -> None:
         self.doing = "start"
         self.gaps: dict[str, list[Gap]] = defaultdict(list)
-        self._drawing, self._where = drawing, where
+        self._drawing, self._share, self._where = drawing, share, where
         self._timer = QTimer()
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.setInterval(TICK_MS)
@@ -84,42 +100,45 @@ class Probe:
         self._last = self._now()
         self._timer.start()
 
-    def _now(self) -> tuple[float, float, float]:
-        return 1e3 * time.perf_counter(), 1e3 * time.thread_time(), self._drawing.own_ms
+    def _now(self) -> tuple[float, ...]:
+        return 1e3 * time.perf_counter(), 1e3 * time.thread_time(), self._drawing.own_ms, *self._share.sums()
 
     def _tick(self) -> None:
-        now = self._now()
-        clock, own, drawing = (one - other for one, other in zip(now, self._last, strict=True))
-        gap = Gap(clock - TICK_MS, own, drawing)
+        clock, *rest = (one - other for one, other in zip(self._now(), self._last, strict=True))
+        gap = Gap(clock - TICK_MS, *rest)
         self.gaps[self.doing].append(gap)
         if self._where is not None:
             self._where.take(self.doing, gap)
         self._last = self._now()
 
     def report(self) -> None:
-        """Print percentiles, and what was done in gaps above the limit."""
-        columns: tuple[tuple[str, Callable[[Gap], float]], ...] = (
-            ("clock", lambda gap: gap.clock),
-            ("own processor time", lambda gap: gap.own),
-            ("own, canvas not counted", lambda gap: gap.without_drawing),
-        )
+        """Print percentiles, what was done in gaps above the limit, and whose they were."""
         everything = [gap for gaps in self.gaps.values() for gap in gaps]
         print(
             f"{len(everything):,} ticks; gaps in ms     50 %   90 %   99 %  99.9 %    max   above {LIMIT_MS:.0f} ms"
         )
-        for name, column in columns:
+        for name, _, column in COLUMNS:
             values = np.array([column(gap) for gap in everything])
             cuts = " ".join(f"{cut:6.1f}" for cut in np.quantile(values, [0.5, 0.9, 0.99, 0.999, 1.0]))
             print(f"{name:24s}           {cuts}  {int((values > LIMIT_MS).sum()):6d}")
-        print(f"\n{'':24s}{f'gaps above {LIMIT_MS:.0f} ms':>30s}{'longest, ms':>31s}")
-        print(f"{'during':24s}" + 2 * f"{'clock':>10s}{'own':>10s}{'no canvas':>11s}")
+        print(f"\n{'':24s}{f'gaps above {LIMIT_MS:.0f} ms':>40s}{'longest, ms':>40s}")
+        print(f"{'during':24s}" + 2 * "".join(f"{short:>10s}" for _, short, _ in COLUMNS))
         for doing, gaps in sorted(self.gaps.items(), key=lambda item: -max(gap.own for gap in item[1])):
-            values = np.array([[column(gap) for _, column in columns] for gap in gaps])
+            values = np.array([[column(gap) for _, _, column in COLUMNS] for gap in gaps])
             counts, longest = (values > LIMIT_MS).sum(axis=0), values.max(axis=0)
-            print(
-                f"{doing:24s}{counts[0]:10d}{counts[1]:10d}{counts[2]:11d}"
-                f"{longest[0]:10.0f}{longest[1]:10.0f}{longest[2]:11.0f}"
-            )
+            print(f"{doing:24s}" + "".join(f"{one:10.0f}" for one in (*counts, *longest)))
+        print()
+        self._report_shares("own processor time", [(gap.own, gap.package) for gap in everything])
+        self._report_shares("clock", [(gap.clock, gap.package_clock) for gap in everything])
+
+    def _report_shares(self, name: str, gaps: list[tuple[float, float]]) -> None:
+        shares = [package for whole, package in gaps if whole > LIMIT_MS]
+        much, none = sum(one > LIMIT_MS for one in shares), sum(one < NOTHING_MS for one in shares)
+        limit = f"{LIMIT_MS:.0f} ms"
+        print(
+            f"{name}, gaps over {limit} in which more than {limit} went into calls of the package: {much}; "
+            f"less than that: {len(shares) - much - none}; in napari, Qt and drawing alone: {none}"
+        )
 
 
 @dataclass

@@ -199,3 +199,16 @@ def test_empty_layers_wait_hidden_while_an_image_has_prompts_of_its_own(viewer, 
     session.close()
     assert of_two not in viewer.layers
     assert of_one in viewer.layers
+
+
+def test_layers_are_made_one_at_each_turn_of_the_event_loop(viewer):
+    waiting = []
+    layers = PromptLayers(viewer, waiting.append)
+    layers.attach(viewer.add_image(np.zeros((40, 50))))
+    made = []
+    while waiting:
+        there = len(viewer.layers)
+        waiting.pop(0)()
+        made.append(len(viewer.layers) - there)
+    assert [count for count in made if count] == [1, 1]
+    assert None not in (layers.points, layers.boxes)

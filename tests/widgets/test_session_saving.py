@@ -413,6 +413,26 @@ def begun_saving(by_hand, steps):
     return task
 
 
+@pytest.mark.parametrize("steps", [0, 2, None])
+def test_work_on_an_image_that_is_left_for_another_is_saved_in_the_background(open_session, tmp_path, by_hand, steps):
+    some_work(open_session())
+    session = open_session(runner=by_hand)
+    by_hand.finish_all()
+    session.add_point((5, 5))
+    other = session.viewer.add_image(np.zeros((20, 20), np.uint8), name="other cells")
+    session.choose_image(other)
+    (task,) = (task for task in by_hand.running if task.title == "Saving the session")
+    assert len(files(tmp_path)) == 1, "nobody waits for it"
+    if steps is None:
+        task.finish()
+    else:  # the session closes while it is under way
+        for _ in range(steps):
+            task.step()
+        session.close()
+    own, _ = sorted(files(tmp_path), key=len)
+    assert len(read_session(tmp_path / "sessions" / own).points) == 1
+
+
 @pytest.mark.parametrize("steps", [0, 1, 3, None])
 def test_what_is_half_saved_when_the_session_closes_is_saved(open_session, tmp_path, by_hand, steps):
     some_work(open_session())
@@ -483,6 +503,8 @@ def test_an_older_state_does_not_replace_a_newer_one(open_session, tmp_path, by_
     slow = begun_saving(by_hand, 0)
     session.add_point((9, 9))
     session.choose_image(session.viewer.add_image(STACK + 1, name="another"))
+    (later,) = (task for task in by_hand.running if task.title == "Saving the session" and task is not slow)
+    later.finish()
     slow.finish()
     (name,) = (name for name in files(tmp_path) if name.startswith("my_cells"))
     assert len(read_session(tmp_path / "sessions" / name).points) == 2

@@ -1,12 +1,13 @@
-"""Dialogs stay beside the viewer, also when a file is to be replaced."""
+"""Dialogs stay beside the viewer, also when a file is to be replaced; a bar does not draw the window at once."""
 
 from __future__ import annotations
 
 import pytest
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QApplication, QMessageBox, QWidget
+from qtpy.QtWidgets import QApplication, QMessageBox, QProgressBar, QWidget
 
-from napari_segany.widgets.small_parts import open_save_dialog
+from napari_segany.engine.progress import Progress
+from napari_segany.widgets.small_parts import fill_bar, open_save_dialog
 
 
 @pytest.fixture
@@ -58,3 +59,23 @@ def test_a_file_is_replaced_after_a_question_beside_the_viewer(save, parent, tmp
     answer = QMessageBox.StandardButton.Yes if agreed else QMessageBox.StandardButton.No
     question.button(answer).click()
     assert chosen == ([str(tmp_path / "old.csv")] if agreed else [])
+
+
+def test_a_bar_is_drawn_when_the_event_is_over(qtbot):
+    drawn = []
+
+    class Bar(QProgressBar):
+        def paintEvent(self, event):
+            drawn.append(self.value())
+            super().paintEvent(event)
+
+    bar = Bar()
+    qtbot.addWidget(bar)
+    with qtbot.waitExposed(bar):
+        bar.show()
+    qtbot.waitUntil(lambda: bool(drawn))
+    drawn.clear()
+    fill_bar(bar, Progress(0, 0))
+    fill_bar(bar, Progress(1, 2))
+    assert drawn == []
+    qtbot.waitUntil(lambda: drawn == [500])

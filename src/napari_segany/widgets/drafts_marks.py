@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -26,6 +26,17 @@ class Marks:
     points: tuple[Position, ...] = ()
     labels: tuple[str, ...] = ()
     boxes: tuple[tuple[Position, ...], ...] = ()
+
+    @classmethod
+    def of(
+        cls, points: Iterable[Iterable[float]], labels: Iterable[str], boxes: Iterable[Iterable[Iterable[float]]]
+    ) -> Marks:
+        """Return the marks of positions, labels and corners as layers hold them."""
+        return cls(
+            tuple(tuple(map(float, position)) for position in points),
+            tuple(map(str, labels)),
+            tuple(tuple(tuple(map(float, corner)) for corner in corners) for corners in boxes),
+        )
 
     def __bool__(self) -> bool:
         """Whether there is any."""

@@ -11,6 +11,7 @@ from enum import IntEnum
 from napari.components import LayerList, ViewerModel
 from napari.layers import Layer
 
+from napari_segany.widgets.adding_layers import add_quietly, selection_kept
 from napari_segany.widgets.preview_saving import is_preview, leave_previews_out
 
 LEVEL_KEY = "napari_segany_level"
@@ -35,22 +36,19 @@ class Level(IntEnum):
 
 
 def insert_in_order(viewer: ViewerModel, layer: Layer, level: Level, image: Layer) -> None:
-    """Add a layer above an image, right under what has a higher level, and leave the active layer active."""
+    """Add a layer above an image, right under what has a higher level, and leave those selected that are."""
     layer.metadata = {**layer.metadata, LEVEL_KEY: int(level)}
     insert_at(viewer, layer, _place(viewer.layers, level, image))
 
 
 def insert_at(viewer: ViewerModel, layer: Layer, place: int) -> None:
-    """Add a layer at a place of the list and leave the active layer active.
+    """Add a layer at a place of the list and leave those selected that are.
 
     A preview is left out from now on when the viewer's layers are saved.
     """
-    active = viewer.layers.selection.active
-    viewer.layers.insert(place, layer)
+    add_quietly(viewer, layer, place)
     if is_preview(layer):
         leave_previews_out(viewer.layers)
-    if active is not None and active in viewer.layers:
-        viewer.layers.selection.active = active
 
 
 def settle(viewer: ViewerModel, level: Level, image: Layer, *layers: Layer) -> None:
@@ -59,16 +57,15 @@ def settle(viewer: ViewerModel, level: Level, image: Layer, *layers: Layer) -> N
     They are moved only where something of a lower level, or of nobody's, has come over them, or something higher
     under them: napari draws all anew for it.
     """
-    there, misplaced = viewer.layers, []
+    there = viewer.layers
     for layer in layers:
         if layer.metadata.get(LEVEL_KEY) != level:
             layer.metadata = {**layer.metadata, LEVEL_KEY: int(level)}
     place = _place(there, level, image)
     misplaced = [there.index(layer) for layer in layers if not _lies_well(there, layer, level, image, place)]
     if misplaced:
-        active = there.selection.active
-        there.move_multiple(sorted(misplaced), place)
-        there.selection.active = active
+        with selection_kept(viewer):
+            there.move_multiple(sorted(misplaced), place)
 
 
 def _place(layers: LayerList, level: Level, image: Layer) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
-from qtpy.QtCore import QAbstractTableModel, QItemSelection, QItemSelectionModel, QModelIndex, Qt
+from qtpy.QtCore import QAbstractTableModel, QItemSelection, QItemSelectionModel, QModelIndex, Qt, QTimer
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QCheckBox,
@@ -36,11 +36,13 @@ class ObjectTableModel(QAbstractTableModel):
         self._browser = browser
         self.rows: pd.DataFrame = browser.rows
         self.columns = browser.columns
+        self._values: dict[str, list[Any]] = {}
 
     def refresh(self) -> None:
         """Show what the browser shows now."""
         self.beginResetModel()
         self.rows, self.columns = self._browser.rows, self._browser.columns
+        self._values = {}
         self.endResetModel()
 
     def rowCount(self, parent: QModelIndex | None = None) -> int:
@@ -57,7 +59,10 @@ class ObjectTableModel(QAbstractTableModel):
             return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         if role != _DISPLAY or not index.isValid():
             return None
-        return _text(self.rows[self.columns[index.column()]].iloc[index.row()])
+        name = self.columns[index.column()]
+        if name not in self._values:  # Qt asks for a thousand cells at a time, and pandas takes long for each
+            self._values[name] = self.rows[name].tolist()
+        return _text(self._values[name][index.row()])
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = _DISPLAY) -> Any:
         """Return the name of a column."""
@@ -69,6 +74,7 @@ class ObjectTableModel(QAbstractTableModel):
         """Sort by a column, as its header was clicked on."""
         if 0 <= column < len(self.columns):
             self._browser.sort(self.columns[column], ascending=order == Qt.SortOrder.AscendingOrder)
+            self.refresh()
 
 
 class ObjectTableView(DockBody):
@@ -93,7 +99,7 @@ class ObjectTableView(DockBody):
         self.filter.setPlaceholderText("show only, for example: area > 100, class = nucleus")
         self.filter.setToolTip("Conditions on the columns, with commas between; other rows are hidden, not deleted")
         self.filter.setClearButtonEnabled(True)
-        self.filter.textChanged.connect(browser.show)
+        self.filter.textChanged.connect(self._show_only)
         self.zoom_box = QCheckBox("zoom to the object")
         self.zoom_box.setChecked(True)
         self.zoom_box.setToolTip("Otherwise the view moves only where the object cannot be seen")
@@ -103,8 +109,8 @@ class ObjectTableView(DockBody):
         self.table = QTableView()
         self.table.setModel(self.model)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.setSortingEnabled(True)
-        self.table.sortByColumn(0, Qt.SortOrder.AscendingOrder)
+        self.table.horizontalHeader().setSortIndicator(0, Qt.SortOrder.AscendingOrder)
+        self.table.setSortingEnabled(True)  # sorts by it
         self.table.verticalHeader().hide()
         self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         self.table.horizontalHeader().setResizeContentsPrecision(20)
@@ -118,13 +124,25 @@ class ObjectTableView(DockBody):
         column.setContentsMargins(4, 2, 4, 2)
         column.addLayout(row)
         column.addWidget(self.table)
-        browser.changed.connect(self._refresh)
+        # One step of work changes the objects several times, and it is drawn before the table is.
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.timeout.connect(self._refresh)
+        browser.changed.connect(self._refresh_soon)
         browser.closed.connect(self._close)
         editor.selection_changed.connect(self._mark_selected)
         browser.watch(begin=True)
         self._refresh()
 
+    def _show_only(self, condition: str) -> None:
+        self._browser.show(condition)
+        self._refresh()
+
+    def _refresh_soon(self) -> None:
+        self._soon.start()
+
     def _refresh(self) -> None:
+        self._soon.stop()
         self._is_marking = True
         self.model.refresh()
         self._is_marking = False
@@ -176,7 +194,8 @@ class ObjectTableView(DockBody):
             self.note.setText(f"The table could not be saved: {error.strerror or error}")
 
     def _end(self) -> None:
-        self._browser.changed.disconnect(self._refresh)
+        self._soon.stop()
+        self._browser.changed.disconnect(self._refresh_soon)
         self._browser.closed.disconnect(self._close)
         self._editor.selection_changed.disconnect(self._mark_selected)
         self._browser.watch(begin=False)

@@ -58,6 +58,16 @@ def suited(layer: Points | Shapes, image: Image) -> Points | Shapes:
     return layer
 
 
+def mark(points: Points) -> None:
+    """Give every point the symbol of its label; the colour follows the label by itself.
+
+    Those that have it already are left alone, for napari draws all points anew.
+    """
+    symbols = [SYMBOLS[str(name)] for name in points.features["label"]]
+    if symbols != [str(symbol) for symbol in points.symbol]:
+        points.symbol = symbols
+
+
 def _point_size(image: Image) -> float:
     return float(np.clip(min(spatial_shape(image)[-2:]) / 45, 3, 40))
 

@@ -22,7 +22,7 @@ from napari_segany.widgets.box_tool import BoxTool
 from napari_segany.widgets.drafts import Prompts
 from napari_segany.widgets.drafts_marks import Marks, alike
 from napari_segany.widgets.geometry import Plane, in_same_plane
-from napari_segany.widgets.layer_order import LEVEL_KEY, Level, settle
+from napari_segany.widgets.layer_order import LEVEL_KEY, Level, insert_at, settle
 from napari_segany.widgets.layers import (
     follow,
     in_units,
@@ -31,7 +31,7 @@ from napari_segany.widgets.layers import (
     spatial_shape,
     units_ratio,
 )
-from napari_segany.widgets.prompt_layer_looks import BACKGROUND, FOREGROUND, SYMBOLS, new_boxes, new_points, suited
+from napari_segany.widgets.prompt_layer_looks import BACKGROUND, FOREGROUND, mark, new_boxes, new_points, suited
 
 __all__ = ["BACKGROUND", "FOREGROUND", "PromptLayers"]
 
@@ -83,7 +83,8 @@ class PromptLayers:
         """Serve another image, with the layers that were left for it if there are some."""
         self.detach(spare=image is not None)
         self.image = image
-        self.ensure()
+        self.ensure(most=0)
+        self._later(self._make_next)
         self.follow()  # the image may have moved since they were left
         for layer in self._spare:  # they wait for another image without prompts of its own
             set_visible(layer, False)
@@ -116,15 +117,24 @@ class PromptLayers:
         while self._spare and not spare:
             remove(self._viewer, self._spare.pop())
 
-    def ensure(self) -> None:
-        """Make the layers that are not there."""
-        if self.image is None:
-            return
-        if self.boxes is None:
-            self.boxes = self._added(self._found(Shapes, self.image) or new_boxes(self.image), self._boxes_edited)
+    def ensure(self, most: int = 2) -> None:
+        """Take up the layers that were left, and make at most so many of those that are not there."""
+        image = self.image
+        if image is not None and self.boxes is None:
+            boxes = self._found(Shapes, image)
+            if boxes is None and most:
+                most, boxes = most - 1, new_boxes(image)
+            self.boxes = None if boxes is None else self._added(boxes, self._boxes_edited)
             self.box_tool.serve(self.boxes)
-        if self.points is None:
-            self.points = self._added(self._found(Points, self.image) or new_points(self.image), self._points_edited)
+        if image is not None and self.points is None:
+            points = self._found(Points, image) or (new_points(image) if most else None)
+            self.points = None if points is None else self._added(points, self._points_edited)
+
+    def _make_next(self) -> None:
+        """Make what is not there, one layer at each turn of the event loop: napari takes long to add one."""
+        if self.image is not None and (self.points is None or self.boxes is None):
+            self.ensure(most=1)
+            self._later(self._make_next)
 
     def _found(self, kind: type[Layer], image: Image) -> Any:
         """Return the layer that was left with prompts of this image, or one without prompts that fits; else None."""
@@ -140,7 +150,7 @@ class PromptLayers:
 
     def _added(self, layer: Any, edited: Callable[[Any], None]) -> Any:
         if layer not in self._viewer.layers:
-            self._viewer.add_layer(layer)
+            insert_at(self._viewer, layer, len(self._viewer.layers))
         kept = {key: value for key, value in layer.metadata.items() if key != OWNER_KEY}
         layer.metadata = {**kept, LEVEL_KEY: int(Level.PROMPTS)}
         set_visible(layer, True)
@@ -245,7 +255,7 @@ class PromptLayers:
             for position, label in zip(plane.to_data(positions), labels, strict=True):
                 self._next_is(FOREGROUND if label else BACKGROUND)
                 self.points.add(position[None])
-            self._mark(self.points)
+            mark(self.points)
             self._next_is(self.polarity)
         self.changed.emit()
 
@@ -266,14 +276,8 @@ class PromptLayers:
     @property
     def marks(self) -> Marks:
         """All points and boxes of all planes, as a value."""
-        points, boxes = self.points, self.boxes
-        return Marks(
-            () if points is None else tuple(tuple(map(float, position)) for position in points.data),
-            () if points is None else tuple(str(name) for name in points.features["label"]),
-            ()
-            if boxes is None
-            else tuple(tuple(tuple(map(float, one)) for one in corners) for corners in boxes.data),
-        )
+        points, boxes = ([] if layer is None else layer.data for layer in (self.points, self.boxes))
+        return Marks.of(points, [] if self.points is None else self.points.features["label"], boxes)
 
     def put(self, marks: Marks) -> None:
         """Have these points and boxes, and no others."""
@@ -302,7 +306,7 @@ class PromptLayers:
             self._next_is(name)
             points.add(np.asarray([position for position, _ in run]))
         if wanted[same:]:
-            self._mark(points)
+            mark(points)
         self._next_is(self.polarity)
 
     def clear(self, plane: Plane) -> None:
@@ -339,10 +343,6 @@ class PromptLayers:
         if self.points is not None:
             self.points.feature_defaults = {"label": name}
 
-    def _mark(self, points: Points) -> None:
-        """Give every point the symbol of its label (the colour follows the label by itself)."""
-        points.symbol = [SYMBOLS[str(name)] for name in points.features["label"]] or ["disc"]
-
     def _points_edited(self, event: Any) -> None:
         action = str(event.action)
         if self._muted or self.points is None or action not in ("added", "removed", "changed"):
@@ -350,7 +350,7 @@ class PromptLayers:
         with self._mute():
             if action == "added":
                 self._right_units(self.points)
-                self._mark(self.points)
+                mark(self.points)
         self.changed.emit()
 
     def _right_units(self, points: Points) -> None:

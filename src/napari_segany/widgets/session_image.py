@@ -97,7 +97,10 @@ class SessionImage:
         With `for_another` image to come at once, layers without prompts stay for that.
         """
         self.stop_work()
-        self._work.save_now()
+        if for_another:
+            self._work.save_left()
+        else:
+            self._work.save_now()
         self._image_links.clear()
         image, self.image = self.image, None
         self._conversation.turn_to(None, None, keep_layers=for_another)

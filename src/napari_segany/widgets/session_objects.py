@@ -247,6 +247,11 @@ class SessionObjects:
         if self.saving is not None:
             self.saving.save_now()
 
+    def save_left(self) -> None:
+        """Save what is due in the background, because another image is chosen."""
+        if self.saving is not None:
+            self.saving.save_left()
+
     def layer_goes(self) -> None:
         """Take note that a layer of the image is about to be removed."""
         if self.saving is not None:

@@ -183,13 +183,14 @@ class Autosave:
         self._work: _ImageWork | None = None
         self._places: dict[tuple[str, Path], SessionPlace] = {}
         self.log = WorkLog()
+        self._left: list[_Saving] = []
         self._is_saving = self._was_refused = False
 
     # ------------------------------------------------------------------- what it is about
 
     def turn_to(self, image: Image | None) -> None:
         """Finish what is due for the last image, and look whether there is a file of this one."""
-        self.save_now()
+        self._save_present()
         self._work = None
         if image is not None:
             identity = image_identity(image)
@@ -258,14 +259,39 @@ class Autosave:
 
     def save_now(self) -> None:
         """Save what is due or only half saved, before the image or the widget goes."""
+        self._save_present()
+        while self._left:
+            saving = self._left.pop()
+            self._save_at_once(replace(saving, planes=dict(saving.planes)).steps())  # a thread may be at the first
+
+    def save_left(self) -> None:
+        """Save in the background what is due, because another image is chosen: its objects stay as they are."""
         work = self._work
-        if work is not None and (work.is_due or work.saving is not None or self._was_chosen_since(work)):
+        saving = self._begun(work) if work is not None and self._is_to_be_saved(work) else None
+        if work is not None and saving is not None:
+            work.is_due, work.saving = False, None
+            self._left.append(saving)
+            over = partial(self._left_over, saving)
+            self._runner.start("Saving the session", saving.steps(), done=over, failed=over)
+
+    def _left_over(self, saving: _Saving, outcome: SavedSession | Exception) -> None:
+        self._left = [one for one in self._left if one is not saving]
+        if isinstance(outcome, Exception):
+            self._refused(outcome)
+
+    def _save_present(self) -> None:
+        work = self._work
+        if work is not None and self._is_to_be_saved(work):
             work.is_due = False
-            # Whatever is wrong is said: what calls this has more to do.
-            SynchronousRunner().start(
-                "Saving the session", self._present_steps(work), done=lambda saved: None, failed=self._refused
-            )
+            self._save_at_once(self._present_steps(work))
             work.saving = None
+
+    def _save_at_once(self, steps: Steps[Any]) -> None:
+        """Save; whatever is wrong is said, for what calls this has more to do."""
+        SynchronousRunner().start("Saving the session", steps, done=lambda saved: None, failed=self._refused)
+
+    def _is_to_be_saved(self, work: _ImageWork) -> bool:
+        return work.is_due or work.saving is not None or self._was_chosen_since(work)
 
     def _was_chosen_since(self, work: _ImageWork) -> bool:
         """Whether something else was chosen since the last saving: that alone is no step of the history."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,20 @@ def button(text: str, tip: str, action: Callable[[], Any]) -> QPushButton:
 def fill_bar(bar: QProgressBar, progress: Progress | None) -> None:
     """Show in a bar how far work is; empty for none."""
     total = 0 if progress is None else progress.total
-    # A range of 0 to 0 is Qt's "busy". Totals in bytes would overflow its 32 bits: show thousandths.
-    bar.setRange(0, _THOUSANDTHS if total or progress is None else 0)
-    bar.setValue(round(_THOUSANDTHS * progress.done / total) if progress is not None and total else 0)
+    with drawn_later(bar):
+        # A range of 0 to 0 is Qt's "busy". Totals in bytes would overflow its 32 bits: show thousandths.
+        bar.setRange(0, _THOUSANDTHS if total or progress is None else 0)
+        bar.setValue(round(_THOUSANDTHS * progress.done / total) if progress is not None and total else 0)
+
+
+@contextmanager
+def drawn_later(widget: QWidget) -> Iterator[None]:
+    """Have changes of a widget drawn once, when the event is over: a progress bar draws the whole window at each."""
+    widget.setUpdatesEnabled(False)
+    try:
+        yield
+    finally:
+        widget.setUpdatesEnabled(True)
 
 
 def wrapping_label(text: str = "") -> QLabel:

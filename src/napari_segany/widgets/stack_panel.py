@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_segany.widgets.section import Section
-from napari_segany.widgets.small_parts import button
+from napari_segany.widgets.small_parts import button, drawn_later
 from napari_segany.widgets.stack_choices import Direction
 from napari_segany.widgets.stack_marks import SliceMarks
 from napari_segany.widgets.stack_run import RunState
@@ -162,8 +162,9 @@ class StackPanel(QWidget):
 
     def _show_state(self, state: RunState) -> None:
         progress = state.progress
-        self.bar.setRange(0, progress.total if state.is_working else 1)
-        self.bar.setValue(progress.done if state.is_working else 0)
+        with drawn_later(self.bar):
+            self.bar.setRange(0, progress.total if state.is_working else 1)
+            self.bar.setValue(progress.done if state.is_working else 0)
         self.bar.setFormat(working_text(progress.note, state.seconds_left) if state.is_working else "")
         self._enable()
 
