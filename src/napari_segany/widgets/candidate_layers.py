@@ -32,6 +32,7 @@ from napari_segany.widgets.layers import (
     spatial_shape,
 )
 from napari_segany.widgets.preview_saving import PREVIEW_KEY
+from napari_segany.widgets.spared_events import show_in_place_of
 
 CANDIDATE_COLOURS = ("#3b9dff", "#ffa733", "#e765d8")
 """Of the first, second and third candidate; told apart by people with any colour vision, and from red and green."""
@@ -110,7 +111,7 @@ class CandidateLayers:
                 follow(layer, image, plane)
             else:
                 _empty(layer)
-            set_visible(layer, rank == selected)
+        self._show_only(selected)
 
     def ready_steps(self, image: Image, plane: Plane) -> Iterator[None]:
         """Have empty layers there, as large as the plane and drawn once; a step for each, see `LayersAhead`."""
@@ -139,8 +140,11 @@ class CandidateLayers:
     def select(self, selected: int) -> None:
         """Make one candidate the visible one."""
         self._shown = selected
-        for rank, layer in self._layers.items():
-            set_visible(layer, rank == selected)
+        self._show_only(selected)
+
+    def _show_only(self, selected: int) -> None:
+        others = [layer for rank, layer in self._layers.items() if rank != selected]
+        show_in_place_of(self._layers.get(selected), others)
 
     def hide(self) -> None:
         """Empty them; the layers stay for the next answer, for making them anew costs time."""
