@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pytest
-from qtpy.QtCore import QThread
+from qtpy.QtCore import QThread, QTimer
 
 from napari_segany.engine.progress import Progress
 from napari_segany.widgets import workers
@@ -170,6 +171,24 @@ def test_later_is_after_the_present_event(qtbot):
     runner.later(lambda: order.append("later"))
     order.append("now")
     qtbot.waitUntil(lambda: order == ["now", "later"])
+
+
+def test_timers_that_are_due_have_their_turn_between_two_laters(qtbot):
+    runner, order, timer = BackgroundRunner(), [], QTimer()
+    timer.setInterval(1)
+    timer.timeout.connect(lambda: order.append("timer"))
+
+    def step():
+        order.append("later")
+        time.sleep(0.02)
+        if order.count("later") < 4:
+            runner.later(step)
+
+    timer.start()
+    runner.later(step)
+    qtbot.waitUntil(lambda: order.count("later") == 4)
+    timer.stop()
+    assert [one for one, after in pairwise(order) if one == after == "later"] == []
 
 
 def test_napari_shows_the_title_when_it_is_closed_meanwhile(runner, qtbot):

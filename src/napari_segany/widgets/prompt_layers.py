@@ -301,8 +301,7 @@ class PromptLayers:
         wanted = tuple(zip(marks.points, marks.labels, strict=True))
         same = alike(wanted, tuple(zip(now.points, now.labels, strict=True)))
         if len(points.data) > same:
-            points.selected_data = set(range(same, len(points.data)))
-            points.remove_selected()
+            points.remove(list(range(same, len(points.data))))
         for name, run in groupby(wanted[same:], key=itemgetter(1)):
             self._next_is(name)
             points.add(np.asarray([position for position, _ in run]))
@@ -314,15 +313,13 @@ class PromptLayers:
         """Remove the prompts of a plane."""
         with self._changing():
             if self.points is not None and len(self.points.data):
-                self.points.selected_data = set(np.flatnonzero(plane.contains(self.points.data)).tolist())
-                self.points.remove_selected()
+                self.points.remove(np.flatnonzero(plane.contains(self.points.data)).tolist())
             self._drop_boxes(self._boxes_of(plane))
         self.changed.emit()
 
     def _drop_boxes(self, indices: Sequence[int]) -> None:
         if self.boxes is not None and indices:
-            self.boxes.selected_data = set(indices)
-            self.boxes.remove_selected()
+            self.boxes.remove(list(indices))
 
     # ---------------------------------------------------------- what napari says
 

@@ -236,7 +236,9 @@ class BackgroundRunner:
 
     def later(self, callback: Callable[[], None], delay_ms: int = 0) -> None:
         """Call back from the event loop after `delay_ms`, unless the runner has been closed by then."""
-        QTimer.singleShot(delay_ms, lambda: None if self._closed else callback())
+        # What waits for no time at all comes before timers that are due and before drawing: two of a chain of such would
+        # be one long event.
+        QTimer.singleShot(max(delay_ms, 1), lambda: None if self._closed else callback())
 
     def close(self) -> None:
         """Cancel all tasks; each ends with its current step."""
