@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -189,6 +190,25 @@ def test_timers_that_are_due_have_their_turn_between_two_laters(qtbot):
     qtbot.waitUntil(lambda: order.count("later") == 4)
     timer.stop()
     assert [one for one, after in pairwise(order) if one == after == "later"] == []
+
+
+def test_long_laters_that_are_due_together_have_a_turn_each_in_their_order(qtbot):
+    runner, order, timer = BackgroundRunner(), [], QTimer()
+    timer.setInterval(1)
+    timer.timeout.connect(lambda: order.append("timer"))
+
+    def step(name):
+        order.append(name)
+        time.sleep(0.02)
+
+    for name in "abc":
+        runner.later(partial(step, name))
+    timer.start()
+    time.sleep(0.01)
+    qtbot.waitUntil(lambda: "c" in order)
+    timer.stop()
+    assert [one for one in order if one != "timer"] == ["a", "b", "c"]
+    assert not [pair for pair in pairwise(order) if "timer" not in pair]
 
 
 def test_napari_shows_the_title_when_it_is_closed_meanwhile(runner, qtbot):

@@ -161,7 +161,7 @@ class CandidateLayers:
             _tell(layer, np.nan, np.nan)
 
     def _put(self, layer: Labels, pixels: NDArray[np.uint8]) -> None:
-        """Have pixels in a layer, if they are not too many in its own array, which is quicker; they are drawn later."""
+        """Have pixels in a layer, unless they are too many in its own array, which is quicker; drawn a turn later."""
         if layer.data.shape == pixels.shape and pixels.size <= _WRITTEN_INTO:
             layer.data[...] = pixels
             self._undrawn.add(layer)
@@ -254,4 +254,3 @@ def drawn(mask: NDArray[np.bool_], width: int) -> NDArray[np.uint8]:
         part[mask[window]] = INSIDE
         part[inner_edge(mask[window], width)] = EDGE
     return pixels
-

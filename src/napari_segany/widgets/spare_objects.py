@@ -1,7 +1,8 @@
 """A layer that waits, empty, to become the `objects` of an image. Knows napari's layers, but no Qt.
 
 Napari takes a tenth of a second to add a layer, in which the window stands still; the first object of an image shall
-not have to wait for that, nor for its being shown, which takes as long as drawing all layers. While it waits it is marked as a preview, so that nobody saves it or takes it for a result.
+not have to wait for that, nor for its being shown, which takes as long as drawing all layers. While it waits it is
+marked as a preview, so that nobody saves it or takes it for a result.
 """
 
 from __future__ import annotations
