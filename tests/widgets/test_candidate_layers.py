@@ -116,3 +116,24 @@ def test_a_candidate_is_a_line_around_a_faint_filling_as_wide_as_the_zoom_needs(
     inside, edge = (layer.colormap.map(np.array([value]))[0] for value in (1, 2))
     np.testing.assert_allclose(inside[:3], edge[:3])
     assert inside[3] < 0.4 < edge[3] == 1.0
+
+
+def test_pixels_are_there_at_once_and_drawn_when_the_event_is_over(viewer, image):
+    waiting, drawn = [], []
+    layers = CandidateLayers(viewer, waiting.append)
+    layers.show(image, PLANE, [candidate(9), candidate(8)], 0)
+    first = viewer.layers["mask 1"]
+    while waiting:
+        waiting.pop(0)()
+    first.events.set_data.connect(drawn.append)
+    layers.show(image, PLANE, [candidate(7), candidate(6)], 0)
+    layers.show(image, PLANE, [candidate(5), candidate(4)], 0)
+    assert first.data[0, 5].all()
+    assert not first.data[0, 7].any()
+    assert drawn == []
+    while waiting:
+        waiting.pop(0)()
+    assert len(drawn) == 1
+    layers.hide()
+    assert not first.data.any()
+    assert waiting

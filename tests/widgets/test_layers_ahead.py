@@ -50,7 +50,11 @@ def test_one_layer_comes_at_a_time_and_all_are_empty_previews(ahead, viewer, by_
     made = [layer for layer in viewer.layers if layer.name in AHEAD]
     assert {layer.name for layer in made} == AHEAD
     assert all(is_preview(layer) and not layer.data.any() for layer in made)
-    assert [layer.name for layer in made if layer.visible] == ["mask 1", "preview"]  # the upper one last
+    assert [layer.name for layer in made if layer.visible] == [
+        "objects (none yet)",
+        "mask 1",
+        "preview",
+    ]  # the upper one last
     assert viewer.layers.selection.active.name == "prompt points"
 
 

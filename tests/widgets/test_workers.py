@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 
 import pytest
-from qtpy.QtCore import QThread
+from qtpy.QtCore import QThread, QTimer
 
 from napari_segany.engine.progress import Progress
 from napari_segany.widgets import workers
@@ -170,6 +172,43 @@ def test_later_is_after_the_present_event(qtbot):
     runner.later(lambda: order.append("later"))
     order.append("now")
     qtbot.waitUntil(lambda: order == ["now", "later"])
+
+
+def test_timers_that_are_due_have_their_turn_between_two_laters(qtbot):
+    runner, order, timer = BackgroundRunner(), [], QTimer()
+    timer.setInterval(1)
+    timer.timeout.connect(lambda: order.append("timer"))
+
+    def step():
+        order.append("later")
+        time.sleep(0.02)
+        if order.count("later") < 4:
+            runner.later(step)
+
+    timer.start()
+    runner.later(step)
+    qtbot.waitUntil(lambda: order.count("later") == 4)
+    timer.stop()
+    assert [one for one, after in pairwise(order) if one == after == "later"] == []
+
+
+def test_long_laters_that_are_due_together_have_a_turn_each_in_their_order(qtbot):
+    runner, order, timer = BackgroundRunner(), [], QTimer()
+    timer.setInterval(1)
+    timer.timeout.connect(lambda: order.append("timer"))
+
+    def step(name):
+        order.append(name)
+        time.sleep(0.02)
+
+    for name in "abc":
+        runner.later(partial(step, name))
+    timer.start()
+    time.sleep(0.01)
+    qtbot.waitUntil(lambda: "c" in order)
+    timer.stop()
+    assert [one for one in order if one != "timer"] == ["a", "b", "c"]
+    assert not [pair for pair in pairwise(order) if "timer" not in pair]
 
 
 def test_napari_shows_the_title_when_it_is_closed_meanwhile(runner, qtbot):

@@ -32,6 +32,7 @@ from napari_segany.widgets.layers import (
     spatial_shape,
 )
 from napari_segany.widgets.preview_saving import PREVIEW_KEY
+from napari_segany.widgets.spared_events import show_in_place_of
 
 CANDIDATE_COLOURS = ("#3b9dff", "#ffa733", "#e765d8")
 """Of the first, second and third candidate; told apart by people with any colour vision, and from red and green."""
@@ -58,6 +59,8 @@ class CandidateLayers:
     ----------
     viewer : ViewerModel
         The viewer that shows them.
+    later : callable
+        Runs a callback when the current event is over: what has changed of a layer is drawn then.
 
     Attributes
     ----------
@@ -65,10 +68,13 @@ class CandidateLayers:
         "#rrggbb" of the first, second ... candidate, see `paint`.
     """
 
-    def __init__(self, viewer: ViewerModel) -> None:
+    def __init__(
+        self, viewer: ViewerModel, later: Callable[[Callable[[], None]], None] = lambda callback: callback()
+    ) -> None:
         self.colours: tuple[str, ...] = CANDIDATE_COLOURS
         self._layers: dict[int, Labels] = {}
-        self._viewer = viewer
+        self._viewer, self._later = viewer, later
+        self._undrawn: set[Labels] = set()
         self._image: Image | None = None
         self._plane: Plane | None = None
         self._shown: int | None = None
@@ -106,11 +112,12 @@ class CandidateLayers:
                 self._make(rank, image, plane)
         for rank, layer in self._layers.items():
             if rank < len(candidates):
-                _write(layer, candidates[rank], shape, width)
+                self._put(layer, drawn(candidates[rank].mask, width).reshape(shape))
+                _tell(layer, candidates[rank].predicted_iou, candidates[rank].stability_score)
                 follow(layer, image, plane)
             else:
-                _empty(layer)
-            set_visible(layer, rank == selected)
+                self._empty(layer)
+        self._show_only(selected)
 
     def ready_steps(self, image: Image, plane: Plane) -> Iterator[None]:
         """Have empty layers there, as large as the plane and drawn once; a step for each, see `LayersAhead`."""
@@ -139,14 +146,39 @@ class CandidateLayers:
     def select(self, selected: int) -> None:
         """Make one candidate the visible one."""
         self._shown = selected
-        for rank, layer in self._layers.items():
-            set_visible(layer, rank == selected)
+        self._show_only(selected)
+
+    def _show_only(self, selected: int) -> None:
+        shown = self._layers.get(selected)
+        if shown is not None and not shown.visible:
+            self._undrawn.discard(shown)  # napari draws what it shows
+        show_in_place_of(shown, [layer for layer in self._layers.values() if layer is not shown])
+
+    def _empty(self, layer: Labels) -> None:
+        """Leave no mask and no scores of an earlier question behind."""
+        if layer.data.any():
+            self._put(layer, np.zeros(layer.data.shape, np.uint8))
+            _tell(layer, np.nan, np.nan)
+
+    def _put(self, layer: Labels, pixels: NDArray[np.uint8]) -> None:
+        """Have pixels in a layer, unless they are too many in its own array, which is quicker; drawn a turn later."""
+        if layer.data.shape == pixels.shape and pixels.size <= _WRITTEN_INTO:
+            layer.data[...] = pixels
+            self._undrawn.add(layer)
+            self._later(self._draw)
+        else:
+            layer.data = pixels
+
+    def _draw(self) -> None:
+        undrawn, self._undrawn = self._undrawn, set()
+        for layer in undrawn:
+            layer.refresh(extent=False, highlight=False)
 
     def hide(self) -> None:
         """Empty them; the layers stay for the next answer, for making them anew costs time."""
         self._shown = None
         for layer in self._layers.values():
-            _empty(layer)
+            self._empty(layer)
 
     def turn_to(self, image: Image) -> None:
         """Serve another image: layers of as many axes are taken along, on top, for removing them costs seconds."""
@@ -156,7 +188,7 @@ class CandidateLayers:
         whole = spatial_shape(image)
         for layer in self._layers.values():
             if all(side in (1, size) for side, size in zip(layer.data.shape, whole, strict=True)):
-                _empty(layer)
+                self._empty(layer)
             else:
                 layer.data = np.zeros((1,) * image.ndim, np.uint8)
             follow(layer, image)
@@ -203,22 +235,6 @@ def _colormap(colour: str) -> DirectLabelColormap:
     )
 
 
-def _empty(layer: Labels) -> None:
-    """Leave no mask and no scores of an earlier question behind."""
-    if layer.data.any():
-        _put(layer, np.zeros(layer.data.shape, np.uint8))
-        _tell(layer, np.nan, np.nan)
-
-
-def _put(layer: Labels, pixels: NDArray[np.uint8]) -> None:
-    """Show pixels, if they are not too many in the layer's own array, which is quicker."""
-    if layer.data.shape == pixels.shape and pixels.size <= _WRITTEN_INTO:
-        layer.data[...] = pixels
-        layer.refresh(extent=False, highlight=False)
-    else:
-        layer.data = pixels
-
-
 def _tell(layer: Labels, predicted_iou: float, stability_score: float) -> None:
     """Write scores into the features, which the status bar shows; in place, for setting features takes long."""
     if "predicted_iou" not in layer.features:  # somebody has set others
@@ -238,8 +254,3 @@ def drawn(mask: NDArray[np.bool_], width: int) -> NDArray[np.uint8]:
         part[mask[window]] = INSIDE
         part[inner_edge(mask[window], width)] = EDGE
     return pixels
-
-
-def _write(layer: Labels, candidate: Candidate, shape: tuple[int, ...], width: int) -> None:
-    _put(layer, drawn(candidate.mask, width).reshape(shape))
-    _tell(layer, candidate.predicted_iou, candidate.stability_score)

@@ -75,7 +75,7 @@ class Conversation:
         self.image: Image | None = None
         self.plane: Plane | None = None
         self.policy: MaskPolicy = "best"
-        self.layers = CandidateLayers(viewer)
+        self.layers = CandidateLayers(viewer, runner.later)
         self._drafts: dict[Plane, Draft] = {}
         self._drafts_of: dict[str, dict[Plane, Draft]] = {}
         self._viewer = viewer

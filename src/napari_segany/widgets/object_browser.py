@@ -286,7 +286,7 @@ class ObjectBrowser:
         """Show what is known of the objects at once, and measure them when they rest."""
         self._stop()
         self._frame = None
-        if self._watched and len(self.frame):
+        if self._watched and self._objects is not None and self._objects.labels:
             self.is_measuring = True
             self._rest.stir()
         self.changed.emit()

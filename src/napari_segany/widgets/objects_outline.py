@@ -15,6 +15,7 @@ from napari_segany.widgets.layer_order import Level, insert_in_order
 from napari_segany.widgets.layers import placement, put, remove, set_visible
 from napari_segany.widgets.outline_colours import outline_colormap
 from napari_segany.widgets.preview_saving import PREVIEW_KEY
+from napari_segany.widgets.spared_events import measured_at_most_once
 
 OUTLINE_NAME = "selected objects"
 _MARGIN = 2
@@ -90,6 +91,7 @@ class ObjectsOutline:
             insert_in_order(self._viewer, self._layer, Level.OUTLINE, image)
             self._made(self._layer)
             return
-        self._layer.data = data
-        put(self._layer, where)
+        with measured_at_most_once(self._viewer, [self._layer]):
+            self._layer.data = data
+            put(self._layer, where)
         set_visible(self._layer, True)

@@ -32,6 +32,7 @@ from napari_segany.widgets.layers import (
     units_ratio,
 )
 from napari_segany.widgets.prompt_layer_looks import BACKGROUND, FOREGROUND, mark, new_boxes, new_points, suited
+from napari_segany.widgets.spared_events import measured_at_most_once
 
 __all__ = ["BACKGROUND", "FOREGROUND", "PromptLayers"]
 
@@ -251,7 +252,7 @@ class PromptLayers:
         self.ensure()
         if self.points is None:
             return
-        with self._mute():
+        with self._changing():
             for position, label in zip(plane.to_data(positions), labels, strict=True):
                 self._next_is(FOREGROUND if label else BACKGROUND)
                 self.points.add(position[None])
@@ -268,7 +269,7 @@ class PromptLayers:
             return
         top, left, bottom, right = box
         corners = plane.to_data([(top, left), (top, right), (bottom, right), (bottom, left)])
-        with self._mute():
+        with self._changing():
             self.boxes.add_rectangles(corners)
             self._drop_boxes(self._boxes_of(plane)[:-1])
         self.changed.emit()
@@ -285,7 +286,7 @@ class PromptLayers:
         points, boxes = self.points, self.boxes
         if points is None or boxes is None:
             return
-        with self._mute():
+        with self._changing():
             now = self.marks
             self._put_points(points, marks, now)
             if marks.boxes != now.boxes:
@@ -300,8 +301,7 @@ class PromptLayers:
         wanted = tuple(zip(marks.points, marks.labels, strict=True))
         same = alike(wanted, tuple(zip(now.points, now.labels, strict=True)))
         if len(points.data) > same:
-            points.selected_data = set(range(same, len(points.data)))
-            points.remove_selected()
+            points.remove(list(range(same, len(points.data))))
         for name, run in groupby(wanted[same:], key=itemgetter(1)):
             self._next_is(name)
             points.add(np.asarray([position for position, _ in run]))
@@ -311,17 +311,15 @@ class PromptLayers:
 
     def clear(self, plane: Plane) -> None:
         """Remove the prompts of a plane."""
-        with self._mute():
+        with self._changing():
             if self.points is not None and len(self.points.data):
-                self.points.selected_data = set(np.flatnonzero(plane.contains(self.points.data)).tolist())
-                self.points.remove_selected()
+                self.points.remove(np.flatnonzero(plane.contains(self.points.data)).tolist())
             self._drop_boxes(self._boxes_of(plane))
         self.changed.emit()
 
     def _drop_boxes(self, indices: Sequence[int]) -> None:
         if self.boxes is not None and indices:
-            self.boxes.selected_data = set(indices)
-            self.boxes.remove_selected()
+            self.boxes.remove(list(indices))
 
     # ---------------------------------------------------------- what napari says
 
@@ -333,6 +331,13 @@ class PromptLayers:
         finally:
             self._muted = before
 
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Change points and boxes without acting on what napari tells of it."""
+        there = [layer for layer in (self.points, self.boxes) if layer is not None]
+        with self._mute(), measured_at_most_once(self._viewer, there):
+            yield
+
     def _pressed(self, viewer: ViewerModel, event: Any) -> None:
         """Decide the polarity of the point that this press may become: napari adds it on release."""
         if self.points is not None and viewer.layers.selection.active is self.points and self.points.mode == "add":
@@ -340,7 +345,7 @@ class PromptLayers:
             self._next_is(_other(self.polarity) if swap else self.polarity)
 
     def _next_is(self, name: str) -> None:
-        if self.points is not None:
+        if self.points is not None and self.points.feature_defaults["label"].tolist() != [name]:  # napari takes long
             self.points.feature_defaults = {"label": name}
 
     def _points_edited(self, event: Any) -> None:
@@ -375,7 +380,7 @@ class PromptLayers:
         boxes = self.boxes
         if boxes is None or not boxes.nshapes:
             return
-        with self._mute():
+        with self._changing():
             ratio = units_ratio(self._viewer, boxes)
             if not np.allclose(ratio, 1):
                 newest = np.array([in_units(boxes, corner, ratio) for corner in boxes.data[-1]])

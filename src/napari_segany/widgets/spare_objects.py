@@ -1,7 +1,8 @@
-"""A layer that waits, empty and hidden, to become the `objects` of an image. Knows napari's layers, but no Qt.
+"""A layer that waits, empty, to become the `objects` of an image. Knows napari's layers, but no Qt.
 
 Napari takes a tenth of a second to add a layer, in which the window stands still; the first object of an image shall
-not have to wait for that. While it waits it is marked as a preview, so that nobody saves it or takes it for a result.
+not have to wait for that, nor for its being shown, which takes as long as drawing all layers. While it waits it is
+marked as a preview, so that nobody saves it or takes it for a result.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels
 
 from napari_segany.widgets.layer_order import Level, insert_in_order, settle
-from napari_segany.widgets.layers import follow, placement, remove, spatial_shape
+from napari_segany.widgets.layers import follow, placement, remove, set_visible, spatial_shape
 from napari_segany.widgets.preview_saving import PREVIEW_KEY
 
 SPARE_NAME = "objects (none yet)"
@@ -41,12 +42,9 @@ class SpareObjects:
         elif not _fits(self._layer, image):
             self._layer.data = np.zeros(spatial_shape(image), self._layer.data.dtype)
             follow(self._layer, image)
-            self._layer.visible = True
         else:
             return
         yield
-        if self._layer is not None:
-            self._layer.visible = False
 
     def new(self, image: Image, name: str, metadata: dict[str, Any]) -> Labels:
         """Return an empty layer that is in no viewer yet."""
@@ -63,7 +61,7 @@ class SpareObjects:
         layer.name = name
         follow(layer, image)
         settle(self._viewer, Level.OBJECTS, image, layer)
-        layer.visible = True
+        set_visible(layer, True)
         return layer
 
     def forget(self, layer: object) -> None:

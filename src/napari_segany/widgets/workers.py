@@ -17,6 +17,7 @@ from napari.qt.threading import create_worker
 from qtpy.QtCore import QObject, QThreadPool, QTimer, Signal
 
 from napari_segany.engine.progress import Progress, Steps
+from napari_segany.widgets.turns import Turns
 
 _PAUSE_S = 0.1
 """Between two steps that are drawn, where drawing is quick."""
@@ -209,7 +210,7 @@ class BackgroundRunner:
     def __init__(self) -> None:
         self._tasks: list[BackgroundTask] = []
         self._bridge = _Bridge()
-        self._closed = False
+        self._turns = Turns()
 
     @property
     def running(self) -> int:
@@ -236,10 +237,10 @@ class BackgroundRunner:
 
     def later(self, callback: Callable[[], None], delay_ms: int = 0) -> None:
         """Call back from the event loop after `delay_ms`, unless the runner has been closed by then."""
-        QTimer.singleShot(delay_ms, lambda: None if self._closed else callback())
+        self._turns.add(callback, delay_ms)
 
     def close(self) -> None:
         """Cancel all tasks; each ends with its current step."""
-        self._closed = True
+        self._turns.is_closed = True
         for task in self._tasks:
             task.cancel()
