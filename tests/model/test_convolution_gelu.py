@@ -68,6 +68,21 @@ def test_an_operation_that_gives_something_else_is_not_used(monkeypatch: pytest.
 
 
 @torch.inference_mode()
+@pytest.mark.parametrize("wrong", ["strided", "depthwise"])
+def test_one_kind_of_convolution_that_differs_is_enough(wrong: str, monkeypatch: pytest.MonkeyPatch):
+    def joined(x, weight, bias, stride, padding, groups):
+        out = F.gelu(F.conv2d(x, weight, bias, stride, padding, groups=groups))
+        return out + 1 if (stride > 1 if wrong == "strided" else groups > 1) else out
+
+    monkeypatch.setattr(module, "_joined", joined)
+    joins_gelu.cache_clear()
+    try:
+        assert not joins_gelu(torch.float32)
+    finally:
+        joins_gelu.cache_clear()
+
+
+@torch.inference_mode()
 def test_whether_it_is_used_does_not_depend_on_the_mode_in_which_it_is_tried_first():
     joins_gelu.cache_clear()
     alone = joins_gelu(torch.bfloat16), joins_gelu(torch.float32)

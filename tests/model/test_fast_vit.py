@@ -94,7 +94,7 @@ def test_layers_that_were_replaced_are_used():
 def test_it_is_taken_where_no_gradients_are_wanted(name: str, mini: Sam, tiny: Sam, monkeypatch: pytest.MonkeyPatch):
     sam, home = {"changed_tokens": (mini, image_encoder), "attended_map": (tiny, tiny_vit)}[name]
     taken, calls = getattr(home, name), []
-    monkeypatch.setattr(home, name, lambda *args: calls.append(1) or taken(*args))
+    monkeypatch.setattr(home, name, lambda *args, **how: calls.append(1) or taken(*args, **how))
     x = torch.randn(2, 3, 64, 64)
     expected = sam.encode(x).embedding
     assert expected.requires_grad
@@ -117,6 +117,16 @@ def test_what_goes_in_stays_as_it_is():
     before = x.clone()
     block(x)
     assert torch.equal(x, before)
+
+
+@torch.no_grad()
+def test_what_an_encoder_is_hooked_for_stays_as_it_is(mini: Sam):
+    """Blocks change the tokens in place; those of the patches are somebody else's."""
+    kept = []
+    mini.image_encoder.patch_embed.register_forward_hook(lambda _, inputs, output: kept.append(output))
+    x = torch.randn(1, 3, 64, 64)
+    mini.encode(x)
+    assert torch.equal(kept[0], mini.image_encoder.patch_embed.proj(x).permute(0, 2, 3, 1))
 
 
 @torch.no_grad()

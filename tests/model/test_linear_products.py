@@ -70,6 +70,15 @@ def test_an_mlp_is_added(replaced: str, products: torch.dtype | None):
     torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
 
 
+def test_what_a_hook_keeps_stays_as_it_was():
+    """GELU is put where the first layer's product was, but not into what somebody else holds."""
+    mlp, kept = MLPBlock(4, 9, nn.GELU), []
+    mlp.lin1.register_forward_hook(lambda _, inputs, output: kept.append(output))
+    x = torch.randn(3, 4)
+    MLPProducts(mlp).add_to(x, torch.zeros(3, 4), Scratch())
+    torch.testing.assert_close(kept[0], x @ mlp.lin1.weight.T + mlp.lin1.bias)
+
+
 def test_another_activation_is_used():
     mlp = MLPBlock(4, 9, nn.ReLU)
     x, found = torch.randn(3, 4), torch.zeros(3, 4)

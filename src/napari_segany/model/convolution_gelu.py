@@ -7,6 +7,7 @@ is no part of torch's public interface, so it is tried once and compared.
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import torch
@@ -27,19 +28,30 @@ def convolved_gelu(
 
 @cache
 def joins_gelu(kind: torch.dtype) -> bool:
-    """Tell whether both are one operation for a type here, with the same result on a small map."""
+    """Tell whether both are one operation for a type here, with the same results on small maps."""
     if kind not in (torch.float32, torch.bfloat16) or not torch.backends.mkldnn.is_available():
         return False
     if kind == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return False
-    x = torch.linspace(-1, 1, 2 * 4 * 5).view(1, 2, 4, 5).to(kind)
-    weight, bias = torch.linspace(-2, 2, 4 * 2).view(4, 2, 1, 1).to(kind), torch.linspace(-1, 1, 4).to(kind)
     try:
-        found = _joined(x, weight, bias, 1, (0, 0), 1)
+        return all(_gives_the_same(kind, *trial) for trial in _TRIALS)
     except (AttributeError, NotImplementedError, RuntimeError, TypeError):
         return False  # another release, or built without it
+
+
+# Side of the kernel, stride and groups of the convolutions that encoders join with GELU.
+_TRIALS = ((1, 1, 1), (3, 1, 1), (3, 2, 1), (3, 1, 4), (3, 2, 4))
+
+
+def _gives_the_same(kind: torch.dtype, side: int, stride: int, groups: int) -> bool:
+    """Compare both on a map of four channels of 6 x 5 cells."""
+    x = torch.linspace(-1, 1, 4 * 6 * 5).view(1, 4, 6, 5).to(kind)
+    shape = (8, 4 // groups, side, side)
+    weight = torch.linspace(-2, 2, math.prod(shape)).view(shape).to(kind)
+    bias, padding = torch.linspace(-1, 1, 8).to(kind), (0, side // 2)
+    found = _joined(x, weight, bias, stride, padding, groups)
     with torch.autocast("cpu", enabled=False):
-        expected = F.gelu(F.conv2d(x.float(), weight.float(), bias.float()))
+        expected = F.gelu(F.conv2d(x.float(), weight.float(), bias.float(), stride, padding, groups=groups))
     return found.shape == expected.shape and torch.allclose(found.float(), expected, rtol=2e-2, atol=2e-2)
 
 

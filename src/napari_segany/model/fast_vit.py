@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from napari_segany.model.linear_products import LinearProducts, MLPProducts, Scratch, products_type
-from napari_segany.model.relative_positions import relative_table
+from napari_segany.model.relative_positions import relative_table, resize_table
 
 if TYPE_CHECKING:  # which takes this way from there
     from napari_segany.model.image_encoder import Attention, Block
@@ -28,13 +28,13 @@ _MAP_AT_A_TIME = 2**20
 _PARTS_OF_A_HEAD = 4
 
 
-def changed_tokens(block: Block, x: Tensor, scratch: Scratch) -> Generator[None, None, Tensor]:
+def changed_tokens(block: Block, x: Tensor, scratch: Scratch, *, in_place: bool) -> Generator[None, None, Tensor]:
     """Return what a transformer block makes of tokens (B, h, w, C), as its definition does; no gradients pass.
 
     Yields after each small part of the work, so that whoever drives it can stop soon: a global block of ViT-B at
-    1024 pixels takes seconds on one core of a busy computer.
+    1024 pixels takes seconds on one core of a busy computer. With `in_place` the tokens given may be those returned.
     """
-    x = x.clone(memory_format=torch.contiguous_format)
+    x = x.contiguous() if in_place else x.clone(memory_format=torch.contiguous_format)
     for image in x:
         yield from _change(block, image, scratch)
     return x
@@ -85,7 +85,7 @@ def _attend_in_windows(attention: Attention, qkv: Tensor, size: int, scratch: Sc
     """By strips, put what the tokens take from those of their window in place of the queries of (h, w, 3 * C)."""
     height, width, channels = qkv.shape[0], qkv.shape[1], qkv.shape[2] // 3
     across = -(-width // size)
-    tables = _tables(attention, (size, size))
+    offsets = _offsets(attention, size)
     padding = attention.qkv(qkv.new_zeros(channels))
     strip = scratch.take("strip", (size, across * size, 3 * channels), qkv.dtype)  # one row of windows
     strip[:, width:] = padding
@@ -97,7 +97,7 @@ def _attend_in_windows(attention: Attention, qkv: Tensor, size: int, scratch: Sc
         strip[count:] = padding
         windows.view(heads.shape).copy_(heads)
         q, k, v = windows  # each (windows * heads, size, size, D)
-        taken = _attend(q, k, v, None if tables is None else _mask(*_biases(q, *tables), scratch))
+        taken = _attend(q, k, v, None if offsets is None else _mask(*_biases_by_offset(q, offsets, scratch), scratch))
         taken = taken.view(across, attention.num_heads, size, size, -1).permute(2, 0, 3, 1, 4)
         qkv[rows, :, :channels] = taken.reshape(size, across * size, channels)[:count, :width]
         yield
@@ -125,6 +125,32 @@ def _biases(q: Tensor, table_h: Tensor, table_w: Tensor) -> tuple[Tensor, Tensor
         by_row = q @ table_h.transpose(1, 2)
         by_column = q.transpose(1, 2) @ table_w.transpose(1, 2)
     return by_row, by_column.transpose(1, 2)
+
+
+def _offsets(attention: Attention, size: int) -> Tensor | None:
+    """Return relative positions (2 * (2 * size - 1), D) in windows: of rows, then columns, the last offset first."""
+    if not attention.use_rel_pos:
+        return None
+    tables = (resize_table(table, 2 * size - 1).flip(0) for table in (attention.rel_pos_h, attention.rel_pos_w))
+    return torch.cat([*tables])
+
+
+def _biases_by_offset(q: Tensor, offsets: Tensor, scratch: Scratch) -> tuple[Tensor, Tensor]:
+    """Return what `_biases` does for windows of queries (G, n, n, D): one large product for many small ones.
+
+    Every query meets every offset, twice as many as it has keys along an axis; which of them are those of its keys
+    is a matter of where reading begins.
+    """
+    groups, size, _, channels = q.shape
+    count = len(offsets)  # of both axes
+    out = scratch.take("offsets", (groups * size * size, count), offsets.dtype)
+    with torch.autocast(q.device.type, enabled=False):  # sums are exponents
+        torch.mm(q.view(-1, channels).to(offsets.dtype), offsets.T, out=out)
+    shape, steps = (groups, size, size, size), (size * size * count, size * count, count)
+    first = out.storage_offset() + size - 1
+    by_row = out.as_strided(shape, (steps[0], steps[1] - 1, steps[2], 1), first)
+    by_column = out.as_strided(shape, (steps[0], steps[1], steps[2] - 1, 1), first + count // 2)
+    return by_row, by_column
 
 
 def _mask(by_row: Tensor, by_column: Tensor, scratch: Scratch) -> Tensor:

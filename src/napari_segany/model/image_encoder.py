@@ -88,7 +88,7 @@ class ImageEncoderViT(nn.Module):
         yield 0, total
         scratch = Scratch()
         for done, block in enumerate(cast("list[Block]", list(self.blocks))):
-            x = yield from _told(block.steps(x, scratch), (done, total))
+            x = yield from _told(block.steps(x, scratch, in_place=True), (done, total))
             yield done + 1, total
         embedding = self.neck(x.permute(0, 3, 1, 2))  # (B, 256, h, w)
         yield total, total
@@ -131,13 +131,15 @@ class Block(nn.Module):
         """Return (B, h, w, C) of (B, h, w, C)."""
         return drain(self.steps(x))
 
-    def steps(self, x: Tensor, scratch: Scratch | None = None) -> Generator[None, None, Tensor]:
+    def steps(
+        self, x: Tensor, scratch: Scratch | None = None, *, in_place: bool = False
+    ) -> Generator[None, None, Tensor]:
         """Do the same in parts where it is slow, on a processor; nothing is yielded elsewhere.
 
-        `scratch` is memory that blocks before this one have used.
+        `scratch` is memory that blocks before this one have used; with `in_place` the tokens may be changed.
         """
         if is_inference_on_cpu(self, x):
-            return (yield from changed_tokens(self, x, scratch or Scratch()))
+            return (yield from changed_tokens(self, x, scratch or Scratch(), in_place=in_place))
         attended = self.norm1(x)
         if self.window_size:
             windows, padded = window_partition(attended, self.window_size)

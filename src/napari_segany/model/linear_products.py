@@ -58,7 +58,7 @@ class LinearProducts:
         """Return what the layer makes of tokens (n, inputs), (n, outputs) that may be changed in place."""
         if self._plain is None:
             made: Tensor = self._layer(x)
-            return made
+            return made.clone()  # a hook may keep what the layer made
         weight, bias = self._plain
         product = scratch.take("product", (len(x), len(bias)), bias.dtype)
         return torch.addmm(bias, x.to(weight.dtype), weight, out=product)
