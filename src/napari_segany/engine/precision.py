@@ -6,6 +6,7 @@ none the same code runs, several times slower than in float32: so it is measured
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from functools import cache
@@ -15,8 +16,9 @@ import torch
 from napari_segany.engine.precision_names import AUTO, FLOAT32, checked_precision
 from napari_segany.model.config import EncoderConfig, PyramidConfig, ViTConfig
 
-WORTHWHILE = 1.2
-"""How many times as fast as float32 bfloat16 has to be to be chosen by itself."""
+WORTHWHILE, WORTHWHILE_IN_PART = 1.2, 2.0
+"""How many times as fast as in float32 a product has to be for bfloat16 to be chosen by itself: for encoders that are
+nearly all products, and for that of `light`, of which a part stays in float32 (at 3 it is 1.5 times as fast)."""
 
 _ROUNDS = 7
 
@@ -41,7 +43,7 @@ def products_of(precision: str, device: torch.device, encoder: EncoderConfig | N
     device : torch.device
         Where the model is. "auto" is float32 on devices other than the processor and CUDA.
     encoder : ViTConfig, TinyViTConfig or PyramidConfig, optional
-        What it is asked for; "auto" is float32 where bfloat16 does not suit the encoder, see `suits_bfloat16`.
+        What it is asked for; "auto" takes bfloat16 from a gain on that depends on the encoder, see `least_gain`.
 
     Raises
     ------
@@ -50,11 +52,12 @@ def products_of(precision: str, device: torch.device, encoder: EncoderConfig | N
     """
     if checked_precision(precision) == FLOAT32 or (precision == AUTO and device.type not in ("cpu", "cuda")):
         return None
-    if precision == AUTO and encoder is not None and not suits_bfloat16(encoder, device.type):
+    least = WORTHWHILE if encoder is None else least_gain(encoder, device.type)
+    if precision == AUTO and math.isinf(least):
         return None
     gain = bfloat16_gain(device.type)
     if precision == AUTO:
-        return torch.bfloat16 if gain >= WORTHWHILE else None
+        return torch.bfloat16 if gain >= least else None
     if gain < 1:
         warnings.warn(
             f"bfloat16 takes {1 / gain:.1f} times as long as float32 on this {device.type.upper()}; "
@@ -65,17 +68,15 @@ def products_of(precision: str, device: torch.device, encoder: EncoderConfig | N
     return torch.bfloat16
 
 
-def suits_bfloat16(encoder: EncoderConfig, device_type: str) -> bool:
-    """Tell whether an encoder keeps its masks in bfloat16, and is large enough to gain by it (docs/performance.md).
+def least_gain(encoder: EncoderConfig, device_type: str) -> float:
+    """Return how much faster bfloat16 has to be for an encoder to gain by it, infinity where it never does.
 
-    On a GPU, TinyViT is bound by the number of its operations, and each conversion is one more.
+    On a GPU, TinyViT and the encoder of `light` are bound by the number of their operations, and each conversion is
+    one more (docs/performance.md).
     """
-    return keeps_its_masks(encoder) and (device_type == "cpu" or isinstance(encoder, ViTConfig))
-
-
-def keeps_its_masks(encoder: EncoderConfig) -> bool:
-    """Tell whether the masks from an encoder in bfloat16 are those of float32: not from that of `light`."""
-    return not isinstance(encoder, PyramidConfig)
+    if device_type != "cpu" and not isinstance(encoder, ViTConfig):
+        return math.inf
+    return WORTHWHILE_IN_PART if isinstance(encoder, PyramidConfig) else WORTHWHILE
 
 
 @cache

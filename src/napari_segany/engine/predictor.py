@@ -31,7 +31,7 @@ from napari_segany.engine.full_size_masks import full_size_masks
 from napari_segany.engine.image import ModelInput, checked_image, model_input
 from napari_segany.engine.loaded_model import copy_on_cpu, load_model, model_digest_steps, placed, weights_checksum
 from napari_segany.engine.mask_prompt import mask_logits
-from napari_segany.engine.precision import keeps_its_masks, products_of
+from napari_segany.engine.precision import products_of
 from napari_segany.engine.precision_names import AUTO, BFLOAT16, FLOAT32, digest_in
 from napari_segany.engine.prediction import LogitsPrediction, Prediction
 from napari_segany.engine.progress import Progress, Steps, drain, relabelled
@@ -60,7 +60,7 @@ class Predictor:
         Where embeddings are looked up before they are computed, and kept; `CachePlaces(...).open()` makes one.
     precision : str
         Of the image encoder's large products: "float32"; "bfloat16", which rounds them to three digits; or "auto",
-        which takes bfloat16 where it is measured to be faster, and never for `light`, whose masks it would change.
+        which takes bfloat16 where it is measured to be faster.
         With "auto" a cache may also give an embedding of the other one; otherwise it is what was asked for.
 
     Attributes
@@ -96,7 +96,7 @@ class Predictor:
         self.sam = placed(sam.eval(), target)
         self.cache = cache
         self._products = products_of(precision, self.device, self.sam.config.encoder)
-        self._takes_either = precision == AUTO and keeps_its_masks(self.sam.config.encoder)
+        self._takes_either = precision == AUTO
         self._digest: str | None = None
         self._latest: WeakKeyDictionary[ImageEmbedding, ImageDecoder] = WeakKeyDictionary()
 

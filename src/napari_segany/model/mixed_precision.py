@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import closing
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 Steps = Generator[tuple[int, int], None, tuple[Tensor, tuple[Tensor, ...]]]
 
@@ -27,3 +27,10 @@ def in_precision(steps: Steps, x: Tensor, products: torch.dtype) -> Steps:
                     embedding, scales = end.value
                     return embedding.to(x.dtype), tuple(scale.to(x.dtype) for scale in scales)
             yield progress
+
+
+def unrounded(module: nn.Module, x: Tensor) -> Tensor:
+    """Return what a module makes of `x` in the type of its weights, whatever the type of products around it."""
+    with torch.autocast(x.device.type, enabled=False):
+        out: Tensor = module(x.to(next(module.parameters()).dtype))
+        return out
