@@ -24,6 +24,8 @@ from napari_segany.model.two_way_transformer import Attention
 
 # Numbers in a map of some prompts and some cells: fewer make the products slow, more leave the cache.
 _NUMBERS_AT_A_TIME = 1 << 18
+# Cells that a register of the processor holds: products of parts that begin elsewhere take half as long again.
+_CELLS_TOGETHER = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +79,7 @@ class PromptCells:
         depth, self._heads = len(shared.layers), shared.final.attention.num_heads
         self._prompts, self._each = prompts, self._heads * tokens  # rows that a layer adds
         every, empty = shared.upscaled.shape[0], shared.upscaled.new_empty
-        at_a_time = max(1, _NUMBERS_AT_A_TIME // (prompts * self._each))
+        at_a_time = _cells_at_a_time(every, prompts * self._each)
         self.rows = empty(prompts, 0, shared.upscale_weight.shape[0])
         self.parts: list[Part] = []
         for start in range(0, every, at_a_time):
@@ -188,6 +190,13 @@ class PromptCells:
     def _by_head(self, x: Tensor) -> Tensor:
         """Return (H, B, t, n) of (B, H * t, n)."""
         return x.unflatten(1, (self._heads, -1)).transpose(0, 1)
+
+
+def _cells_at_a_time(cells: int, rows: int) -> int:
+    """Return how many of the cells are at work at once in maps with some rows: parts alike, none a small rest."""
+    parts = -(-cells * rows // _NUMBERS_AT_A_TIME)
+    each = -(-cells // parts)
+    return -(-each // _CELLS_TOGETHER) * _CELLS_TOGETHER
 
 
 class RunningSums:
