@@ -80,6 +80,7 @@ class PromptCells:
         self._prompts, self._each = prompts, self._heads * tokens  # rows that a layer adds
         every, empty = shared.upscaled.shape[0], shared.upscaled.new_empty
         at_a_time = _cells_at_a_time(every, prompts * self._each)
+        self._turned_memory = empty(prompts, self._heads, tokens, min(at_a_time, every))
         self.rows = empty(prompts, 0, shared.upscale_weight.shape[0])
         self.parts: list[Part] = []
         for start in range(0, every, at_a_time):
@@ -102,7 +103,7 @@ class PromptCells:
                 share *= part.factor[:, None]
             taken = torch.bmm(share.flatten(1, 2), maps.values[..., part.cells].transpose(1, 2))  # (H, B * t, D)
             known = part.weights[:, : self.rows.shape[1]].transpose(1, 2)
-            on_rows = torch.bmm(self._by_prompt(share), known)  # (B, H * t, R)
+            on_rows = torch.bmm(self._turned(share), known)  # (B, H * t, R)
             sums.add(taken.unflatten(1, (self._prompts, -1)), self._by_head(on_rows))
         taken, on_rows = sums.means()  # (H, B, t, D), (H, B, t, R)
         of_rows = F.linear(self.rows, attention.v_proj.weight).unflatten(2, (self._heads, -1))  # (B, R, H, D)
@@ -127,11 +128,13 @@ class PromptCells:
         """Let some of the cells take up what tokens have to say, and normalise them."""
         start = self._starts[-1]
         logits = self._logits(writing.asking, writing.maps.queries, writing.maps.placed, part)
-        inverse = part.factor.reciprocal()
-        new = part.weights[:, start : start + self._each].unflatten(1, (self._heads, -1))
-        torch.mul(logits.softmax(dim=2).transpose(0, 1), inverse[:, None, None], out=new)
+        new = part.weights[:, start : start + self._each].unflatten(1, (self._heads, -1))  # (B, H, t, n)
+        # Softmax over the tokens, written where it is to be while it is computed.
+        torch.sub(logits, logits.amax(dim=2, keepdim=True), out=new.transpose(0, 1))
+        new.exp_()
+        new.mul_((new.sum(dim=2, keepdim=True) * part.factor[:, None, None]).reciprocal_())
         if writing.maps.constant is not None:
-            part.weights[:, start + self._each] = inverse
+            torch.reciprocal(part.factor, out=part.weights[:, start + self._each])
         self._normalise(writing.maps, writing.products, part)
 
     def _asking(self, projected: Tensor, weight: Tensor, attention: Attention) -> _Asking:
@@ -186,6 +189,11 @@ class PromptCells:
     def _by_prompt(self, x: Tensor) -> Tensor:
         """Return (B, H * t, n) of (H, B, t, n)."""
         return x.transpose(0, 1).flatten(1, 2)
+
+    def _turned(self, x: Tensor) -> Tensor:
+        """Return what `_by_prompt` does of a map of some cells, in memory that the next one takes over."""
+        turned = self._turned_memory[..., : x.shape[-1]]
+        return turned.copy_(x.transpose(0, 1)).flatten(1, 2)
 
     def _by_head(self, x: Tensor) -> Tensor:
         """Return (H, B, t, n) of (B, H * t, n)."""
