@@ -15,8 +15,7 @@ def add_precision_option(parser: argparse.ArgumentParser) -> None:
     """Declare the option."""
     parser.add_argument(
         "--precision", choices=(AUTO, *(name for name in PRECISIONS if name != AUTO)), default=AUTO,
-        help="of the image encoder; auto is bfloat16 where the processor is faster so and the model keeps its masks, "
-        "which light does not (default: auto)",
+        help="of the image encoder; auto is bfloat16 where the processor is faster so (default: auto)",
     )  # fmt: skip
 
 
