@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from napari_segany.engine.progress import Progress, Steps
-from napari_segany.engine.tiled_embedding import TiledEmbedding, image_limits
+from napari_segany.engine.tiled_embedding import TiledEmbedding, WindowPredictor, image_limits
 from napari_segany.engine.tiling import TilePlan, model_side, tile_plan
 from napari_segany.formats.lazy_image import LazyImage
 
@@ -21,7 +21,7 @@ AnyEmbedding: TypeAlias = "ImageEmbedding | TiledEmbedding"
 
 
 def encoding_steps(
-    predictor: Any,
+    predictor: WindowPredictor,
     image: ArrayLike | LazyImage,
     limits: tuple[float, float] | None,
     prepared: Preparation | None = None,

@@ -96,7 +96,7 @@ class Embedder:
         self.model, self.device = model, device
         self.state = EmbeddingState()
         self.predictor: AnyPredictor | None = None
-        self.cache = EmbeddingCache(cache_bytes)
+        self.cache: EmbeddingCache[AnyEmbedding] = EmbeddingCache(cache_bytes)
         self._runner = runner
         self._load = load_predictor
         self._task: Task | None = None

@@ -166,6 +166,8 @@ def plane_embeddings(embedder: Embedder, image: Image) -> Callable[[Plane], Step
         if known is not None:
             yield Progress(0, 0, "Asking the model")
             return known
+        if predictor is None:
+            raise ValueError("the model is not loaded; choose one")
         yield Progress(0, 0, "Computing the image embedding")
         made = yield from encoding_steps(predictor, plane_reader(image, plane)(), limits)
         keep(key, made)
