@@ -199,3 +199,57 @@ def test_windows_not_used_for_long_are_dropped(image, tiles):
 def test_prompts_that_do_not_fit_are_refused(big, bad, tiles):
     with pytest.raises(ValueError, match=r"give|asked one prompt"):
         drain(big.answer_steps(tiles.ComponentPredictor(), **bad))
+
+
+def test_nothing_is_ready_before_something_was_encoded_and_asking_for_it_encodes_nothing(big):
+    assert big.ready_window((500, 400, 500, 400)) is None
+    assert big.ready == ()
+    assert big.image.levels[0].read == []
+
+
+@pytest.mark.parametrize(("name", "level"), [("small", None), ("at an edge", None), ("large", None), ("large", 2)])
+def test_a_prompt_is_ready_in_the_window_that_was_asked_first_and_not_in_a_later_one(big, image, tiles, name, level):
+    row, col, _ = DISCS[name]
+    extent = (row, col, row, col)
+    predictor = tiles.ComponentPredictor()
+    drain(big.answer_steps(predictor, points=[(row, col)], level=level))
+    first, count = (
+        big.ready[0],
+        len(predictor.encoded),
+    )  # the large disc needs coarser ones after it, unless seen whole
+    found = big.ready_window(extent, level=level)
+    assert found.window == first
+    assert found.logits is None
+    assert len(predictor.encoded) == count
+    top, left, bottom, right = (side * first.factor for side in first.box)
+    seen = image[top:bottom, left:right][:: first.factor, :: first.factor]
+    near = np.abs(found.embedding.pixels.astype(int) - seen) < 60
+    assert near.mean() > 0.95, "the embedding is that of the window"
+
+
+def test_a_window_of_another_level_does_not_serve(big, tiles):
+    drain(big.answer_steps(tiles.ComponentPredictor(), points=[(500, 400)]))
+    assert big.ready_window((500, 400, 500, 400), level=2) is None
+    assert big.ready_window((300, 200, 700, 600)) is None  # a box of this size is asked at a coarser level
+    assert big.ready_window((495, 395, 505, 405)) is not None
+
+
+def test_a_prompt_that_adds_to_an_answer_is_ready_where_that_was_given(big, tiles):
+    found = drain(big.answer_steps(tiles.ComponentPredictor(), points=[(700, 500)]))
+    refine = Refinement(found.window, found.logits[0])
+    here = big.ready_window((700, 500, 705, 510), level=0, refine=refine)
+    assert here.window == found.window != big.ready[0]
+    assert here.logits is refine.logits
+    away = (100, 100, 700, 500)  # leaves the window of the answer
+    assert big.plan.margin(found.window, away) < 0
+    assert big.ready_window(away, refine=refine) is None
+
+
+def test_a_prompt_is_not_ready_where_the_window_of_its_answer_was_dropped(image, tiles):
+    big = TiledEmbedding(lazy_image(image), tile_plan(SHAPE, 128), memory=128 * 128)
+    predictor = tiles.ComponentPredictor()
+    found = drain(big.answer_steps(predictor, points=[(500, 400)]))
+    refine = Refinement(found.window, found.logits[0])
+    assert big.ready_window((500, 400, 500, 400), refine=refine) is not None
+    drain(big.answer_steps(predictor, points=[(900, 800)]))
+    assert big.ready_window((500, 400, 500, 400), refine=refine) is None

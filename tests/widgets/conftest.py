@@ -14,6 +14,7 @@ from napari._app_model import get_app_model
 from napari.components import ViewerModel
 from napari.plugins import _initialize_plugins
 
+from napari_segany.engine import tiling
 from napari_segany.engine.prediction import Prediction
 from napari_segany.engine.progress import Progress
 from napari_segany.widgets.progress_runner import SynchronousRunner
@@ -36,6 +37,12 @@ def known_to_napari() -> None:
     """
     if "napari-segany.write_coco" not in get_app_model().commands:
         _initialize_plugins()
+
+
+@pytest.fixture
+def _small_ones_count_as_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planes from 1001 pixels on are asked in windows, so that tests need no large ones."""
+    monkeypatch.setattr(tiling, "LARGE_SIDE", 1000)
 
 
 @dataclass

@@ -87,6 +87,15 @@ def choose(combo, name) -> None:
     combo.activated.emit(combo.currentIndex())
 
 
+def pick(qtbot, combo, text) -> None:
+    """Choose by keys, as from an open list."""
+    combo.setCurrentIndex(0)
+    while combo.currentText() != text:
+        before = combo.currentIndex()
+        qtbot.keyClick(combo, Qt.Key_Down)
+        assert combo.currentIndex() > before
+
+
 def type_into(qtbot, row, text) -> None:
     row.line.clear()
     qtbot.keyClicks(row.line, str(text))
@@ -198,6 +207,30 @@ def test_presets_fields_and_overlaps(widget):
         tip = widget.form.fields[parameter.name].toolTip()
         assert parameter.tip in tip
         assert "at once." not in tip.replace(parameter.tip, "")
+
+
+def test_the_size_of_objects_of_images_by_tiles(widget, qtbot):
+    row, section = widget.object_size_row, widget.tiling_section
+    assert not section.isExpanded()
+    qtbot.mouseClick(section.toggleButton(), Qt.LeftButton)
+    assert section.isExpanded()
+    assert widget.session.tiling.object_size is None
+    assert row.box.isHidden()
+    pick(qtbot, row.combo, "Measure it first")
+    assert widget.session.tiling.object_size == "auto"
+    pick(qtbot, row.combo, "About")
+    assert not row.box.isHidden()
+    row.box.selectAll()
+    qtbot.keyClicks(row.box, "36")
+    assert widget.session.tiling.object_size != 36, "a number that is being typed is no wish yet"
+    qtbot.keyClick(row.box, Qt.Key_Return)
+    assert widget.session.tiling.object_size == 36
+    widget.session.choose_object_size(None)
+    assert row.combo.currentText() == "Not known"
+    pick(qtbot, row.combo, "About")
+    assert widget.session.tiling.object_size == 36, "the number is remembered"
+    for field in (row.combo, row.box):
+        assert "diameter" in field.toolTip()
 
 
 def test_model_and_device(widget):

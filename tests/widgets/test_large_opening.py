@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QDialogButtonBox, QListView
 
 from napari_segany.engine import lazy_opening
 from napari_segany.formats.pixel_size import PixelSize, tiff_resolution
 from napari_segany.formats.reduced_level import ReducedLevel
-from napari_segany.widgets.large_opening import choose_large, open_large
+from napari_segany.widgets.large_opening import choose_large, choose_large_zarr, open_large
 from napari_segany.widgets.progress_runner import SynchronousRunner
 from napari_segany.widgets.session import PromptSession
 
@@ -95,3 +97,37 @@ def test_files_are_chosen_in_a_dialog_and_read_in_the_background(viewer, tmp_pat
     dialog.close()
     qtbot.waitUntil(lambda: len(viewer.layers) == 1, timeout=60_000)
     assert viewer.layers[0].multiscale
+
+
+def test_a_zarr_is_a_folder_that_is_chosen_in_a_dialog_of_its_own(viewer, tmp_path, qtbot):
+    group = zarr.open_group(tmp_path / "brain.ome.zarr", mode="w", zarr_format=2)
+    group.create_array("0", shape=PIXELS.shape, chunks=(64, 64), dtype=PIXELS.dtype)[:] = PIXELS
+    levels = [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [0.5, 0.25]}]}]
+    axes = [{"name": name, "type": "space", "unit": "micrometer"} for name in "yx"]
+    group.attrs["multiscales"] = [{"version": "0.4", "axes": axes, "datasets": levels}]
+    dialog = choose_large_zarr(viewer)
+    qtbot.addWidget(dialog)
+    assert not dialog.isModal()
+    choose_folder(qtbot, dialog, tmp_path / "brain.ome.zarr")
+    assert not dialog.isVisible()
+    qtbot.waitUntil(lambda: len(viewer.layers) == 1, timeout=60_000)
+    (layer,) = viewer.layers
+    np.testing.assert_array_equal(np.asarray(layer.data), PIXELS)
+    np.testing.assert_allclose(layer.scale, (0.5, 0.25))
+
+
+def test_a_folder_that_is_no_zarr_is_told_in_a_sentence(viewer, tmp_path):
+    (tmp_path / "slides").mkdir()
+    with pytest.raises(ValueError, match=r"^slides is a folder but no zarr; choose one with a zarr\.json"):
+        open_large(viewer, [tmp_path / "slides"])
+    assert not viewer.layers
+
+
+def choose_folder(qtbot, dialog, folder) -> None:
+    """Choose the only folder within another, with the mouse."""
+    dialog.setDirectory(str(folder.parent))
+    listed = dialog.findChild(QListView, "listView")
+    qtbot.waitUntil(lambda: listed.model().rowCount(listed.rootIndex()) == 1)
+    place = listed.visualRect(listed.model().index(0, 0, listed.rootIndex())).center()
+    qtbot.mouseClick(listed.viewport(), Qt.LeftButton, pos=place)
+    qtbot.mouseClick(dialog.findChild(QDialogButtonBox).button(QDialogButtonBox.Open), Qt.LeftButton)

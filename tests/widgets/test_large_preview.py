@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from napari_segany.engine import tiling
 from napari_segany.engine.prediction import LogitsPrediction
 from napari_segany.widgets.progress_runner import SynchronousRunner
 from napari_segany.widgets.session import PromptSession
@@ -16,10 +15,7 @@ SIDE, WINDOW = 1100, 128
 OBJECT = slice(500, 520), slice(504, 516)
 INSIDE, AWAY = (510, 510), (900, 900)
 
-
-@pytest.fixture(autouse=True)
-def _small_ones_count_as_large(monkeypatch):
-    monkeypatch.setattr(tiling, "LARGE_SIDE", 1000)
+pytestmark = pytest.mark.usefixtures("_small_ones_count_as_large")
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
-from napari_segany.engine import tiling
 from napari_segany.engine.progress import drain
 from napari_segany.engine.replay import replay_steps
 from napari_segany.engine.tiling import Window
@@ -24,10 +23,7 @@ SIDE, WINDOW = 1100, 128
 HERE, BESIDE, AWAY = (505, 505), (508, 520), (900, 900)
 OBJECT = slice(500, 520), slice(500, 512)
 
-
-@pytest.fixture(autouse=True)
-def _small_ones_count_as_large(monkeypatch):
-    monkeypatch.setattr(tiling, "LARGE_SIDE", 1000)
+pytestmark = pytest.mark.usefixtures("_small_ones_count_as_large")
 
 
 @pytest.fixture

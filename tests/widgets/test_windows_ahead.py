@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from napari_segany.engine import tiling
 from napari_segany.engine.progress import Progress
 from napari_segany.widgets.progress_runner import SynchronousRunner
 from napari_segany.widgets.session import PromptSession
@@ -11,10 +10,7 @@ from napari_segany.widgets.session import PromptSession
 SIDE = 1100
 WINDOW = 128
 
-
-@pytest.fixture(autouse=True)
-def _small_ones_count_as_large(monkeypatch):
-    monkeypatch.setattr(tiling, "LARGE_SIDE", 1000)
+pytestmark = pytest.mark.usefixtures("_small_ones_count_as_large")
 
 
 @pytest.fixture

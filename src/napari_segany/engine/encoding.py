@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from napari_segany.engine.progress import Progress, Steps
-from napari_segany.engine.tiled_embedding import TiledEmbedding, image_limits
+from napari_segany.engine.tiled_embedding import TiledEmbedding, WindowPredictor, image_limits
 from napari_segany.engine.tiling import TilePlan, model_side, tile_plan
 from napari_segany.formats.lazy_image import LazyImage
 
 if TYPE_CHECKING:  # it brings torch, which takes seconds to import
     from napari_segany.engine.cache_prepared import Preparation
+    from napari_segany.engine.embedding import ImageEmbedding
+
+AnyEmbedding: TypeAlias = "ImageEmbedding | TiledEmbedding"
+"""What is asked about an image of any size; a large one has a `TiledEmbedding`, which is asked in its windows."""
 
 
 def encoding_steps(
-    predictor: Any,
+    predictor: WindowPredictor,
     image: ArrayLike | LazyImage,
     limits: tuple[float, float] | None,
     prepared: Preparation | None = None,
-) -> Steps[Any]:
+) -> Steps[AnyEmbedding]:
     """Return the embedding of an image; of a `LazyImage` a value that encodes a window when it is asked.
 
     `prepared` is what the folder of prepared embeddings is known to hold of the image; else it is looked for there.

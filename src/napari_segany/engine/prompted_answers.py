@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from napari_segany.engine.candidates import run_lengths_in_box
+from napari_segany.engine.encoding import AnyEmbedding
 from napari_segany.engine.one_each import one_each_steps
 from napari_segany.engine.progress import Progress, Steps, relabelled
 from napari_segany.engine.prompts import Prompt
@@ -17,12 +18,11 @@ from napari_segany.formats.record import MaskRecord
 from napari_segany.formats.window_mask import WindowMask
 
 if TYPE_CHECKING:
-    from napari_segany.engine.embedding import ImageEmbedding
     from napari_segany.engine.predictor import Predictor
 
 
 def answer_steps(
-    predictor: Predictor, embedding: ImageEmbedding | TiledEmbedding, prompt: Prompt, multimask: bool | None = None
+    predictor: Predictor, embedding: AnyEmbedding, prompt: Prompt, multimask: bool | None = None
 ) -> Steps[list[MaskRecord]]:
     """Return the masks of one prompt, best first.
 
@@ -53,9 +53,7 @@ def answer_steps(
     return _records(answer, prompt.to_dict())
 
 
-def each_steps(
-    predictor: Predictor, embedding: ImageEmbedding | TiledEmbedding, prompts: Prompt
-) -> Steps[list[MaskRecord]]:
+def each_steps(predictor: Predictor, embedding: AnyEmbedding, prompts: Prompt) -> Steps[list[MaskRecord]]:
     """Return the best mask of each prompt of a batch, in their order; of a large image they are asked one by one.
 
     Yields
@@ -74,7 +72,7 @@ def each_steps(
 
 
 def feature_steps(
-    predictor: Predictor, embedding: ImageEmbedding | TiledEmbedding, prompts: Sequence[GeoPrompt]
+    predictor: Predictor, embedding: AnyEmbedding, prompts: Sequence[GeoPrompt]
 ) -> Steps[list[MaskRecord]]:
     """Return the best mask of each prompt of a vector file, with the attributes of its feature.
 
@@ -90,9 +88,7 @@ def feature_steps(
     return found
 
 
-def _feature_steps(
-    predictor: Predictor, embedding: ImageEmbedding | TiledEmbedding, prompt: GeoPrompt
-) -> Steps[MaskRecord]:
+def _feature_steps(predictor: Predictor, embedding: AnyEmbedding, prompt: GeoPrompt) -> Steps[MaskRecord]:
     points = prompt.points.tolist() or None
     labels = prompt.labels.tolist() if points else None
     asked: dict[str, Any] = {"points": points or [], "labels": labels or [], "attributes": dict(prompt.attributes)}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,8 +24,9 @@ from napari_segany.engine.tiling import Extent, TilePlan, Window
 from napari_segany.formats.lazy_image import LazyImage, enlarged
 from napari_segany.formats.window_mask import WindowMask
 
-if TYPE_CHECKING:  # what looks into folders brings torch
+if TYPE_CHECKING:  # both bring torch
     from napari_segany.engine.cache_prepared import Preparation
+    from napari_segany.engine.embedding import ImageEmbedding
 
 DEFAULT_MEMORY = 512 * 1024**2
 
@@ -38,12 +39,14 @@ _TOUCHING = 2  # reduced pixels from an edge within which a mask counts as cut b
 class WindowPredictor(Protocol):
     """What is asked of `engine.predictor.Predictor`."""
 
-    def encode_steps(self, image: ArrayLike, *, contrast_limits: tuple[float, float] | None = None) -> Steps[Any]:
+    def encode_steps(
+        self, image: ArrayLike, *, contrast_limits: tuple[float, float] | None = None
+    ) -> Steps[ImageEmbedding]:
         """Compute the embedding of a window."""
 
     def predict(
         self,
-        embedding: Any,
+        embedding: ImageEmbedding,
         *,
         points: ArrayLike | None = None,
         labels: ArrayLike | None = None,
@@ -64,7 +67,7 @@ class RememberingPredictor(Protocol):
 
     def known_steps(
         self, image: ArrayLike, *, contrast_limits: tuple[float, float] | None = None
-    ) -> Steps[Any | None]:
+    ) -> Steps[ImageEmbedding | None]:
         """Return the embedding of a window if it is kept somewhere, else None."""
 
 
@@ -109,7 +112,7 @@ class TiledEmbedding:
         self.image, self.plan, self.prepared = image, plan, prepared
         self.contrast_limits = image_limits(image) if contrast_limits is None else checked_limits(contrast_limits)
         self.nbytes = memory
-        self._kept: MemoryCache[Window, Any] = MemoryCache(memory)
+        self._kept: MemoryCache[Window, ImageEmbedding] = MemoryCache(memory)
         self._order: list[Window] = []
         self._largest = 0
         self._not_found: set[Window] = set()
@@ -149,7 +152,7 @@ class TiledEmbedding:
             else:
                 self._keep(window, found)
 
-    def embedding_steps(self, predictor: WindowPredictor, window: Window) -> Steps[Any]:
+    def embedding_steps(self, predictor: WindowPredictor, window: Window) -> Steps[ImageEmbedding]:
         """Return the embedding of a window, encoded unless it is there; closing the generator stops the encoder."""
         known = self._kept.get(window)
         if known is not None:
@@ -162,7 +165,7 @@ class TiledEmbedding:
         self._keep(window, found)
         return found
 
-    def _keep(self, window: Window, found: Any) -> None:
+    def _keep(self, window: Window, found: ImageEmbedding) -> None:
         self._kept.put(window, found)
         self.rounding_error = max(self.rounding_error, getattr(found, "rounding_error", 0.0))
         self._largest = max(self._largest, int(found.nbytes))
@@ -179,7 +182,7 @@ class TiledEmbedding:
         mask: WindowMask | None = None,
         level: int | None = None,
         refine: Refinement | None = None,
-        encode: Callable[[Window], Steps[Any]] | None = None,
+        encode: Callable[[Window], Steps[ImageEmbedding]] | None = None,
         multimask: bool | None = None,
     ) -> Steps[TiledPrediction]:
         """Answer one prompt, encoding what is needed for it and nothing else.
@@ -239,7 +242,7 @@ class TiledEmbedding:
         box: ArrayLike | None = None,
         mask: WindowMask | None = None,
         logits: NDArray[np.float32] | None = None,
-        encode: Callable[[Window], Steps[Any]] | None = None,
+        encode: Callable[[Window], Steps[ImageEmbedding]] | None = None,
     ) -> Steps[TiledPrediction]:
         """Answer one prompt in this window and no other, as an earlier answer was found; `logits` refine it.
 
@@ -311,7 +314,7 @@ class TiledEmbedding:
     def _asked(
         self,
         ask: Callable[..., Prediction],
-        encode: Callable[[Window], Steps[Any]],
+        encode: Callable[[Window], Steps[ImageEmbedding]],
         prompt: TiledPrompt,
         window: Window,
         logits: NDArray[np.float32] | None,

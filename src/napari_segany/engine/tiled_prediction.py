@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_segany.engine.tiling import Window
 from napari_segany.formats.window_mask import WindowMask
+
+if TYPE_CHECKING:  # which brings torch
+    from napari_segany.engine.embedding import ImageEmbedding
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,5 +79,5 @@ class ReadyWindow:
     """
 
     window: Window
-    embedding: Any
+    embedding: ImageEmbedding
     logits: NDArray[np.float32] | None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_segany.engine.encoding import AnyEmbedding
 from napari_segany.engine.prediction import Prediction
 from napari_segany.engine.progress import Progress, Steps, relabelled
 from napari_segany.engine.tiled_embedding import TiledEmbedding
@@ -69,7 +70,7 @@ class Question:
     prompts: Prompts
     refine: NDArray[np.float32] | None
     predictor: AnyPredictor
-    embedding: ImageEmbedding
+    embedding: AnyEmbedding
     read: Callable[[], ArrayLike]
     contrast_limits: tuple[float, float] | None
     refines: int | None = None
@@ -211,7 +212,7 @@ class _Answering:
                 yield progress
         return ()
 
-    def _watched(self, steps: Steps[Any]) -> Steps[Any]:
+    def _watched(self, steps: Steps[ImageEmbedding]) -> Steps[ImageEmbedding]:
         found = yield from relabelled(steps, self._noted)
         self.encoding = None
         return found
@@ -224,7 +225,7 @@ class _Answering:
 def candidate_steps(
     question: Question,
     begun: Begun | None = None,
-    watched: Callable[[Steps[Any]], Steps[Any]] = lambda steps: steps,
+    watched: Callable[[Steps[ImageEmbedding]], Steps[ImageEmbedding]] = lambda steps: steps,
 ) -> Steps[tuple[Candidate, ...]]:
     """Answer a question; the result is the candidates, best first.
 
@@ -238,7 +239,7 @@ def candidate_steps(
         encode = partial(_window_steps, question, begun, watched)
         return (yield from _in_windows_steps(question, question.embedding, encode))
     if question.again:
-        prediction = yield from _again_steps(question, watched)
+        prediction = yield from _again_steps(question, question.embedding, watched)
     else:
         arguments = arguments_of(question.prompts, question.refine)
         prediction = question.predictor.predict(question.embedding, **arguments)
@@ -249,10 +250,10 @@ def candidate_steps(
 def _window_steps(
     question: Question,
     begun: Begun | None,
-    watched: Callable[[Steps[Any]], Steps[Any]],
+    watched: Callable[[Steps[ImageEmbedding]], Steps[ImageEmbedding]],
     embedding: TiledEmbedding,
     window: Window,
-) -> Steps[Any]:
+) -> Steps[ImageEmbedding]:
     """Return the embedding of a window; of another contrast than that of the plane it is for this answer alone."""
     if begun is None or embedding is not question.embedding:
         return watched(embedding.embedding_steps(question.predictor, window))
@@ -260,7 +261,7 @@ def _window_steps(
 
 
 def _in_windows_steps(
-    question: Question, embedding: TiledEmbedding, encode: Callable[[TiledEmbedding, Window], Steps[Any]]
+    question: Question, embedding: TiledEmbedding, encode: Callable[[TiledEmbedding, Window], Steps[ImageEmbedding]]
 ) -> Steps[tuple[Candidate, ...]]:
     predictor, data, view, refine = question.predictor, question.data, question.view, None
     if question.again:
@@ -272,9 +273,13 @@ def _in_windows_steps(
     return (yield from window_candidate_steps(predictor, embedding, question.prompts, data, view, making, refine))
 
 
-def _again_steps(question: Question, watched: Callable[[Steps[Any]], Steps[Any]]) -> Steps[Prediction]:
+def _again_steps(
+    question: Question,
+    embedding: ImageEmbedding,
+    watched: Callable[[Steps[ImageEmbedding]], Steps[ImageEmbedding]],
+) -> Steps[Prediction]:
     """Ask what an earlier session asked, in its order and with the contrast of that time; return the last answer."""
-    embedding, limits = question.embedding, question.contrast_limits
+    limits = question.contrast_limits
     prediction: Prediction | None = None
     for number, one in enumerate(question.again):
         yield Progress(number, len(question.again), "Predicting masks")

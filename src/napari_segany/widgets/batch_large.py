@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from napari_segany.engine.batch.sources import BatchImage, FileSource
 from napari_segany.engine.large.choice import TILES, goes_by_tiles, not_written_text
 from napari_segany.engine.progress import Progress, Steps, relabelled
+from napari_segany.engine.tiling import TilingSettings
 from napari_segany.formats.lazy_files import is_zarr
 from napari_segany.formats.lazy_image import LazyImage, lazy_image
 from napari_segany.widgets.batch_inputs import LayerSource
@@ -40,13 +41,19 @@ class LargeWork:
         Where the outputs go.
     settings : BatchSettings
         How.
+    tiling : TilingSettings
+        How they are cut.
     results : dict
         What became of each, by the name of the image.
+    diameters : dict
+        The usual diameter of the objects of each, in pixels, where it was to be measured.
     """
 
     folder: Path
     settings: BatchSettings
+    tiling: TilingSettings = field(default_factory=TilingSettings)
     results: dict[str, ImageResult] = field(default_factory=dict)
+    diameters: dict[str, float] = field(default_factory=dict)
 
     @property
     def failed(self) -> int:
@@ -86,7 +93,7 @@ class LargeWork:
             limits = image.source.content.contrast_limits
         steps = large_steps(
             on_demand, image.name, self.folder, model, self.settings.automatic,
-            contrast_limits=limits, painting=self.settings.painting, on_map=on_map,
+            tiling=self.tiling, contrast_limits=limits, painting=self.settings.painting, on_map=on_map,
         )  # fmt: skip
         try:
             done = yield from relabelled(steps, partial(_of_tiles, image.name))
@@ -94,6 +101,8 @@ class LargeWork:
             self.results[image.name] = ImageResult(image.name, image.source.shown, error=" ".join(str(error).split()))
             return
         self.results[image.name] = image_result(image.name, done, self.settings)
+        if done.object_size is not None:
+            self.diameters[image.name] = done.object_size
 
     def _opened(self, image: BatchImage) -> tuple[ImageOnDemand, MapOutputs | None]:
         from napari_segany.engine.large.inputs import file_on_demand, refuse_vectors
@@ -121,7 +130,19 @@ def tiles_text(outcome: BatchOutcome) -> str:
         return ""
     what = "1 of them was" if count == 1 else f"{count} of them were"
     missing = not_written_text(outcome.request.settings)
-    return f" {what} done tile by tile, labels in .zarr{f'; {missing} of such' if missing else ''}."
+    size = _size_text(outcome.diameters.values())
+    return f" {what} done tile by tile{size}, labels in .zarr{f'; {missing} of such' if missing else ''}."
+
+
+def _size_text(diameters: Collection[float]) -> str:
+    """Return how large the objects are of the images where that was measured, in parentheses."""
+    known = sorted(diameter for diameter in diameters if diameter)
+    if not diameters:
+        return ""
+    if not known:
+        return " (too few objects to measure their size)"
+    span = f"{known[0]:g}" if known[0] == known[-1] else f"{known[0]:g} to {known[-1]:g}"
+    return f" (usual diameter of objects {span} pixels)"
 
 
 def labels_levels(folder: Path, name: str) -> list[Any]:

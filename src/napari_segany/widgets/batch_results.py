@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -148,6 +148,25 @@ def add_result(viewer: ViewerModel, opened: OpenedResult | OpenedTiles, *, visib
         visible=visible if image is None else image.visible,
         **(place if image is None else placement(image)),
     )
+
+
+def add_results(
+    viewer: ViewerModel,
+    opened: Sequence[OpenedResult | OpenedTiles],
+    later: Callable[[Callable[[], None]], None],
+    ended: Callable[[], None],
+) -> None:
+    """Add the layers of one image at a time, so that the window can be drawn between them; the last one is seen."""
+    waiting = list(opened)
+
+    def add_next() -> None:
+        if waiting:
+            add_result(viewer, waiting.pop(0), visible=len(waiting) + 1 == len(opened))
+            later(add_next)
+        else:
+            ended()
+
+    add_next()
 
 
 def _opened(folder: BatchFolder, image: BatchImage, result: ImageResult, rule: PaintingRule) -> OpenedResult:

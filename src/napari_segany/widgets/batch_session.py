@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -26,10 +27,12 @@ from napari_segany.engine.automatic_settings import AutomaticSettings
 from napari_segany.engine.batch.output_names import DEFAULT_OUTPUTS, EVERY_OUTPUT
 from napari_segany.engine.batch.settings import BatchSettings
 from napari_segany.engine.progress import Progress, Steps
+from napari_segany.engine.tiling import TilingSettings
 from napari_segany.formats.painting import PAINTING_RULES, PaintingRule
+from napari_segany.widgets.batch_countdown import BatchCountdown
 from napari_segany.widgets.batch_inputs import BatchInputs, PathInputs, image_layers, layer_inputs
 from napari_segany.widgets.batch_large import tiles_text
-from napari_segany.widgets.batch_results import OpenedResult, OpenedTiles, add_result, complete_images, opening_steps
+from napari_segany.widgets.batch_results import OpenedResult, OpenedTiles, add_results, complete_images, opening_steps
 from napari_segany.widgets.batch_words import READY, failure_text, folder_note, opened_text, stopped_text, summary
 from napari_segany.widgets.batch_work import (
     BatchOutcome,
@@ -40,7 +43,6 @@ from napari_segany.widgets.batch_work import (
     run_steps,
 )
 from napari_segany.widgets.everything_asker import WorkState
-from napari_segany.widgets.everything_clock import Countdown
 from napari_segany.widgets.layers import unwrap
 from napari_segany.widgets.progress_runner import Runner, Task
 from napari_segany.widgets.viewer_events import EventLinks
@@ -84,6 +86,8 @@ class BatchSession:
         What is asked of each image, and what is kept.
     painting : str
         Which mask shows in label images where several overlap.
+    tiling : TilingSettings
+        How images that do not fit are cut.
     model, device : str
         Which model is asked, and where it computes.
     state : WorkState
@@ -98,6 +102,7 @@ class BatchSession:
     output_changed = Signal()
     model_changed = Signal(str)
     settings_changed = Signal(AutomaticSettings)
+    tiling_changed = Signal(TilingSettings)
     state_changed = Signal(WorkState)
     outcome_changed = Signal()
     status_changed = Signal(str)
@@ -121,16 +126,16 @@ class BatchSession:
         self.outputs: tuple[str, ...] = DEFAULT_OUTPUTS
         self.settings: AutomaticSettings = default_preset(model).settings
         self.painting: PaintingRule = "smaller"
+        self.tiling = TilingSettings()
         self.model, self.device = model, device
         self.state = WorkState()
         self.outcome: BatchOutcome | None = None
         self.status = ""
         self._runner = runner
         self._make_model = make_model
-        self._clock = clock
         self._task: Task | None = None
         self._runs: list[Steps[BatchOutcome]] = []  # those that may still hold their folder, the last one among them
-        self._countdown, self._reused = Countdown(clock), 0
+        self._countdown = BatchCountdown(clock)
         self._links = EventLinks()
         for name in ("inserted", "removed", "renamed"):
             self._links.add(getattr(self.viewer.layers.events, name), self._layers_moved)
@@ -211,6 +216,17 @@ class BatchSession:
             raise ValueError(f"the painting rule is {rule!r}; known are {', '.join(PAINTING_RULES)}")
         self.painting = cast("PaintingRule", rule)
 
+    def choose_object_size(self, size: float | Literal["auto"] | None) -> None:
+        """Choose tiles for objects of this usual diameter, in pixels; "auto" measures it, None is for all sizes.
+
+        Raises
+        ------
+        ValueError
+            For a size that is not positive.
+        """
+        self.tiling = replace(self.tiling, object_size=size)
+        self.tiling_changed.emit(self.tiling)
+
     def choose_model(self, name: str) -> None:
         """Ask another model from the next run on."""
         untouched = self.settings == default_preset(self.model).settings
@@ -255,10 +271,10 @@ class BatchSession:
         if self.missing or self.output is None:
             raise ValueError(self.missing)
         settings = BatchSettings(self.outputs, self.settings, painting=self.painting)
-        request = BatchRequest(self._inputs(), self.output, settings, self.model, self.device)
+        request = BatchRequest(self._inputs(), self.output, settings, self.model, self.device, self.tiling)
         self.outcome = None
         self.outcome_changed.emit()
-        self._countdown, self._reused = Countdown(self._clock), 0
+        self._countdown.begin()
         earlier = [run for run in self._runs if is_under_way(run)]
         steps = run_steps(request, self._make_model, earlier)
         self._runs = [*earlier, steps]
@@ -333,14 +349,7 @@ class BatchSession:
             self._task = task
 
     def _report(self, progress: Progress) -> None:
-        left = self._seconds_left(progress) if isinstance(progress, BatchStep) and progress.has_begun else None
-        self._become(WorkState("working", progress, left))
-
-    def _seconds_left(self, step: BatchStep) -> float | None:
-        """Return what is left; images that were complete before take no time and say nothing about the rest."""
-        if step.done == step.reused != self._reused:
-            self._countdown, self._reused = Countdown(self._clock), step.reused
-        return self._countdown.seconds_left(step.done - step.reused, step.total - step.reused)
+        self._become(WorkState("working", progress, self._countdown.seconds_left(progress)))
 
     def _run_ended(self, outcome: BatchOutcome) -> None:
         self.outcome = outcome
@@ -348,20 +357,10 @@ class BatchSession:
         self._say(f"{summary(outcome.result)}{tiles_text(outcome)}")
 
     def _opened(self, opened: list[OpenedResult | OpenedTiles]) -> None:
-        """Add layers one image at a time, so that the window can be drawn between them."""
-        outcome = self.outcome
-        if outcome is None:
+        if self.outcome is None:
             return
-        complete, waiting = len(complete_images(outcome)), list(opened)
-
-        def add_next() -> None:
-            if waiting:
-                add_result(self.viewer, waiting.pop(0), visible=len(waiting) + 1 == len(opened))
-                self._runner.later(add_next)
-            else:
-                self._say(opened_text(len(opened), complete, outcome.request.folder))
-
-        add_next()
+        text = opened_text(len(opened), len(complete_images(self.outcome)), self.outcome.request.folder)
+        add_results(self.viewer, opened, self._runner.later, lambda: self._say(text))
 
     def _failed(self, folder: Path | None, error: Exception) -> None:
         self._task = None

@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt import QCollapsible
 
 from napari_segany.engine.automatic_presets import PRESETS
 from napari_segany.engine.batch.output_names import EVERY_OUTPUT
@@ -32,6 +33,7 @@ from napari_segany.widgets.everything_parameters import CHOICE_TITLES
 from napari_segany.widgets.farewell import Farewell
 from napari_segany.widgets.layers import unwrap
 from napari_segany.widgets.model_picker import ModelPicker
+from napari_segany.widgets.object_size_row import ObjectSizeRow
 from napari_segany.widgets.path_row import PathRow
 from napari_segany.widgets.settings import Settings, read_settings
 from napari_segany.widgets.vertical_scroll import VerticalScroll
@@ -136,6 +138,11 @@ class BatchWidget(DockBody):
         painting = QHBoxLayout()
         painting.addWidget(QLabel("Overlaps"))
         painting.addWidget(self.painting_combo, stretch=1)
+        self.object_size_row = ObjectSizeRow()
+        self.tiling_section = QCollapsible("Images that are done tile by tile")
+        self.tiling_section.setDuration(0)
+        self.tiling_section.toggleButton().setToolTip("Show or hide what is for zarrs and large images alone")
+        self.tiling_section.addWidget(_titled("Object size", self.object_size_row))
 
         body = QWidget()
         column = QVBoxLayout(body)
@@ -148,6 +155,7 @@ class BatchWidget(DockBody):
         column.addWidget(_line())
         column.addWidget(self.form)
         column.addLayout(painting)
+        column.addWidget(self.tiling_section)
         column.addStretch(1)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
@@ -180,6 +188,7 @@ class BatchWidget(DockBody):
         self.preset_combo.activated.connect(lambda _: session.choose_preset(self.preset_combo.currentData()))
         self.painting_combo.activated.connect(lambda _: session.choose_painting(self.painting_combo.currentData()))
         self.form.changed.connect(self._change)
+        self.object_size_row.chosen.connect(session.choose_object_size)
         self.run_row.run_wanted.connect(lambda: self._attempt(session.run))
         self.run_row.cancelled.connect(session.cancel)
         self.open_button.clicked.connect(lambda: self._attempt(session.open_results))
@@ -188,6 +197,7 @@ class BatchWidget(DockBody):
         session.output_changed.connect(self._show_output)
         session.model_changed.connect(self.model_picker.show_model)
         session.settings_changed.connect(self._show_settings)
+        session.tiling_changed.connect(lambda tiling: self.object_size_row.show_size(tiling.object_size))
         session.state_changed.connect(self._show_state)
         session.outcome_changed.connect(self._show_state)
         session.status_changed.connect(self._show_status)
@@ -283,6 +293,15 @@ def _combo(items: dict[str, str], tip: str) -> QComboBox:
         combo.addItem(title, value)
     combo.setToolTip(f"<qt>{tip}</qt>")
     return combo
+
+
+def _titled(title: str, field: QWidget) -> QWidget:
+    holder = QWidget()
+    form = QFormLayout(holder)
+    form.setContentsMargins(0, 0, 0, 0)
+    form.addRow(title, field)
+    form.labelForField(field).setToolTip(field.toolTip())
+    return holder
 
 
 def _words() -> QLabel:

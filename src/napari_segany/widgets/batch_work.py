@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,6 +17,7 @@ from napari_segany.engine.batch.settings import BatchSettings
 from napari_segany.engine.batch.sources import BatchImage
 from napari_segany.engine.precision_names import AUTO
 from napari_segany.engine.progress import Progress, Steps, relabelled
+from napari_segany.engine.tiling import TilingSettings
 from napari_segany.widgets.batch_inputs import BatchInputs
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ class BatchRequest:
         How, and what is written.
     model, device : str
         Which model, and where it computes.
+    tiling : TilingSettings
+        How images that do not fit are cut.
     """
 
     inputs: BatchInputs
@@ -54,6 +57,7 @@ class BatchRequest:
     settings: BatchSettings
     model: str
     device: str
+    tiling: TilingSettings = field(default_factory=TilingSettings)
 
 
 @dataclass(frozen=True)
@@ -80,11 +84,25 @@ class BatchStep(Progress):
 
 @dataclass(frozen=True, eq=False)
 class BatchOutcome:
-    """What came of a run: its request, its images, and what became of each."""
+    """What came of a run.
+
+    Attributes
+    ----------
+    request : BatchRequest
+        What was asked for.
+    images : tuple of BatchImage
+        Its images.
+    result : BatchResult
+        What became of each.
+    diameters : Mapping
+        Name of an image to the usual diameter of its objects in pixels, where that was to be measured; 0 where there
+        were too few of them.
+    """
 
     request: BatchRequest
     images: tuple[BatchImage, ...]
     result: BatchResult
+    diameters: Mapping[str, float] = field(default_factory=dict)
 
 
 def named_model(weights_folder: Path | None, precision: str = AUTO) -> ModelMaker:
@@ -144,7 +162,7 @@ def run_steps(
     whole, large = split(images, request.settings)
     if large:  # told before the work, not after it
         check_is_not_foreign(request.folder, summary_names(request.settings.outputs))
-    work = LargeWork(request.folder, request.settings)
+    work = LargeWork(request.folder, request.settings, request.tiling)
     for done, number in enumerate(large):
         tell = partial(_as_large_step, len(images), done, work)
         yield from _spaced(relabelled(work.steps(images[number], model), tell))
@@ -158,7 +176,8 @@ def run_steps(
         tell = partial(_as_step, len(large), work)
         done_whole = yield from _spaced(relabelled(steps, tell))
         results |= {one.name: one for one in done_whole.images}
-    return BatchOutcome(request, images, BatchResult(tuple(results[image.name] for image in images)))
+    result = BatchResult(tuple(results[image.name] for image in images))
+    return BatchOutcome(request, images, result, work.diameters)
 
 
 def _spaced(steps: Steps[Result]) -> Steps[Result]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from numpy.typing import ArrayLike
 from psygnal import Signal
 
-from napari_segany.engine.encoding import encoding_steps, unprepared_steps
+from napari_segany.engine.encoding import AnyEmbedding, encoding_steps, unprepared_steps
 from napari_segany.engine.prediction import Prediction
 from napari_segany.engine.progress import Progress, Steps
 from napari_segany.widgets.embedding_cache import EmbeddingCache, EmbeddingKey
@@ -96,7 +96,7 @@ class Embedder:
         self.model, self.device = model, device
         self.state = EmbeddingState()
         self.predictor: AnyPredictor | None = None
-        self.cache = EmbeddingCache(cache_bytes)
+        self.cache: EmbeddingCache[AnyEmbedding] = EmbeddingCache(cache_bytes)
         self._runner = runner
         self._load = load_predictor
         self._task: Task | None = None
@@ -136,15 +136,15 @@ class Embedder:
         elif self._encoding != key:
             self._begin_encoding(key, read)
 
-    def get(self, key: EmbeddingKey) -> ImageEmbedding | None:
-        """Return the embedding if it is there and its model is the loaded one."""
+    def get(self, key: EmbeddingKey) -> AnyEmbedding | None:
+        """Return the embedding, or the windows of a large plane, if there and of the loaded model."""
         return self.cache.get(key) if self._loaded == (key.model, key.device) else None
 
     def unprepared(self, key: EmbeddingKey) -> str:
         """Return why no prepared embedding served a plane that is not large, in words for the user; "" if one did."""
         return self._unprepared.get(key, "")
 
-    def answerer(self, embedding: ImageEmbedding | None) -> Answerer:
+    def answerer(self, embedding: AnyEmbedding | None) -> Answerer:
         """Return what answers about an embedding: the loaded model, and how exact its embeddings are."""
         predictor = self.predictor
         rounded, precision = is_rounded(predictor, embedding), precision_of(predictor, embedding)
@@ -220,7 +220,7 @@ class Embedder:
         steps = _encoding_steps(self.predictor, read, key.contrast_limits)
         self._run("Computing the image embedding", steps, lambda found: self._encoded(key, *found))
 
-    def _encoded(self, key: EmbeddingKey, embedding: ImageEmbedding, unprepared: str) -> None:
+    def _encoded(self, key: EmbeddingKey, embedding: AnyEmbedding, unprepared: str) -> None:
         self._encoding = None
         self._unprepared[key] = unprepared
         self.cache.put(key, embedding)
@@ -257,7 +257,7 @@ def _loading_steps(load: LoadPredictor, model: str, device: str) -> Steps[AnyPre
 
 def _encoding_steps(
     predictor: AnyPredictor, read: Callable[[], ArrayLike], limits: tuple[float, float] | None
-) -> Steps[tuple[ImageEmbedding, str]]:
+) -> Steps[tuple[AnyEmbedding, str]]:
     """Return the embedding of a plane, and why none that was prepared served it."""
     yield Progress(0, 0, "Reading the image")
     image = read()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 from napari_segany.engine.cache_memory import MemoryCache
+from napari_segany.engine.encoding import AnyEmbedding
 from napari_segany.widgets.geometry import Plane
 
 
@@ -36,7 +37,10 @@ class EmbeddingKey:
     device: str
 
 
-class EmbeddingCache(MemoryCache[EmbeddingKey, Any]):
+Embedded = TypeVar("Embedded", bound=AnyEmbedding)
+
+
+class EmbeddingCache(MemoryCache[EmbeddingKey, Embedded]):
     """Keeps the embeddings (`engine.embedding`, which brings torch) used last; the newest one always.
 
     Parameters
@@ -55,12 +59,12 @@ class EmbeddingCache(MemoryCache[EmbeddingKey, Any]):
             self._data_of.pop(image, None)
         self.drop_where(lambda key: key.image == image)
 
-    def keeper(self, image: str) -> Callable[[EmbeddingKey, Any], None]:
+    def keeper(self, image: str) -> Callable[[EmbeddingKey, Embedded], None]:
         """Return what keeps embeddings of an image as it is now: nothing, once the image is forgotten."""
         with self._lock:
             data = self._data_of.setdefault(image, object())
 
-        def keep(key: EmbeddingKey, embedding: Any) -> None:
+        def keep(key: EmbeddingKey, embedding: Embedded) -> None:
             self.put_if(key, embedding, lambda: self._data_of.get(image) is data)
 
         return keep

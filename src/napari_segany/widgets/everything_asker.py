@@ -30,6 +30,7 @@ from napari_segany.widgets.progress_runner import Runner, Task
 
 if TYPE_CHECKING:
     from napari_segany.engine.automatic_estimate import Speed
+    from napari_segany.engine.embedding import ImageEmbedding
 
 Phase = Literal["idle", "working", "failed"]
 
@@ -137,7 +138,7 @@ class EverythingAsker:
         self.model, self.device = model, device
         self.state = WorkState()
         self._speeds: dict[tuple[str, str], Speed] = {}
-        self.cache = EmbeddingCache(cache_bytes)
+        self.cache: EmbeddingCache[ImageEmbedding] = EmbeddingCache(cache_bytes)
         self._predictor: Any = None
         self._runner = runner
         self._load = load_predictor
@@ -175,7 +176,7 @@ class EverythingAsker:
         """Fetch weights as the one piece of work, then call `done`."""
         self._start(title, steps, lambda _: done())
 
-    def embedding(self, about: About, plane: Plane) -> Any:
+    def embedding(self, about: About, plane: Plane) -> ImageEmbedding | None:
         """Return the embedding of a plane, if it is there."""
         return self.cache.get(self._key(about, plane))
 

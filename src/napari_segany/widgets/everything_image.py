@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image
+from napari.layers import Image, Layer
 from numpy.typing import NDArray
 
 from napari_segany.engine.automatic_settings import AutomaticSettings
+from napari_segany.engine.tiling import is_large
 from napari_segany.formats.painting import PaintingRule
 from napari_segany.widgets.everything_asker import About, Estimate, EverythingAsker
 from napari_segany.widgets.everything_editor import EverythingEditor
@@ -81,6 +82,11 @@ class EverythingImage:
         """The shown plane; None while there is none to work on."""
         return self.results.shown_plane
 
+    @property
+    def is_large(self) -> bool:
+        """Whether the shown plane is so large that small objects are missed where all of it is looked at at once."""
+        return self.plane is not None and is_large(self.plane.shape_in(spatial_shape(self.image)))
+
     def look(self) -> str:
         """Take note of the plane that is shown now; return why there is none, "" where there is one."""
         try:
@@ -134,6 +140,11 @@ class EverythingImage:
         of_plane = settings_by_plane(self.image, where.points, settings)
         return settings if self.plane is None else of_plane(self.plane)
 
+    def needs_run(self, settings: AutomaticSettings, where: Where) -> bool:
+        """Tell whether the model would be asked something else about the shown plane than it was."""
+        asked = self.results.asked
+        return asked is None or not self.asking(settings, where).asks_as(asked)
+
     def question(
         self,
         asker: EverythingAsker,
@@ -171,6 +182,20 @@ class EverythingImage:
         speed = asker.speed
         seconds = None if speed is None else len(planes) * speed.seconds(of_one) - encoded * speed.encode_s
         return Estimate(of_one.points * len(planes), len(planes), None if seconds is None else max(seconds, 0.0))
+
+    def follow(self) -> None:
+        """Move the layers of objects to where the image lies now."""
+        self.results.layers.follow()
+        self.picked.follow()
+
+    def lost_objects(self, layer: Layer) -> bool:
+        """Take note that a layer is gone; tell whether all that was found went with it."""
+        if not self.results.layers.forget(layer):
+            self.picked.forget(layer)
+            return False
+        self.results.clear()
+        self.results.layers.mark(None, ())
+        return True
 
     def close(self, *, keep_layers: bool = False) -> None:
         """Stop drawing; the layers of objects stay in the viewer, without the keys."""

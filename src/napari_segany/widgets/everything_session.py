@@ -21,7 +21,6 @@ from psygnal import Signal
 from napari_segany.engine.automatic_presets import default_preset, preset
 from napari_segany.engine.automatic_settings import AutomaticSettings
 from napari_segany.engine.progress import Steps
-from napari_segany.engine.tiling import is_large
 from napari_segany.formats.painting import PAINTING_RULES, PaintingRule
 from napari_segany.widgets.embedder import LoadPredictor
 from napari_segany.widgets.everything_advice import RUNNING, found_text, idle_text
@@ -33,7 +32,7 @@ from napari_segany.widgets.everything_where import Where
 from napari_segany.widgets.everything_words import EverythingWords
 from napari_segany.widgets.everything_work import PlaneAnswer
 from napari_segany.widgets.geometry import Plane
-from napari_segany.widgets.layers import spatial_shape, unwrap
+from napari_segany.widgets.layers import unwrap
 from napari_segany.widgets.progress_runner import Runner
 from napari_segany.widgets.viewer_events import EventLinks, image_links, viewer_links
 
@@ -209,8 +208,7 @@ class EverythingSession:
     @property
     def needs_run(self) -> bool:
         """Whether the settings ask the model something else than it was asked."""
-        asked = None if self._desk is None else self._desk.results.asked
-        return self._desk is None or asked is None or not self._desk.asking(self.settings, self.where).asks_as(asked)
+        return self._desk is None or self._desk.needs_run(self.settings, self.where)
 
     @property
     def slices(self) -> int:
@@ -300,20 +298,15 @@ class EverythingSession:
             self._asker.cache.forget_image(self.image.unique_id)
             # Later, for napari may be in the middle of removing several selected layers, ours among them.
             self._runner.later(lambda: self.choose_image(None) if layer is self.image else None)
-        elif self._desk.results.layers.forget(layer):
+        elif self._desk.lost_objects(layer):
             self._asker.cancel()
-            self._desk.results.clear()
-            self._desk.results.layers.mark(None, ())
             self.editor.turn_to(self._desk.results, self._desk.picked, lambda: self.model)
             self.results_changed.emit()
             self._say("The layer of the objects was removed, and they with it; run again for new ones.")
-        else:
-            self._desk.picked.forget(layer)
 
     def _image_moved(self, event: Any) -> None:
         if self._desk is not None:
-            self._desk.results.layers.follow()
-            self._desk.picked.follow()
+            self._desk.follow()
         self._view_moved()
 
     def _data_replaced(self, event: Any) -> None:
@@ -386,8 +379,7 @@ class EverythingSession:
         self.image = self._desk = None
 
     def _say_idle(self) -> None:
-        plane = None if self._desk is None else self._desk.plane
-        large = self.image is not None and plane is not None and is_large(plane.shape_in(spatial_shape(self.image)))
+        large = self._desk is not None and self._desk.is_large
         self._say(idle_text(self.image is not None, bool(self.objects), self.needs_run, is_large=large))
 
     def _say_found(self) -> None:

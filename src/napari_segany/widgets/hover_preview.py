@@ -15,6 +15,7 @@ from napari.components import ViewerModel
 from napari.layers import Image
 from psygnal import Signal
 
+from napari_segany.engine.encoding import AnyEmbedding
 from napari_segany.engine.mask_outline import OutlineRaster
 from napari_segany.engine.mask_policy import MaskPolicy, choose_mask
 from napari_segany.engine.one_each import AnswersInLogits
@@ -263,7 +264,7 @@ class HoverPreview:
             )
         )
 
-    def _embedding(self) -> Any:
+    def _embedding(self) -> AnyEmbedding | None:
         key = self._conversation.key
         return None if key is None else self._embedder.get(key)
 

@@ -1,4 +1,4 @@
-"""File > IO Utilities > Open large images: TIFF and zarr files of which only what is shown is in memory.
+"""File > IO Utilities > Open large images, or a large zarr: only what is shown of them is in memory.
 
 Napari's own reader takes the finest level of a TIFF, all of it. It goes by names alone, so that a reader of ours for
 every ``*.tif`` would make it ask for each micrograph: large images are opened from the menu instead.
@@ -64,6 +64,20 @@ def choose_large(viewer: Viewer) -> QFileDialog:
     return open_files_dialog(QApplication.activeWindow(), "Open large images", _FILTER, opened)
 
 
+def choose_large_zarr(viewer: Viewer) -> QFileDialog:
+    """Let the user choose a zarr, which is a folder, in a dialog beside the viewer; open it, return the dialog."""
+    from qtpy.QtWidgets import QApplication
+
+    from napari_segany.widgets.small_parts import open_folder_dialog
+    from napari_segany.widgets.workers import BackgroundRunner
+
+    runner = BackgroundRunner()  # which lives as long as the dialog
+    title = "Open a large zarr: choose its folder"
+    return open_folder_dialog(
+        QApplication.activeWindow(), title, "", lambda folder: open_large(viewer, [folder], runner)
+    )
+
+
 def large_layer_steps(path: Path) -> Steps[list[LayerTuple]]:
     """Return an image as the data, arguments and type of a napari layer; see `opening_steps`.
 
@@ -72,12 +86,16 @@ def large_layer_steps(path: Path) -> Steps[list[LayerTuple]]:
     OSError
         For a file that is missing or cannot be opened.
     ValueError
-        For a file that is damaged, no image, or a stack.
+        For a file that is damaged, no image, or a stack, and for a folder that is no zarr.
     """
     if is_readable_raster(path):
         from napari_segany.widgets.geo_reader import place_steps
 
         return (yield from place_steps(path))
+    if path.is_dir() and not is_zarr(path):
+        raise ValueError(
+            f"{path.name} is a folder but no zarr; choose one with a zarr.json, .zgroup or .zarray in it"
+        )
     image = open_lazy(path)
     opened = yield from opening_steps(image, with_levels=is_zarr(path))
     meta: dict[str, Any] = {

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image
 from numpy.typing import NDArray
 
 from napari_segany.engine.progress import Steps
-from napari_segany.engine.tiled_embedding import TiledEmbedding
+from napari_segany.engine.tiled_embedding import TiledEmbedding, WindowPredictor
 from napari_segany.engine.tiled_prediction import ReadyWindow, Refinement, TiledPrediction
 from napari_segany.engine.tiled_prompt import TiledPrompt
 from napari_segany.engine.tiling import Window, is_large, shown_window
@@ -25,6 +25,9 @@ from napari_segany.widgets.provenance import Asked
 from napari_segany.widgets.raster_data import RasterData
 from napari_segany.widgets.thumbnails import thumbnail
 
+if TYPE_CHECKING:  # which brings torch
+    from napari_segany.engine.embedding import ImageEmbedding
+
 
 def plane_reader(image: Image, plane: Plane) -> Callable[[], Any]:
     """Return what reads a plane in the background: its pixels, or of a large one a `LazyImage` of all its levels."""
@@ -34,7 +37,9 @@ def plane_reader(image: Image, plane: Plane) -> Callable[[], Any]:
     return partial(LazyImage, levels, plane.slicer())
 
 
-def window_embedding_steps(begun: Begun, predictor: Any, embedding: TiledEmbedding, window: Window) -> Steps[Any]:
+def window_embedding_steps(
+    begun: Begun, predictor: WindowPredictor, embedding: TiledEmbedding, window: Window
+) -> Steps[ImageEmbedding]:
     """Return the embedding of a window; what was begun of it is gone on with, and kept if this is left again."""
     steps = partial(embedding.embedding_steps, predictor, window)
     if window not in embedding.ready:
@@ -44,12 +49,12 @@ def window_embedding_steps(begun: Begun, predictor: Any, embedding: TiledEmbeddi
 
 
 def window_candidate_steps(
-    predictor: Any,
+    predictor: WindowPredictor,
     embedding: TiledEmbedding,
     prompts: Prompts,
     data: RasterData | None = None,
     viewed: float = 0,
-    encode: Callable[[Window], Steps[Any]] | None = None,
+    encode: Callable[[Window], Steps[ImageEmbedding]] | None = None,
     refine: tuple[InWindow, NDArray[np.float32]] | None = None,
 ) -> Steps[tuple[Candidate, ...]]:
     """Answer prompts on a large plane, encoding what they need of it; best first; nothing where there are no data.
@@ -99,13 +104,13 @@ def _refinement(refine: tuple[InWindow, NDArray[np.float32]] | None, level: int)
 
 
 def windows_again_steps(
-    predictor: Any,
+    predictor: WindowPredictor,
     embedding: TiledEmbedding,
     again: Sequence[Asked],
     contrast_limits: tuple[float, float] | None,
     data: RasterData | None = None,
     viewed: float = 0,
-    encode: Callable[[TiledEmbedding, Window], Steps[Any]] | None = None,
+    encode: Callable[[TiledEmbedding, Window], Steps[ImageEmbedding]] | None = None,
 ) -> Steps[tuple[Candidate, ...]]:
     """Ask what an earlier session asked, in its order and windows and with the contrast of that time.
 

@@ -195,14 +195,14 @@ class OneEach:
 
     def _ask(self) -> None:
         waiting, self._waiting = self._waiting, None
-        image = self._image
-        if waiting is None or image is None:
+        image, predictor = self._image, self._embedder.predictor
+        if waiting is None or image is None or predictor is None:
             return
         prompts, own = waiting
         editor = self._work.editor
         question = EachQuestion(
             prompts,
-            self._embedder.predictor,
+            predictor,
             plane_embeddings(self._embedder, image),
             self._conversation.policy,
             editor.cleaning if editor.clean_accepted else None,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image
 
-from napari_segany.engine.encoding import encoding_steps
+from napari_segany.engine.encoding import AnyEmbedding, encoding_steps
 from napari_segany.engine.mask_cleaning import CleanUp, cleaned_window
 from napari_segany.engine.mask_policy import MaskPolicy, choose_mask
 from napari_segany.engine.one_each import AnswersInLogits, mask_in_its_box, one_each_steps
@@ -20,7 +20,7 @@ from napari_segany.engine.tiled_embedding import TiledEmbedding
 from napari_segany.formats.window_mask import WindowMask
 from napari_segany.widgets.asker import arguments_of
 from napari_segany.widgets.drafts import Prompts
-from napari_segany.widgets.embedder import Embedder
+from napari_segany.widgets.embedder import AnyPredictor, Embedder
 from napari_segany.widgets.embedding_cache import EmbeddingKey
 from napari_segany.widgets.geometry import Floats, Plane
 from napari_segany.widgets.large_planes import plane_reader
@@ -28,6 +28,9 @@ from napari_segany.widgets.layers import intensity_limits
 from napari_segany.widgets.one_each_inputs import EachPrompt
 from napari_segany.widgets.predictor_facts import is_rounded, precision_of
 from napari_segany.widgets.raster_data import RasterData
+
+if TYPE_CHECKING:  # which brings torch
+    from napari_segany.engine.embedding import ImageEmbedding
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +64,7 @@ class EachQuestion:
     ----------
     prompts : EachPrompt
         The points or boxes.
-    predictor : Any
+    predictor : AnyPredictor
         The model.
     embedding : callable
         Gives what the model made of a plane, step by step.
@@ -74,8 +77,8 @@ class EachQuestion:
     """
 
     prompts: EachPrompt
-    predictor: Any
-    embedding: Callable[[Plane], Steps[Any]]
+    predictor: AnyPredictor
+    embedding: Callable[[Plane], Steps[AnyEmbedding]]
     policy: MaskPolicy
     cleaning: CleanUp | None
     data: RasterData | None = None
@@ -149,7 +152,7 @@ def each_steps(question: EachQuestion) -> Steps[Found]:
     return found
 
 
-def plane_embeddings(embedder: Embedder, image: Image) -> Callable[[Plane], Steps[Any]]:
+def plane_embeddings(embedder: Embedder, image: Image) -> Callable[[Plane], Steps[AnyEmbedding]]:
     """Return what gives the embedding of a plane, from the session's cache or computed and kept there.
 
     It goes on with the model and the contrast of now, whatever is chosen meanwhile.
@@ -157,12 +160,14 @@ def plane_embeddings(embedder: Embedder, image: Image) -> Callable[[Plane], Step
     predictor, limits = embedder.predictor, intensity_limits(image)
     model, device, keep = embedder.model, embedder.device, embedder.cache.keeper(image.unique_id)
 
-    def embedding(plane: Plane) -> Steps[Any]:
+    def embedding(plane: Plane) -> Steps[AnyEmbedding]:
         key = EmbeddingKey(image.unique_id, plane, limits, model, device)
         known = embedder.cache.get(key)
         if known is not None:
             yield Progress(0, 0, "Asking the model")
             return known
+        if predictor is None:
+            raise ValueError("the model is not loaded; choose one")
         yield Progress(0, 0, "Computing the image embedding")
         made = yield from encoding_steps(predictor, plane_reader(image, plane)(), limits)
         keep(key, made)
@@ -171,7 +176,9 @@ def plane_embeddings(embedder: Embedder, image: Image) -> Callable[[Plane], Step
     return embedding
 
 
-def _batched(question: EachQuestion, embedding: Any, plane: Plane, positions: Floats) -> Steps[list[FoundMask]]:
+def _batched(
+    question: EachQuestion, embedding: ImageEmbedding, plane: Plane, positions: Floats
+) -> Steps[list[FoundMask]]:
     if not isinstance(question.predictor, AnswersInLogits):
         raise ValueError("this model answers one prompt at a time; choose another one")
     if question.prompts.kind == "point":
@@ -185,7 +192,7 @@ def _batched(question: EachQuestion, embedding: Any, plane: Plane, positions: Fl
     return found
 
 
-def _one_after_the_other(question: EachQuestion, embedding: Any, plane: Plane) -> Steps[list[FoundMask]]:
+def _one_after_the_other(question: EachQuestion, embedding: ImageEmbedding, plane: Plane) -> Steps[list[FoundMask]]:
     """Answer prompts that are not alike."""
     found: list[FoundMask] = []
     total = len(question.prompts.planes[plane])

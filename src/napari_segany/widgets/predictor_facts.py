@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from napari_segany.engine.precision_names import FLOAT32, digest_in
 from napari_segany.engine.progress import Steps, drain
@@ -16,18 +16,18 @@ class Digestible(Protocol):
         """Return a digest of the weights; computed when it is first asked for, then remembered."""
 
 
-def weights_digest(predictor: Any) -> str:
+def weights_digest(predictor: object) -> str:
     """Return the digest of a predictor's weights, whatever its precision; "" for one that has none."""
     return digest_in(drain(predictor.digest_steps()), FLOAT32) if isinstance(predictor, Digestible) else ""
 
 
-def precision_of(predictor: Any, embedding: Any) -> str:
+def precision_of(predictor: object, embedding: object) -> str:
     """Return the precision that an embedding was computed in: that of its predictor where it does not say."""
     own = getattr(predictor, "precision", FLOAT32)
     return str(getattr(embedding, "precision", own))
 
 
-def is_rounded(predictor: Any, embedding: Any) -> bool:
+def is_rounded(predictor: object, embedding: object) -> bool:
     """Return whether a predictor's embedding is as the cache on the disk keeps it: in half precision."""
     if getattr(getattr(predictor, "cache", None), "disk", None) is not None:
         return True

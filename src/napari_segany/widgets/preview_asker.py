@@ -14,6 +14,7 @@ import numpy as np
 
 from napari_segany.engine.mask_outline import Outline, OutlineRaster, outline_of, used_logits
 from napari_segany.engine.mask_policy import MaskPolicy, choose_mask
+from napari_segany.engine.one_each import AnswersInLogits
 from napari_segany.engine.progress import Progress, Steps
 from napari_segany.engine.prompts import Prompt
 from napari_segany.widgets.drafts import Prompts
@@ -54,7 +55,7 @@ class PreviewQuestion:
     plane: Plane
     prompts: Prompts
     arguments: dict[str, Any]
-    predictor: Any
+    predictor: AnswersInLogits
     embedding: ImageEmbedding
     policy: MaskPolicy
     raster: OutlineRaster

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from napari.layers import Image
@@ -23,6 +23,9 @@ from napari_segany.widgets.layers import intensity_limits, spatial_shape
 from napari_segany.widgets.progress_runner import Runner
 from napari_segany.widgets.session_files import FILE_KEY
 from napari_segany.widgets.work_ahead import Piece, WorkAhead
+
+if TYPE_CHECKING:  # which brings torch
+    from napari_segany.engine.embedding import ImageEmbedding
 
 _FLAT = Plane((0, 1), ())
 
@@ -121,5 +124,5 @@ def reading_steps(path: Path) -> Steps[NDArray[np.generic]]:
     return read_array(path)
 
 
-def _encoding_steps(predictor: AnyPredictor, layer: Image, key: EmbeddingKey) -> Steps[Any]:
+def _encoding_steps(predictor: AnyPredictor, layer: Image, key: EmbeddingKey) -> Steps[ImageEmbedding]:
     return (yield from predictor.encode_steps(np.asarray(layer.data), contrast_limits=key.contrast_limits))

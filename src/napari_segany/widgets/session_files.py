@@ -32,12 +32,13 @@ from napari_segany.formats.image_file import write_array
 from napari_segany.formats.session_file import SavedSession, read_session, write_session
 from napari_segany.widgets.geo_reader import LayerTuple, view_layer
 from napari_segany.widgets.geometry import Plane
+from napari_segany.widgets.image_identity import fits, image_identity
 from napari_segany.widgets.layers import full_resolution, read_plane, show_plane
 from napari_segany.widgets.progress_runner import Runner
 from napari_segany.widgets.raster_data import RasterData
 from napari_segany.widgets.samples import SAMPLE_KEY
 from napari_segany.widgets.session_choices import check_choices, put_choices_back, with_device_of_here
-from napari_segany.widgets.session_saving import fits, image_identity, whole_state_steps
+from napari_segany.widgets.whole_state import whole_state_steps
 from napari_segany.widgets.work_log import WorkLog
 
 if TYPE_CHECKING:

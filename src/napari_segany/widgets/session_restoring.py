@@ -23,7 +23,7 @@ from napari_segany.widgets.pixel_changes import PixelChange, changed_pixels, joi
 from napari_segany.widgets.prompt_layers import PromptLayers
 from napari_segany.widgets.provenance import Asked
 from napari_segany.widgets.session_choices import recalled_mask
-from napari_segany.widgets.session_saving import now
+from napari_segany.widgets.whole_state import now
 
 
 def present_state(

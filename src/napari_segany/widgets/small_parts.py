@@ -119,7 +119,7 @@ def _first_ending(name_filter: str) -> str:
     return first.removeprefix("*.") if first.startswith("*.") else ""
 
 
-def open_folder_dialog(parent: QWidget, title: str, folder: str, chosen: Callable[[str], None]) -> QFileDialog:
+def open_folder_dialog(parent: QWidget | None, title: str, folder: str, chosen: Callable[[str], None]) -> QFileDialog:
     """Show a dialog for a folder, beside the viewer, which goes on working; return the dialog."""
     dialog = QFileDialog(parent, title, folder)
     dialog.setFileMode(QFileDialog.FileMode.Directory)

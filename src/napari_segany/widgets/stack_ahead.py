@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 from numpy.typing import ArrayLike
 from psygnal import Signal
@@ -20,6 +20,9 @@ from napari_segany.widgets.embedding_cache import EmbeddingKey
 from napari_segany.widgets.progress_runner import Runner
 from napari_segany.widgets.stack_line import StackLine
 from napari_segany.widgets.work_ahead import Piece, WorkAhead
+
+if TYPE_CHECKING:  # which brings torch
+    from napari_segany.engine.embedding import ImageEmbedding
 
 _SHARE = 0.8
 """Part of the embedding cache that slices may fill ahead: what was just looked at must not be driven out."""
@@ -164,5 +167,5 @@ class SlicesAhead:
         return self._embedder.key(slices.image, slices.line.plane(place), slices.contrast_limits)
 
 
-def _encoding_steps(predictor: AnyPredictor, slices: Slices, place: int) -> Steps[Any]:
+def _encoding_steps(predictor: AnyPredictor, slices: Slices, place: int) -> Steps[ImageEmbedding]:
     return (yield from predictor.encode_steps(slices.read(place), contrast_limits=slices.contrast_limits))

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from napari.layers import Image
 
 from napari_segany.engine.progress import Progress, Steps
+from napari_segany.engine.tiled_embedding import TiledEmbedding
 from napari_segany.engine.tiling import is_large
 from napari_segany.widgets.embedder import Embedder
 from napari_segany.widgets.layers import full_resolution, intensity_limits, read_plane, spatial_shape
 from napari_segany.widgets.stack_line import StackLine
 
+if TYPE_CHECKING:  # which brings torch
+    from napari_segany.engine.embedding import ImageEmbedding
 
-def slice_embeddings(embedder: Embedder, image: Image, line: StackLine) -> Callable[[int], Steps[Any]]:
+
+def slice_embeddings(embedder: Embedder, image: Image, line: StackLine) -> Callable[[int], Steps[ImageEmbedding]]:
     """Return what gives the embedding of a slice, to be called in the background.
 
     It goes on with the model, the device and the contrast of now, whatever is chosen meanwhile. Large slices are
@@ -26,10 +30,10 @@ def slice_embeddings(embedder: Embedder, image: Image, line: StackLine) -> Calla
     keep = embedder.cache.keeper(image.unique_id)
     is_windowed = is_large(line.first.shape_in(spatial_shape(image)))
 
-    def embedding(place: int) -> Steps[Any]:
+    def embedding(place: int) -> Steps[ImageEmbedding]:
         key = replace(first, plane=line.plane(place))
-        known = None if is_windowed else embedder.cache.get(key)
-        if known is not None:
+        known = embedder.cache.get(key)
+        if known is not None and not isinstance(known, TiledEmbedding):
             yield Progress(1, 1, "The image embedding is there")
             return known
         if predictor is None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
 from napari_segany.engine.progress import Progress, Steps
+from napari_segany.engine.propagation_values import Propagation, PropagationProgress
 from napari_segany.widgets.embedder import NO_PROGRESS
 from napari_segany.widgets.everything_clock import Countdown
 from napari_segany.widgets.history_recorder import LongStep, Recorder
@@ -20,9 +20,6 @@ from napari_segany.widgets.stack_carrying import Carried
 from napari_segany.widgets.stack_words import summary
 from napari_segany.widgets.stack_writer import StackWriter
 from napari_segany.widgets.work_log import WorkLog
-
-if TYPE_CHECKING:
-    from napari_segany.engine.propagation_values import Propagation
 
 _TELL_EVERY = 0.4
 """Seconds between two states: drawing a progress bar beside a canvas is not for nothing."""
@@ -90,7 +87,7 @@ class StackRun:
         self._long = LongStep()
         self._countdown = Countdown()
         self._task: Task | None = None
-        self._so_far: Any = None
+        self._so_far: Propagation | None = None
         self._is_over = False
         self._told = 0.0
 
@@ -120,10 +117,10 @@ class StackRun:
     def _report(self, progress: Progress) -> None:
         if self._is_over:
             return
-        changed = getattr(progress, "changed", None)
-        if changed is not None:
-            self._so_far = getattr(progress, "so_far", None)
-            if not self._attempt(lambda: self.writer.write(self._so_far, changed)):
+        if isinstance(progress, PropagationProgress) and progress.changed is not None and progress.so_far is not None:
+            found, changed = progress.so_far, progress.changed
+            self._so_far = found
+            if not self._attempt(lambda: self.writer.write(found, changed)):
                 return
         now = time.monotonic()
         if now - self._told > _TELL_EVERY:

@@ -14,7 +14,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from napari.components import ViewerModel
@@ -23,22 +22,18 @@ from psygnal import Signal
 
 from napari_segany.engine.object_overlap import OverlapRule
 from napari_segany.engine.progress import Steps
-from napari_segany.engine.propagation_values import Propagation
 from napari_segany.engine.tiling import is_large
 from napari_segany.widgets.conversation import Conversation
 from napari_segany.widgets.drafts import Draft
 from napari_segany.widgets.embedder import Embedder, EmbeddingState
 from napari_segany.widgets.layers import full_resolution, intensity_limits, read_plane, show_plane, spatial_shape
-from napari_segany.widgets.object_table import origin_of
 from napari_segany.widgets.objects import numbered
 from napari_segany.widgets.progress_runner import Runner
 from napari_segany.widgets.prompt_layers import PromptLayers
-from napari_segany.widgets.provenance_derived import A_CORRECTION, A_RASTER, STOPPED, CarriedThrough
-from napari_segany.widgets.raster_data import RasterData
 from napari_segany.widgets.session_objects import SessionObjects
 from napari_segany.widgets.stack_ahead import Slices, SlicesAhead
+from napari_segany.widgets.stack_beginning import RunBeginning
 from napari_segany.widgets.stack_carrying import (
-    NEW,
     Carried,
     Journey,
     carry_chosen_steps,
@@ -46,15 +41,13 @@ from napari_segany.widgets.stack_carrying import (
     correct_chosen_steps,
 )
 from napari_segany.widgets.stack_choices import StackChoices
-from napari_segany.widgets.stack_embeddings import slice_embeddings
+from napari_segany.widgets.stack_family import family_of, record_on
 from napari_segany.widgets.stack_line import StackLine
 from napari_segany.widgets.stack_marks import SliceMarks
 from napari_segany.widgets.stack_prompts import Said, what_was_said
-from napari_segany.widgets.stack_record import STACK, StackRecord
 from napari_segany.widgets.stack_run import RunState, StackRun
 from napari_segany.widgets.stack_tracks import TracksLayer
 from napari_segany.widgets.stack_words import NO_CORRECTION, NO_PROMPTS, NO_STACK, ONLY_STOPS, WHICH_OBJECT
-from napari_segany.widgets.stack_writer import StackWriter
 
 Begin = Callable[[Journey], Steps[Carried]]
 
@@ -104,7 +97,8 @@ class StackWork:
         self.tracks: TracksLayer | None = None
         self._viewer, self._runner, self._embedder = viewer, runner, embedder
         self._conversation, self._prompt_layers, self._work = conversation, prompt_layers, work
-        self._say, self._overlap = say, overlap
+        self._say = say
+        self._beginning = RunBeginning(embedder, conversation, work, self.choices, overlap)
         self._run: StackRun | None = None
         self._waiting: Callable[[], None] | None = None
         self._image: Image | None = None
@@ -195,7 +189,9 @@ class StackWork:
     # ------------------------------------------------------------------ one run
 
     def _correct(self, line: StackLine, label: int, said: Sequence[Said]) -> None:
-        family = self._family(label)
+        objects, there = self._work.layer, self._work.editor.labels
+        records = {} if objects is None else {one: record_on(line, objects.row(one)) for one in there}
+        family = family_of(label, {one: record.parent for one, record in records.items() if record is not None})
         title = f"correction of object {label}"
         self._begin(line, family, said, title, lambda journey: correct_chosen_steps(journey, label, said), label)
 
@@ -210,18 +206,9 @@ class StackWork:
             self._waiting = lambda: self._begin(line, labels, said, title, begin, of)
             self._conversation.prepare()
             return
-        records = {label: self._record(line, label) for label in labels}
-        writer = StackWriter(
-            objects,
-            line,
-            records,
-            {one.place: one.prompts for one in said},
-            speaks_of=of,
-            model=self._embedder.model,
-            overlap=self._overlap(),
-            is_time=self.choices.is_time,
-        )
-        places, journey = [one.place for one in said], self._journey(line, image, records)
+        records = {label: record_on(line, objects.row(label)) for label in labels}
+        writer = self._beginning.writer(line, objects, records, said, of)
+        places, journey = [one.place for one in said], self._beginning.journey(line, image, records)
         run = StackRun(
             self._runner,
             self._work.recorder,
@@ -230,7 +217,7 @@ class StackWork:
             lambda: self._drop(line, places),
             self._ended,
             self._work.log,
-            self._explanation(journey, image, said, writer, of),
+            self._beginning.explanation(journey, image, said, writer, of),
         )
         run.state_changed.connect(self._state_moved)
         self._run = run
@@ -241,50 +228,6 @@ class StackWork:
         if self.tracks is not None:
             self.tracks.hold(True)
         run.begin(begin(journey))
-
-    def _explanation(
-        self, journey: Journey, image: Image, said: Sequence[Said], writer: StackWriter, corrects: int
-    ) -> Callable[[Propagation, bool], CarriedThrough]:
-        """Return what tells, at the end of a run, how its objects came about; with what is chosen now."""
-        begun = CarriedThrough(
-            journey.line,
-            Propagation((journey.line.length, *journey.shape), ()),
-            self.choices.direction,
-            journey.settings,
-            NEW + 1,
-            writer.labels,
-            tuple(journey.records),
-            corrects,
-            {one.place: (one.asked, one.chosen) for one in said},
-            self._conversation.answerer,
-            intensity_limits(image),
-            self._overlap(),
-            A_CORRECTION if corrects else A_RASTER if RasterData.of(image) is not None else "",
-        )
-
-        def explained(found: Propagation, is_whole: bool) -> CarriedThrough:
-            return replace(begun, found=found, why_pixels=begun.why_pixels or ("" if is_whole else STOPPED))
-
-        return explained
-
-    def _journey(self, line: StackLine, image: Image, records: dict[int, StackRecord | None]) -> Journey:
-        choices, layer = self.choices, self._work.layer
-        data = None if layer is None or layer.layer is None else layer.layer.data
-        between = choices.direction == "between"
-        return Journey(
-            line,
-            line.first.shape_in(spatial_shape(image)),
-            self._embedder.predictor,
-            slice_embeddings(self._embedder, image, line),
-            replace(
-                choices.settings,
-                direction="both" if choices.direction == "between" else choices.direction,
-                divisions=choices.is_time,
-            ),
-            between,
-            None if data is None else lambda place: read_plane(data, line.plane(place)),
-            records,
-        )
 
     def _drop(self, line: StackLine, places: Sequence[int]) -> None:
         """Remove the prompts that have become an object, within a step."""
@@ -325,25 +268,6 @@ class StackWork:
         if objects is None:
             return 0
         return next((own for one in said if (own := objects.own_label(one.prompts.mask))), 0)
-
-    def _record(self, line: StackLine, label: int) -> StackRecord | None:
-        """Return what the table tells of an object's way through this stack."""
-        objects = self._work.layer
-        record = None if objects is None else StackRecord.from_dict(origin_of(objects.row(label)).get(STACK))
-        return record if record is not None and (record.axis, record.plane) == (line.axis, line.first) else None
-
-    def _family(self, label: int) -> tuple[int, ...]:
-        """Return an object with all that it came from and all that came from it by division."""
-        line = self.choices.line
-        if line is None:
-            return (label,)
-        parents = {one: record.parent for one in self._work.editor.labels if (record := self._record(line, one))}
-        family, before = {label}, 0
-        while len(family) > before:
-            before = len(family)
-            family |= {parents[one] for one in family if parents.get(one, 0) in parents}
-            family |= {one for one, parent in parents.items() if parent in family}
-        return tuple(sorted(family))
 
     # ------------------------------------------------------- what the session tells
 

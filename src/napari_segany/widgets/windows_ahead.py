@@ -135,7 +135,7 @@ class WindowsAhead:
     def rounding_error(self) -> float:
         """What keeping the embeddings of the shown plane in half precision took from them, relative."""
         key = self._conversation.key
-        found: Any = None if key is None else self._embedder.get(key)
+        found = None if key is None else self._embedder.get(key)
         return float(getattr(found, "rounding_error", 0.0))
 
     @property
@@ -166,7 +166,7 @@ class WindowsAhead:
     @property
     def _embedding(self) -> TiledEmbedding | None:
         key = self._conversation.key
-        found: Any = None if key is None else self._embedder.get(key)
+        found = None if key is None else self._embedder.get(key)
         return found if isinstance(found, TiledEmbedding) else None  # that of a small plane has no windows
 
     def _look_again(self, event: Any = None) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import zarr
 from PIL import Image as Picture
 
 from napari_segany.engine import tiling
+from napari_segany.engine.large.run import DEFAULT_MODEL_SIDE
+from napari_segany.engine.tiling import TilingSettings, tile_plan
 
 BIG = (1300, 160)
 DISCS = ((128, 128, 20, 200), (640, 128, 18, 240))
@@ -94,3 +98,35 @@ def test_what_large_images_cannot_have_is_told(session, viewer, discs):
     assert "1 failed" in session.status
     (result,) = session.outcome.result.images
     assert "slide has no place on Earth that is known here, which gpkg needs" in result.error
+
+
+@pytest.mark.parametrize("size", [None, 14.0, 700.0])
+def test_tiles_suit_the_objects_whose_size_is_said(session, viewer, discs, finder, size):
+    viewer.add_image(discs.disc_image(BIG, DISCS), name="slide")
+    session.choose_object_size(size)
+    session.run()
+    assert "usual diameter" not in session.status
+    plan = tile_plan(BIG, DEFAULT_MODEL_SIDE, TilingSettings(object_size=size))
+    windows = {window.shape for level in plan.levels for _, _, window in plan.windows(level)}
+    assert set(finder.encoded) == windows
+
+
+def test_the_size_of_objects_is_measured_and_told(session, viewer, discs):
+    many = [(70 + 145 * number, 40 + 80 * (number % 2), 32, 200) for number in range(9)]
+    viewer.add_image(discs.disc_image(BIG, many), name="slide")
+    session.change(points_per_side=10)
+    session.choose_object_size("auto")
+    session.run()
+    told = re.search(r"tile by tile \(usual diameter of objects (\d+) pixels\), labels", session.status)
+    assert int(told[1]) == pytest.approx(64, abs=6)
+    viewer.layers.clear()
+    viewer.add_image(discs.disc_image(BIG, DISCS), name="few")
+    session.run()
+    assert "tile by tile (too few objects to measure their size), labels" in session.status
+
+
+def test_a_size_that_is_none_is_refused(session):
+    session.choose_object_size(30)
+    with pytest.raises(ValueError, match="size of objects is -1; give a positive number"):
+        session.choose_object_size(-1)
+    assert session.tiling.object_size == 30
