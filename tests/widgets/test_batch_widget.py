@@ -216,9 +216,9 @@ def test_the_size_of_objects_of_images_by_tiles(widget, qtbot):
     assert section.isExpanded()
     assert widget.session.tiling.object_size is None
     assert row.box.isHidden()
-    pick(qtbot, row.combo, "Measure it first")
+    pick(qtbot, row.combo, "Measure them first")
     assert widget.session.tiling.object_size == "auto"
-    pick(qtbot, row.combo, "About")
+    pick(qtbot, row.combo, "Objects of (px)")
     assert not row.box.isHidden()
     row.box.selectAll()
     qtbot.keyClicks(row.box, "36")
@@ -226,8 +226,8 @@ def test_the_size_of_objects_of_images_by_tiles(widget, qtbot):
     qtbot.keyClick(row.box, Qt.Key_Return)
     assert widget.session.tiling.object_size == 36
     widget.session.choose_object_size(None)
-    assert row.combo.currentText() == "Not known"
-    pick(qtbot, row.combo, "About")
+    assert row.combo.currentText() == "Objects of any size"
+    pick(qtbot, row.combo, "Objects of (px)")
     assert widget.session.tiling.object_size == 36, "the number is remembered"
     for field in (row.combo, row.box):
         assert "diameter" in field.toolTip()

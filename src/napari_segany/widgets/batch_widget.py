@@ -142,7 +142,7 @@ class BatchWidget(DockBody):
         self.tiling_section = QCollapsible("Images that are done tile by tile")
         self.tiling_section.setDuration(0)
         self.tiling_section.toggleButton().setToolTip("Show or hide what is for zarrs and large images alone")
-        self.tiling_section.addWidget(_titled("Object size", self.object_size_row))
+        self.tiling_section.addWidget(self.object_size_row)
 
         body = QWidget()
         column = QVBoxLayout(body)
@@ -293,15 +293,6 @@ def _combo(items: dict[str, str], tip: str) -> QComboBox:
         combo.addItem(title, value)
     combo.setToolTip(f"<qt>{tip}</qt>")
     return combo
-
-
-def _titled(title: str, field: QWidget) -> QWidget:
-    holder = QWidget()
-    form = QFormLayout(holder)
-    form.setContentsMargins(0, 0, 0, 0)
-    form.addRow(title, field)
-    form.labelForField(field).setToolTip(field.toolTip())
-    return holder
 
 
 def _words() -> QLabel:

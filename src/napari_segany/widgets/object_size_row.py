@@ -7,12 +7,12 @@ from typing import Literal
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QHBoxLayout, QWidget
 
-_FIRST = 40.0  # pixels, before anybody has said how many
-_CHOICES = (("Not known", "none"), ("Measure it first", "auto"), ("About", "given"))
+_FIRST, _LARGEST = 40.0, 9_999.0  # pixels: before anybody has said how many, and the most
+_CHOICES = (("Objects of any size", "none"), ("Measure them first", "auto"), ("Objects of (px)", "given"))
 _TIP = (
     "<qt>The usual diameter of the objects, for images that are done tile by tile. Levels that are finer than such "
-    "objects need are left out, which saves time, and small objects get smaller tiles. <i>Measure it first</i> looks "
-    "at a few tiles before the others; <i>Not known</i> looks at all levels. <i>object_size</i></qt>"
+    "objects need are left out, which saves time, and small objects get smaller tiles. <i>Measure them first</i> "
+    "looks at a few tiles before the others; <i>Objects of any size</i> looks at all levels. <i>object_size</i></qt>"
 )
 
 
@@ -27,9 +27,10 @@ class ObjectSizeRow(QWidget):
         for title, how in _CHOICES:
             self.combo.addItem(title, how)
         self.box = QDoubleSpinBox()
-        self.box.setRange(1.0, 100_000.0)
+        self.box.setRange(1.0, _LARGEST)
         self.box.setDecimals(1)
-        self.box.setSuffix(" pixels")
+        self.box.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)  # they would make the dock wider
+        self.box.setFixedWidth(self.box.fontMetrics().horizontalAdvance(f"{_LARGEST}") + 24)
         self.box.setKeyboardTracking(False)  # a number that is being typed is no wish yet
         self.box.setValue(_FIRST)
         for field in (self.combo, self.box):

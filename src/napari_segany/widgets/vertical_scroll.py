@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtGui import QResizeEvent, QShowEvent
 from qtpy.QtWidgets import QFrame, QScrollArea, QWidget
 
@@ -24,11 +24,18 @@ class VerticalScroll(QScrollArea):
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setWidget(body)
+        body.installEventFilter(self)
 
     def minimumSizeHint(self) -> QSize:
         """Return the width of the body and its scroll bar, and a height that leaves room to scroll."""
         width = self.widget().minimumSizeHint().width() + self.verticalScrollBar().sizeHint().width()
         return QSize(width, _LEAST_HEIGHT)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Ask for the width anew when the body lays itself out: a part of it was unfolded, or words are longer."""
+        if event is not None and event.type() == QEvent.Type.LayoutRequest:
+            self.setMinimumWidth(self.minimumSizeHint().width())
+        return super().eventFilter(watched, event)
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Ask for the width anew: fonts and style sheets may have changed it."""
