@@ -146,6 +146,10 @@ def test_every_parameter_is_an_option_over_its_preset(tmp_path):
         ("{folder} -o {out} --workers 2", "--dask local"),
         ("{folder} -o {out} --workers 0 --dask local", "give at least 1"),
         ("{folder} -o {out} --boxes {folder}/none.json", "none.json: No such file"),
+        ("{folder} -o {out} --classes {folder}/none.txt", "go with --boxes"),
+        ("{folder} -o {out} --min-score 0.5", "go with --boxes"),
+        ("{folder} -o {out} --tile-size 0", "tiles are 0 pixels wide; give at least 64"),
+        ("{folder} -o {out} --min-area 10", "--min-area is of vector files, and none is asked for"),
         ("{folder}", "required: -o"),
     ],
 )

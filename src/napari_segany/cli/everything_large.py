@@ -66,7 +66,8 @@ def _object_size(text: str) -> float | Literal["auto"]:
         raise argparse.ArgumentTypeError(f"{text!r} is neither a number of pixels nor auto") from None
 
 
-def _tiling(args: argparse.Namespace) -> TilingSettings:
+def tiling_settings(args: argparse.Namespace) -> TilingSettings:
+    """Return what the options of tiles say; ValueError for a value out of its range."""
     return TilingSettings(args.tile_size, args.tile_overlap, args.object_size)
 
 
@@ -161,7 +162,7 @@ def _done(
     image, on_map = file_on_demand(name, source, args.output, settings, args.plane)
     steps = large_steps(
         image, name, args.output, model_of_batch(args), settings.automatic,
-        tiling=_tiling(args),
+        tiling=tiling_settings(args),
         contrast_limits=limits_in_tiles(image, settings), painting=args.painting, tiff=args.tile_tiff,
         workers=_tile_workers(workers), on_map=on_map,
     )  # fmt: skip
