@@ -222,3 +222,28 @@ def test_what_rasters_cannot_give_is_told(town, checkpoint, image, tmp_path, cap
     assert "has no place on Earth that is known here, which gpkg needs" in capsys.readouterr().err
     assert everything(town, "-o", tmp_path / "c", "--bands", "4,x") == 2
     assert "is neither a preset nor one number or three" in capsys.readouterr().err
+    assert everything(image, "-o", tmp_path / "d", "--bands", "ndvi") == 2
+    assert "none of the inputs is a raster with a place on Earth, whose --bands could be" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore::napari_segany.formats.geo_features.ReprojectedWarning")
+def test_a_raster_that_does_not_say_where_on_earth_it_is_costs_itself_alone(town, checkpoint, tmp_path, capsys):
+    site = tmp_path / "site.tif"
+    pixels = np.random.default_rng(1).integers(0, 255, (1, 40, 60)).astype(np.uint8)
+    profile = {"driver": "GTiff", "crs": 'LOCAL_CS["site",UNIT["metre",1]]', "transform": TURNED}
+    with rasterio.open(site, "w", count=1, height=40, width=60, dtype="uint8", **profile) as file:
+        file.write(pixels)
+    line = (site, town, "--model", checkpoint, *LOOSE)
+    for tiles in ("never", "always"):
+        out = tmp_path / tiles
+        assert everything(*line, "-o", out, "--outputs", "labels,gpkg", "--tiles", tiles) == 1
+        assert "site.tif: site is on no ellipsoid; choose the measure 'projected'" in capsys.readouterr().err
+        assert (out / "vectors/town.gpkg").exists()
+    measured = ("--measure", "projected")
+    assert everything(*line, "-o", tmp_path / "b", "--outputs", "gpkg", *measured) == 0
+    assert everything(*line, "-o", tmp_path / "c", "--outputs", "geojson", *measured) == 1
+    assert "site does not say where on Earth it is; choose GeoPackage or Shapefile" in capsys.readouterr().err
+    asked = ("segment", site, "--point", "20,30", "--model", checkpoint, "-o")
+    assert main([str(word) for word in (*asked, tmp_path / "one.gpkg")]) == 0
+    assert main([str(word) for word in (*asked, tmp_path / "one.geojson")]) == 2
+    assert "choose GeoPackage or Shapefile" in capsys.readouterr().err

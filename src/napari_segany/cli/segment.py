@@ -20,6 +20,7 @@ from napari_segany.cli.prepared_limits import prepared_limits
 from napari_segany.cli.segment_geo import (
     VECTORS,
     check_on_data,
+    check_on_map,
     lines_on_data,
     on_data,
     prompts_on,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from napari_segany.engine.prompted_image import PromptedImage
     from napari_segany.engine.prompts import Prompt
     from napari_segany.formats.geo_pyramid import RasterView
+    from napari_segany.formats.prompt_table import PromptTable
     from napari_segany.formats.record import MaskRecord
 
 Result = TypeVar("Result")
@@ -131,8 +133,7 @@ def run(args: argparse.Namespace) -> int:
 
     image = _image(args)
     view = image.view
-    if view is None and any(path.suffix.lower() in VECTORS for path in args.output):
-        raise ValueError(f"{args.image.name} has no place on Earth that is known here, which vector files need")
+    check_on_map(args.output, args.image, view)
     on_map = prompts_on(args.csv, view) if args.csv is not None and args.csv.suffix.lower() in VECTORS else None
     if args.csv is not None and on_map is None:
         prompt = lines_on_data(_prompts_of(args.csv, image.shape), args.csv, view)
@@ -226,11 +227,28 @@ def _prompts_of(path: Path, shape: tuple[int, int]) -> Prompt:
             f"{path.name} has {table.ndim} coordinates for each object, and the image two axes; give two"
         )
     points, boxes = table.points, table.boxes
-    return Prompt.checked(
-        None if points is None else points[:, None],
-        box=None if boxes is None else boxes.reshape(-1, 4),
-        image_shape=shape,
-    )
+    try:
+        return Prompt.checked(
+            None if points is None else points[:, None],
+            box=None if boxes is None else boxes.reshape(-1, 4),
+            image_shape=shape,
+        )
+    except ValueError:
+        _check_each(path, table, shape)
+        raise
+
+
+def _check_each(path: Path, table: PromptTable, shape: tuple[int, int]) -> None:
+    """Refuse the first object of a file that cannot be asked, by its number."""
+    from napari_segany.engine.prompts import Prompt
+
+    for index in range(len(table)):
+        points = None if table.points is None else table.points[index : index + 1]
+        box = None if table.boxes is None else table.boxes[index].reshape(4)
+        try:
+            Prompt.checked(points, box=box, image_shape=shape)
+        except ValueError as error:
+            raise ValueError(f"object {index + 1} of {path.name}: {error}") from error
 
 
 def _one_each(
