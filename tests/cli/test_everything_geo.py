@@ -77,7 +77,7 @@ def test_a_raster_with_next_to_no_data_has_no_objects(checkpoint, tmp_path, caps
     with rasterio.open(tmp_path / "margin.tif", "w", count=1, height=40, width=60, dtype="uint16", **profile) as file:
         file.write(pixels)
     assert everything(tmp_path / "margin.tif", "-o", tmp_path / "out", "--model", checkpoint, *LOOSE) == 0
-    assert "1 of 1 images, 0 masks" in capsys.readouterr().out
+    assert "1 of 1 image, 0 masks" in capsys.readouterr().out
     with rasterio.open(tmp_path / "out/labels/margin.tif") as file:
         assert not file.read(1).any()
 
@@ -213,6 +213,13 @@ def test_a_file_with_ground_control_points_alone_is_an_image_like_any_other(tmp_
         file.write(np.ones((1, 40, 60), np.uint8))
     assert has_place(path)
     assert not is_readable_raster(path)
+
+
+def test_vectors_are_asked_for_besides_all_others(town, checkpoint, tmp_path):
+    out = tmp_path / "out"
+    assert everything(town, "-o", out, "--model", checkpoint, *LOOSE, "--outputs", "all,gpkg") == 0
+    assert (out / "coco.json").exists()
+    assert (out / "vectors/town.gpkg").exists()
 
 
 def test_what_rasters_cannot_give_is_told(town, checkpoint, image, tmp_path, capsys):

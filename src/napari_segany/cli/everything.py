@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from napari_segany.cli.automatic_options import add_automatic_options, automatic_settings
 from napari_segany.cli.clip_option import add_download_option, load_clip
+from napari_segany.cli.counted import counted
 from napari_segany.cli.everything_geo import (
     add_geo_options,
     check_bands,
@@ -38,6 +39,7 @@ NAME = "everything"
 HELP = (
     "Segment everything in files, folders and stacks, or turn a detector's boxes into masks; run it again to go on."
 )
+EXAMPLE = "segany everything images/ -o masks --preset cells"
 
 FAILED_STATUS = 1
 """Some images could not be read or segmented; report.csv says which and why."""
@@ -189,9 +191,7 @@ def _add_box_options(parser: argparse.ArgumentParser) -> None:
         help="names of the classes: a COCO file with 'categories' (and 'images', for the image ids of COCO results), "
         "YOLO's data.yaml, or a text with one name in a line",
     )  # fmt: skip
-    group.add_argument(
-        "--min-score", metavar="X", type=float, help="leave out boxes of a lower score (default: 0)"
-    )
+    group.add_argument("--min-score", metavar="X", type=float, help="leave out boxes of a lower score (default: 0)")
 
 
 def _check_boxes(args: argparse.Namespace) -> None:
@@ -278,15 +278,15 @@ def _shown(progress: Progress) -> str:
 
 
 def _summary(result: BatchResult, folder: Path) -> str:
-    done = len(result.images) - len(result.failed)
+    done, images = len(result.images) - len(result.failed), counted(len(result.images), "image")
     reused = f", {result.reused} of them complete before" if result.reused else ""
     failed = f"; {len(result.failed)} failed, see {folder / 'report.csv'}" if result.failed else ""
-    return f"{done} of {len(result.images)} images{reused}, {result.objects} masks -> {folder}{failed}"
+    return f"{done} of {images}{reused}, {counted(result.objects, 'mask')} -> {folder}{failed}"
 
 
 def _names(text: str) -> tuple[str, ...]:
     names = tuple(part.strip() for part in text.split(",") if part.strip())
-    return tuple(OUTPUTS) if names == ("all",) else names
+    return tuple(dict.fromkeys(each for name in names for each in (OUTPUTS if name == "all" else [name])))
 
 
 def _limits(text: str) -> tuple[float, float]:

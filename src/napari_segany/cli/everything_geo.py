@@ -56,8 +56,8 @@ def _check_is_of_use(args: argparse.Namespace, vectors: Sequence[str]) -> None:
     for option, is_given in given.items():
         if is_given and not vectors:
             raise ValueError(
-                f"{option} is of vector files, and none is asked for; add gpkg, geojson or shp to --outputs, or leave "
-                f"{option} out"
+                f"{option} is of vector files, and none is asked for; add gpkg, geojson or shp to --outputs, or "
+                "leave it out"
             )
 
 

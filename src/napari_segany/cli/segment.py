@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_segany.cli.clip_option import add_download_option, load_clip
+from napari_segany.cli.counted import counted
 from napari_segany.cli.everything_geo import read_bands
 from napari_segany.cli.outputs import check_no_input_is_replaced
 from napari_segany.cli.precision_option import add_precision_option
@@ -48,6 +49,7 @@ HELP = (
     "Segment one object of an image by points, a box and words, or one object for each line of a CSV file. "
     "Positions are rows and columns, in pixels, from 0."
 )
+EXAMPLE = "segany segment image.tif --point 120,80 -o mask.tif"
 
 _TIFF = (".tif", ".tiff")
 _JSON = (".json",)
@@ -265,9 +267,9 @@ def _one_each(
             write_on_map(path, records, view)
         else:
             _write_labels(path, to_labels(records, shape), args.image, view)
-    found = sum(record.area > 0 for record in records)
+    found = counted(sum(record.area > 0 for record in records), "object")
     print(
-        f"{args.image.name}: {found} objects of {len(records)} lines of {args.csv.name} -> "
+        f"{args.image.name}: {found} of {counted(len(records), 'line')} of {args.csv.name} -> "
         f"{', '.join(str(path) for path in args.output)}"
     )
     return 0
