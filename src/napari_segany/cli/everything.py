@@ -279,9 +279,9 @@ def _shown(progress: Progress) -> str:
 
 def _summary(result: BatchResult, folder: Path) -> str:
     done, images = len(result.images) - len(result.failed), counted(len(result.images), "image")
-    reused = f", {result.reused} of them complete before" if result.reused else ""
-    failed = f"; {len(result.failed)} failed, see {folder / 'report.csv'}" if result.failed else ""
-    return f"{done} of {images}{reused}, {counted(result.objects, 'mask')} -> {folder}{failed}"
+    reused = f", {result.reused:,} of them complete before" if result.reused else ""
+    failed = f"; {len(result.failed):,} failed, see {folder / 'report.csv'}" if result.failed else ""
+    return f"{done:,} of {images}{reused}, {counted(result.objects, 'mask')} -> {folder}{failed}"
 
 
 def _names(text: str) -> tuple[str, ...]:
