@@ -67,7 +67,7 @@ def test_a_damaged_image_is_a_line_and_a_status(inputs, checkpoint, tmp_path, ca
     printed = capsys.readouterr()
     (failed,) = (line for line in printed.err.splitlines() if line.startswith("failed: "))
     assert "broken.tif is damaged" in failed
-    assert printed.out.rstrip().endswith("; 1 images failed")
+    assert printed.out.rstrip().endswith("; 1 image failed")
     assert "Traceback" not in printed.err
 
 
@@ -77,7 +77,7 @@ def test_damage_in_the_folder_is_repaired_and_said(inputs, checkpoint, tmp_path,
     (entry,) = out.glob("*.zarr.zip")
     entry.write_bytes(b"PK" + entry.read_bytes()[2:-30])
     assert segany("embed", inputs, "--model", checkpoint, "-o", out) == 0
-    assert "1 embeddings, 1 damaged and computed again, " in capsys.readouterr().out
+    assert "1 embedding, 1 damaged and computed again, " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -86,6 +86,8 @@ def test_damage_in_the_folder_is_repaired_and_said(inputs, checkpoint, tmp_path,
         (("{inputs}", "{inputs}"), "-o OUTDIR"),
         (("{inputs}/a.png",), "-o OUTDIR"),
         (("{inputs}/none", "-o", "x"), "No such file"),
+        (("{inputs}/none",), "none: No such file"),
+        (("{inputs}/*.png",), "-o OUTDIR"),
         (("{inputs}", "--contrast-limits", "minmax"), "percentiles"),
         (("{inputs}", "--contrast-limits", "9,1", "--model", "{checkpoint}"), "the lower first"),
         (("{inputs}", "--model", "no_such_model"), "no_such_model"),
@@ -171,7 +173,7 @@ def test_planes_are_chosen_by_the_names_of_axes(with_channels, checkpoint, tmp_p
     out, line = tmp_path / "out", ("embed", with_channels, "--model", checkpoint, "--precision", "float32")
     for plane, count in (("c=1,z=0", 1), ("c=1", 2), ("z=1,c=2", 1)):
         assert segany(*line, "--plane", plane, "-o", out) == 0
-        assert capsys.readouterr().out.startswith(f"{count} embeddings")
+        assert capsys.readouterr().out.startswith(f"{count} embedding")
     records = read_manifest(out)
     assert [record.plane for record in records] == ["z0_c1", "z1_c1", "z1_c2"]
     predictor = Predictor(checkpoint, device="cpu")

@@ -52,14 +52,14 @@ def test_a_folder_becomes_labels_tables_and_a_report(inputs, checkpoint, image, 
     out = tmp_path / "out"
     assert everything(inputs, "-o", out, "--model", checkpoint, *LOOSE) == 0
     printed = capsys.readouterr()
-    assert printed.out.startswith("1 of 1 images, ")
+    assert printed.out.startswith("1 of 1 image, ")
     assert str(out) in printed.out
     settings = AutomaticSettings(
         points_per_side=2, pred_iou_thresh=0, stability_score_thresh=0, max_mask_area_fraction=None
     )
     predictor = Predictor(checkpoint, device="cpu")
     records = AutomaticMaskGenerator(predictor, settings).generate(np.asarray(Image.open(image)))
-    assert f"{len(records)} masks" in printed.out
+    assert f"{len(records)} mask" in printed.out
     labels = tifffile.imread(out / "labels/a.tif")
     np.testing.assert_array_equal(labels > 0, np.any([record.mask for record in records], axis=0))
     with (out / "tables/a.csv").open(newline="") as file:
@@ -146,6 +146,10 @@ def test_every_parameter_is_an_option_over_its_preset(tmp_path):
         ("{folder} -o {out} --workers 2", "--dask local"),
         ("{folder} -o {out} --workers 0 --dask local", "give at least 1"),
         ("{folder} -o {out} --boxes {folder}/none.json", "none.json: No such file"),
+        ("{folder} -o {out} --classes {folder}/none.txt", "go with --boxes"),
+        ("{folder} -o {out} --min-score 0.5", "go with --boxes"),
+        ("{folder} -o {out} --tile-size 0", "tiles are 0 pixels wide; give at least 64"),
+        ("{folder} -o {out} --min-area 10", "--min-area is of vector files, and none is asked for"),
         ("{folder}", "required: -o"),
     ],
 )
@@ -212,7 +216,7 @@ def test_an_ome_zarr_is_done_in_tiles_and_gone_on_with(checkpoint, tmp_path, cap
     assert labels.shape == pixels.shape
     assert labels.dtype == np.uint32
     rows = list(csv.DictReader((tmp_path / "out" / "tables" / "slide.csv").open()))
-    assert f"{len(rows)} objects" in text
+    assert f"{len(rows)} object" in text
     assert labels[:].max() <= len(rows)
     np.testing.assert_array_equal(read_label_tiff(tmp_path / "out" / "labels" / "slide.tif"), labels[:])
     assert everything(*line) == 0
@@ -234,7 +238,10 @@ def test_a_plane_of_an_ome_zarr_with_channels_is_done(checkpoint, write_ome, tmp
     write_ome(tmp_path / "stack.ome.tif", pixels, "cyx")
     line = ("-o", out, "--model", checkpoint, "--tile-size", 96, *LOOSE)
     assert everything(path, *line) == 2
-    assert "a stack along c (2); choose one plane, as `segany everything --plane c=0` does" in capsys.readouterr().err
+    complaint = (
+        "a stack along c (2); choose one plane, as `segany everything --plane c=0` and `segany segment --slice 0`"
+    )
+    assert complaint in capsys.readouterr().err
     assert everything(path, tmp_path / "stack.ome.tif", *line, "--plane", "c=1") == 0
     assert everything(tmp_path / "plain.zarr", *line) == 0
     names = ["cells_c1.zarr", "plain.zarr", "stack_c1.zarr"]
@@ -312,6 +319,9 @@ def test_a_damaged_zarr_is_one_line(checkpoint, tmp_path, capsys):
     assert everything(tmp_path / "cut.zarr", "-o", tmp_path / "out", "--model", checkpoint, *LOOSE) == 2
     (line,) = [text for text in capsys.readouterr().err.splitlines() if "error" in text]
     assert "cut.zarr cannot be read in parts" in line
+    (tmp_path / "no.zarr").mkdir()
+    assert everything(tmp_path / "no.zarr", "-o", tmp_path / "out", "--model", checkpoint, *LOOSE) == 2
+    assert "no.zarr cannot be read in parts: it is a folder that holds no zarr array" in capsys.readouterr().err
 
 
 def test_a_damaged_zarr_does_not_stop_the_other_images(inputs, checkpoint, tmp_path, capsys):

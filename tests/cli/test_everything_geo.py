@@ -77,7 +77,7 @@ def test_a_raster_with_next_to_no_data_has_no_objects(checkpoint, tmp_path, caps
     with rasterio.open(tmp_path / "margin.tif", "w", count=1, height=40, width=60, dtype="uint16", **profile) as file:
         file.write(pixels)
     assert everything(tmp_path / "margin.tif", "-o", tmp_path / "out", "--model", checkpoint, *LOOSE) == 0
-    assert "1 of 1 images, 0 masks" in capsys.readouterr().out
+    assert "1 of 1 image, 0 masks" in capsys.readouterr().out
     with rasterio.open(tmp_path / "out/labels/margin.tif") as file:
         assert not file.read(1).any()
 
@@ -215,6 +215,13 @@ def test_a_file_with_ground_control_points_alone_is_an_image_like_any_other(tmp_
     assert not is_readable_raster(path)
 
 
+def test_vectors_are_asked_for_besides_all_others(town, checkpoint, tmp_path):
+    out = tmp_path / "out"
+    assert everything(town, "-o", out, "--model", checkpoint, *LOOSE, "--outputs", "all,gpkg") == 0
+    assert (out / "coco.json").exists()
+    assert (out / "vectors/town.gpkg").exists()
+
+
 def test_what_rasters_cannot_give_is_told(town, checkpoint, image, tmp_path, capsys):
     assert everything(town, "-o", tmp_path / "a", "--model", checkpoint, *LOOSE, "--bands", "1,9,2") == 1
     assert "town.tif has no band 9; its bands are 1 to 5" in capsys.readouterr().err
@@ -222,3 +229,28 @@ def test_what_rasters_cannot_give_is_told(town, checkpoint, image, tmp_path, cap
     assert "has no place on Earth that is known here, which gpkg needs" in capsys.readouterr().err
     assert everything(town, "-o", tmp_path / "c", "--bands", "4,x") == 2
     assert "is neither a preset nor one number or three" in capsys.readouterr().err
+    assert everything(image, "-o", tmp_path / "d", "--bands", "ndvi") == 2
+    assert "none of the inputs is a raster with a place on Earth, whose --bands could be" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore::napari_segany.formats.geo_features.ReprojectedWarning")
+def test_a_raster_that_does_not_say_where_on_earth_it_is_costs_itself_alone(town, checkpoint, tmp_path, capsys):
+    site = tmp_path / "site.tif"
+    pixels = np.random.default_rng(1).integers(0, 255, (1, 40, 60)).astype(np.uint8)
+    profile = {"driver": "GTiff", "crs": 'LOCAL_CS["site",UNIT["metre",1]]', "transform": TURNED}
+    with rasterio.open(site, "w", count=1, height=40, width=60, dtype="uint8", **profile) as file:
+        file.write(pixels)
+    line = (site, town, "--model", checkpoint, *LOOSE)
+    for tiles in ("never", "always"):
+        out = tmp_path / tiles
+        assert everything(*line, "-o", out, "--outputs", "labels,gpkg", "--tiles", tiles) == 1
+        assert "site.tif: site is on no ellipsoid; choose the measure 'projected'" in capsys.readouterr().err
+        assert (out / "vectors/town.gpkg").exists()
+    measured = ("--measure", "projected")
+    assert everything(*line, "-o", tmp_path / "b", "--outputs", "gpkg", *measured) == 0
+    assert everything(*line, "-o", tmp_path / "c", "--outputs", "geojson", *measured) == 1
+    assert "site does not say where on Earth it is; choose GeoPackage or Shapefile" in capsys.readouterr().err
+    asked = ("segment", site, "--point", "20,30", "--model", checkpoint, "-o")
+    assert main([str(word) for word in (*asked, tmp_path / "one.gpkg")]) == 0
+    assert main([str(word) for word in (*asked, tmp_path / "one.geojson")]) == 2
+    assert "choose GeoPackage or Shapefile" in capsys.readouterr().err

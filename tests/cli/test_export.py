@@ -40,7 +40,7 @@ def file(labels: np.ndarray, tmp_path: Path) -> Path:
 def test_a_label_image_in_every_format(file, labels, tmp_path, capsys):
     out = tmp_path / "out"
     assert main(["export", str(file), "-o", str(out), "--to", "labels,coco,sa1b,yolo,csv"]) == 0
-    assert capsys.readouterr().out == f"3 masks of 1 images -> {out} (labels, coco, sa1b, yolo, csv)\n"
+    assert capsys.readouterr().out == f"3 masks of 1 image -> {out} (labels, coco, sa1b, yolo, csv)\n"
     written = tifffile.imread(out / "labels/cells.tif")
     np.testing.assert_array_equal(written, labels)
 
@@ -67,6 +67,13 @@ def test_a_label_image_in_every_format(file, labels, tmp_path, capsys):
     np.testing.assert_array_equal(back == 1, labels == 3)
     np.testing.assert_array_equal(back == 2, labels == 7)
     np.testing.assert_array_equal(back == 3, labels == 9)
+
+
+def test_all_formats_are_those_that_need_no_place_on_earth(file, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["export", str(file), "-o", str(out), "--to", "all"]) == 0
+    assert "(labels, coco, sa1b, yolo, csv)" in capsys.readouterr().out
+    assert not (out / "vectors").exists()
 
 
 def test_coco_keeps_numbers_and_categories(tmp_path, labels, file):
@@ -136,6 +143,7 @@ def test_folders_within_are_read_and_of_a_yolo_data_set_the_texts(labels, file, 
     [
         (["--to", "voc"], "the formats are voc; known are labels, coco"),
         (["--to", "geojson"], "cells.tif has no place on Earth"),
+        (["--to", "coco", "--min-area", "3"], "--min-area is of vector files"),
     ],
 )
 def test_what_cannot_be_is_said_in_one_line(file, tmp_path, capsys, arguments, words):

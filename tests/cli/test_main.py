@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import types
+from importlib import import_module
 from importlib.machinery import ModuleSpec
 
 import pytest
@@ -17,7 +19,7 @@ def command(monkeypatch):
     """The only command, whose `run` the test sets."""
     made = types.ModuleType("napari_segany.cli.segment")
     made.__spec__ = ModuleSpec(made.__name__, loader=None)
-    made.NAME, made.HELP = "segment", "A command of the test."
+    made.NAME, made.HELP, made.EXAMPLE = "segment", "A command of the test.", "segany segment"
     made.add_arguments = lambda parser: parser.add_argument("--point", type=str, action="append")
     monkeypatch.setattr(module, "COMMANDS", ("segment",))
     monkeypatch.setitem(sys.modules, made.__name__, made)
@@ -119,6 +121,37 @@ def test_commands_that_are_not_there_are_not_offered(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     assert "no_such_module" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", module.COMMANDS)
+def test_the_help_of_a_command_ends_with_a_line_that_the_command_takes(name, monkeypatch, capsys):
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+    program, *words = capsys.readouterr().out.strip().splitlines()[-1].removeprefix("example: ").split()
+    assert (program, words[0]) == ("segany", name)
+    seen = []
+    monkeypatch.setattr(import_module(f"napari_segany.cli.{name}"), "run", lambda args: seen.append(args) or 0)
+    assert main(words) == 0
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "demo",
+        "train",
+        "evaluate",
+        "evaluate boxes",
+        "evaluate edges",
+        "evaluate proposals",
+        "dataset stats",
+        "export",
+    ],
+)
+def test_every_output_is_called_o_too(command, capsys):
+    with pytest.raises(SystemExit):
+        main([*command.split(), "--help"])
+    assert re.search(r"^ +-o\b.*--output", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_help_imports_nothing_slow():

@@ -93,7 +93,7 @@ def test_tiles_are_kept_apart_too(checkpoint, tmp_path, encoded, fast):
 def test_embeddings_serve_a_computer_that_would_compute_otherwise(checkpoint, image, tmp_path, capsys, encoded, fast):
     folder, out = tmp_path / "made", tmp_path / "mask.json"
     assert segany("embed", image, "-o", folder, "--model", checkpoint, "--precision", "bfloat16") == 0
-    assert capsys.readouterr().out.startswith("1 embeddings (computed in bfloat16), ")
+    assert capsys.readouterr().out.startswith("1 embedding (computed in bfloat16), ")
     assert json.loads((folder / "manifest.json").read_text())["embeddings"][0]["model_digest"].endswith("bfloat16")
     line = ("segment", image, "--point", "10,20", "--model", checkpoint, "--embeddings", folder, "-o", out)
     encoded.clear()

@@ -124,6 +124,7 @@ class TestErrors:
             ("{folder}/half.png --point 1,2 -o {out}", "damaged or no image"),
             ("{folder}/stack.tif --point 1,2 -o {out}", "--slice"),
             ("{folder}/stack.tif --slice 9 --point 1,2 -o {out}", "no plane 9"),
+            ("{folder}/stack.tif --slice -1 --point 1,2 -o {out}", "no plane -1; it has 5, from 0 to 4"),
             ("{folder}/line.npy --point 1,2 -o {out}", "shape"),
             ("{image} -o {out}", "prompt is empty"),
             ("{image} --point 1,2", "-o/--output"),

@@ -43,3 +43,16 @@ def test_a_file_that_does_not_serve_is_told_in_a_line(image, tmp_path, capsys, o
     assert segment(image, "--csv", table, *options, "-o", tmp_path / "out.tif") != 0
     assert complaint in capsys.readouterr().err
     assert not (tmp_path / "out.tif").exists()
+
+
+@pytest.mark.parametrize(
+    ("table", "complaint"),
+    [
+        ("row,col\n1,2\n999,3\n", "object 2 of all.csv: the point (999, 3) lies outside of the image"),
+        ("row_min,col_min,row_max,col_max\n1,1,9,9\n2,2,8,8\n5,5,5,5\n", "object 3 of all.csv: the box (5, 5, 5, 5)"),
+    ],
+)
+def test_an_object_that_cannot_be_asked_is_named(image, tmp_path, capsys, table, complaint):
+    (tmp_path / "all.csv").write_text(table)
+    assert segment(image, "--csv", tmp_path / "all.csv", "-o", tmp_path / "out.tif") == 2
+    assert complaint in capsys.readouterr().err

@@ -116,6 +116,16 @@ def test_outputs_among_the_inputs_are_left_out(tmp_path):
         found(tmp_path / "labels/a.tif", skip=[tmp_path / "labels"])
 
 
+def test_what_earlier_runs_and_sessions_wrote_within_a_folder_is_no_image(tmp_path):
+    touch(tmp_path, "a.png", "labels/mine.png", "one/b.png", "segany/series.json", "segany/a.png.labels.tif")
+    touch(tmp_path / "done", ".segany/a/record.json", "labels/a.tif", "overlays/a.png", "yolo/images/a.png", "c.png")
+    a_zarr(tmp_path / "done" / "labels" / "slide.zarr")
+    names = [name for _, name in found(tmp_path, recursive=True)]
+    assert names == ["a.png", "done/c.png", "labels/mine.png", "one/b.png"]
+    assert found(tmp_path / "done" / "labels") == [("a", "a.tif")], "but for those that are asked for"
+    assert split_zarr([str(tmp_path)], (), recursive=True)[1] == []
+
+
 @pytest.mark.parametrize(
     ("given", "kind", "words"),
     [

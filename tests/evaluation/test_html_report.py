@@ -57,8 +57,8 @@ def test_results_come_into_one_page_as_they_are(tmp_path, capsys):
     assert main(["report", str(tmp_path / "runs"), "-o", str(page)]) == 1
     told = capsys.readouterr()
     assert f"skipped: {first}: command.json is no JSON file" in told.err
-    assert "1 results are in" in told.out
+    assert "1 result -> " in told.out
     assert "Boxes" in page.read_text()
     (tmp_path / "empty").mkdir()
     assert main(["report", str(tmp_path / "empty")]) == 2
-    assert "holds no results" in capsys.readouterr().err
+    assert "holds no results; make some first: segany evaluate ... --output" in capsys.readouterr().err

@@ -10,7 +10,8 @@ import pytest
 shapely = pytest.importorskip("shapely")
 pyproj = pytest.importorskip("pyproj")
 
-from napari_segany.formats.geo_measure import measure_polygons  # noqa: E402
+from napari_segany.formats.geo_crs import reprojection  # noqa: E402
+from napari_segany.formats.geo_measure import measure_polygons, usual_measure  # noqa: E402
 
 US_SURVEY_FOOT = 1200 / 3937
 
@@ -87,3 +88,21 @@ def test_degrees_have_no_projected_area():
         measure_polygons([shapely.box(0, 0, 1, 1)], "EPSG:4326", "planar", resolution=1)
     with pytest.raises(ValueError, match="no coordinate reference system"):
         measure_polygons(np.array([shapely.box(0, 0, 1, 1)]), "EPSG:nonsense", resolution=1)
+
+
+SITE = 'LOCAL_CS["building site",UNIT["foot",0.3048]]'
+
+
+def test_a_system_on_no_ellipsoid_is_measured_in_its_plane():
+    assert (usual_measure(SITE), usual_measure("EPSG:32633"), usual_measure("EPSG:4326")) == (
+        "projected", "geodesic", "geodesic",
+    )  # fmt: skip
+    area, perimeter = measure_polygons([shapely.box(0, 0, 10, 20)], SITE, "projected", resolution=1)
+    assert (area[0], perimeter[0]) == pytest.approx((200 * 0.3048**2, 60 * 0.3048))
+    with pytest.raises(ValueError, match="building site is on no ellipsoid; choose the measure 'projected'"):
+        measure_polygons([shapely.box(0, 0, 10, 20)], SITE, resolution=1)
+
+
+def test_no_way_between_two_systems_is_told():
+    with pytest.raises(ValueError, match=r"no way is known from WGS 84 \(EPSG:4326\) to building site"):
+        reprojection("EPSG:4326", SITE)(np.zeros((1, 2)))

@@ -98,8 +98,16 @@ def test_what_lies_outside_or_on_nodata_is_listed(save, write_raster):
 
 def test_coordinates_that_the_raster_s_system_does_not_have_are_listed(save, grid):
     found = read_prompts(save([shapely.Point(1e9, 1e9)], "EPSG:3857"), grid)
-    assert found.prompts == ()
     assert len(found.left_out) == 1
+    assert found.prompts == ()
+
+
+@pytest.mark.filterwarnings("error")
+def test_coordinates_of_another_system_than_the_file_says_are_told_apart(save, grid):
+    metres = grid.to_map([(20, 30)])[0]
+    found = read_prompts(save([shapely.Point(metres)], "EPSG:4326"), grid)
+    (left,) = found.left_out
+    assert left.reason.endswith(f"(the file says that x {metres[0]:g}, y {metres[1]:g} are longitude and latitude)")
 
 
 def test_rectangles_are_boxes_cut_at_the_edge(save, grid):

@@ -59,6 +59,12 @@ def test_other_files_are_refused_with_a_sentence(tmp_path, key, value, message):
     assert "one.json is no sound session file" in str(error.value)
 
 
+def test_a_json_file_of_another_kind_does_not_say_what_it_is(tmp_path):
+    (tmp_path / "masks.json").write_text('{"masks": []}')
+    with pytest.raises(ValueError, match=r"masks\.json is no sound session file: it does not say what it is; "):
+        read_session(tmp_path / "masks.json")
+
+
 def test_many_prompts_are_read_as_they_were_written_and_refused_without_their_labels(tmp_path):
     answerer = {"model": "light", "weights": "ab", "device": "cpu", "rounded": True}
     boxes = ((1.0, 2.0, 3.0, 4.0), (2.0, 2.0, 9.0, 9.0))

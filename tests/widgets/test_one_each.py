@@ -152,7 +152,7 @@ def test_overlaps_are_ruled_as_if_each_was_accepted_in_turn(session, rule, areas
     session.one_each.from_boxes([(10, 15, 19, 24), (12, 16, 15, 19)])
     assert {one: session.objects.area(one) for one in areas} == areas
     assert session.objects.labels == tuple(one for one, area in areas.items() if area)
-    assert ("1 lie wholly under other objects" in session.status) == (rule == "keep")
+    assert ("1 lies wholly under other objects" in session.status) == (rule == "keep")
 
 
 def logged(session):

@@ -11,6 +11,7 @@ from napari_segany.cli.watched import watched
 
 NAME = "dataset"
 HELP = "Look at data sets of masks: what they are like, and which of them a model finds alike."
+EXAMPLE = "segany dataset stats annotated/"
 _STATS = "how many masks, how large, how concave, and where in the image (figures 5 and 6 of the SAM paper)"
 _NEAREST = "a picture of masks and of those in other images that a model finds most alike (figure 17)"
 _RATINGS = "what people's ratings of masks say: means, and how two models compare"
@@ -26,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "such folders; several data sets are compared",
     )  # fmt: skip
     stats.add_argument(
-        "--output", metavar="DIR", type=Path, help="write the table, images.csv, masks.csv and the plots here"
+        "-o", "--output", metavar="DIR", type=Path, help="write the table, images.csv, masks.csv and the plots here"
     )
     stats.set_defaults(action=_stats)
     nearest = actions.add_parser("nearest", help=_NEAREST, description=_NEAREST)
@@ -41,11 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     nearest.add_argument("--queries", metavar="N", type=int, default=6, help="rows of the picture (default: 6)")
     nearest.add_argument("--neighbours", metavar="N", type=int, default=8, help="masks beside each (default: 8)")
     nearest.add_argument("--seed", type=int, default=0, help="of all that is drawn at random (default: 0)")
-    nearest.add_argument("--output", metavar="DIR", type=Path, required=True, help="nearest.png is written here")
+    nearest.add_argument(
+        "-o", "--output", metavar="DIR", type=Path, required=True, help="nearest.png is written here"
+    )
     nearest.set_defaults(action=_nearest)
     ratings = actions.add_parser("ratings", help=_RATINGS, description=_RATINGS)
     ratings.add_argument("table", metavar="CSV", type=Path, help="the ratings that the dock Review masks wrote")
-    ratings.add_argument("--output", metavar="DIR", type=Path, help="write the table and the histogram here")
+    ratings.add_argument("-o", "--output", metavar="DIR", type=Path, help="write the table and the histogram here")
     ratings.set_defaults(action=_ratings)
 
 

@@ -9,12 +9,13 @@ from pathlib import Path
 
 NAME = "demo"
 HELP = "Open napari with a micrograph, the prompt widget and a first click made; or write the session as files."
+EXAMPLE = "segany demo"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
-        "--output", metavar="DIR", type=Path,
+        "-o", "--output", metavar="DIR", type=Path,
         help="do not wait for a person: write demo.png (the window), labels.tif and masks.json here and end",
     )  # fmt: skip
     parser.add_argument("--model", metavar="NAME", default="light", help="see `segany models` (default: light)")

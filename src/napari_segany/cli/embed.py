@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
+from errno import ENOENT
+from glob import has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_segany.cli.counted import counted
 from napari_segany.cli.everything_geo import tell_lost_places
 from napari_segany.cli.plane_option import add_plane_option, refuse_rasters
 from napari_segany.cli.precision_option import add_precision_option
@@ -21,6 +25,7 @@ HELP = (
     "Compute the image embeddings of files, folders and stacks in advance, into a folder that can be carried to a "
     "computer without a GPU; run it again to go on."
 )
+EXAMPLE = "segany embed images/"
 
 FAILED_STATUS = 1
 """Some images could not be read or encoded; a line for each says why."""
@@ -87,6 +92,8 @@ def run(args: argparse.Namespace) -> int:
 def _folder(inputs: Sequence[str], output: Path | None) -> Path:
     """Return where to write."""
     if output is None:
+        if len(inputs) == 1 and not Path(inputs[0]).exists() and not has_magic(inputs[0]):
+            raise FileNotFoundError(ENOENT, os.strerror(ENOENT), inputs[0])
         if len(inputs) > 1 or not Path(inputs[0]).is_dir():
             raise ValueError("the inputs are not a single folder; say with -o OUTDIR where the embeddings shall go")
         source = Path(inputs[0]).absolute()
@@ -101,9 +108,10 @@ def _summary(result: EmbedResult, folder: Path, precision: str) -> str:
     states = [f"{result.count('reused')} there before", f"{result.count('repaired')} damaged and computed again"]
     told = "".join(f", {text}" for text in states if not text.startswith("0 "))
     computed = "" if precision == FLOAT32 else f" (computed in {precision})"
-    failed = f"; {len(result.failed)} images failed" if result.failed else ""
+    failed = f"; {counted(len(result.failed), 'image')} failed" if result.failed else ""
+    embeddings = counted(len(result.planes), "embedding")
     return (
-        f"{len(result.planes)} embeddings{computed}{told}, {DiskCache(folder).nbytes / 1e6:.1f} MB, relative error "
+        f"{embeddings}{computed}{told}, {DiskCache(folder).nbytes / 1e6:.1f} MB, relative error "
         f"of half precision at most {result.relative_error:.1e} -> {folder}{failed}"
     )
 

@@ -26,6 +26,7 @@ HELP = (
     "Measure a model on annotated images: IoU after 1, 2, 3, 5 and 9 points, with a box, and its calibration; "
     "precision and recall of segmenting everything; or how well finding similar objects works."
 )
+EXAMPLE = "segany evaluate --data annotated/ -o results/light"
 POINTS, EVERYTHING, SIMILAR = "points", "everything", "similar"
 
 _HELPS = {
@@ -101,7 +102,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         help="table with the columns image, COLUMN, and where needed dataset and object_id",
     )  # fmt: skip
     parser.add_argument(
-        "--output", metavar="DIR", type=Path,
+        "-o", "--output", metavar="DIR", type=Path,
         help="write objects.csv (line by line), summary.csv, summary.md, groups.csv and plots here; for everything "
         "and similar images.csv, and a second run goes on where the first one ended",
     )  # fmt: skip

@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--datasets", metavar="A,B", type=lambda text: text.split(","), help="these data sets only")
     parser.add_argument("--images-per-dataset", metavar="N", type=int, help="the first N images of each data set")
     parser.add_argument(
-        "--output", metavar="DIR", type=Path,
+        "-o", "--output", metavar="DIR", type=Path,
         help="write the table and the masks here; a second run goes on where the first ended",
     )  # fmt: skip
 

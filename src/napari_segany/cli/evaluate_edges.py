@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--box-nms-thresh", metavar="X", type=float, default=0.7, help="of the model (default: 0.7)")
     parser.add_argument("--seed", type=int, default=0, help="of the intervals (default: 0)")
     parser.add_argument(
-        "--output", metavar="DIR", type=Path,
+        "-o", "--output", metavar="DIR", type=Path,
         help="write tables, the curve and the counts of each image here; a second run goes on where the first ended",
     )  # fmt: skip
 

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--points-per-side", metavar="N", type=int, default=64, help="default: 64")
     parser.add_argument("--box-nms-thresh", metavar="X", type=float, default=0.9, help="default: 0.9")
     parser.add_argument(
-        "--output", metavar="DIR", type=Path,
+        "-o", "--output", metavar="DIR", type=Path,
         help="write the table and the counts of each image here; a second run goes on where the first ended",
     )  # fmt: skip
 

@@ -15,8 +15,15 @@ from tqdm import tqdm
 
 from napari_segany.cli.automatic_options import add_automatic_options, automatic_settings
 from napari_segany.cli.clip_option import add_download_option, load_clip
-from napari_segany.cli.everything_geo import add_geo_options, check_geo, tell_lost_places, vector_settings
-from napari_segany.cli.everything_large import add_tile_options, run_large, split_large
+from napari_segany.cli.counted import counted
+from napari_segany.cli.everything_geo import (
+    add_geo_options,
+    check_bands,
+    check_geo,
+    tell_lost_places,
+    vector_settings,
+)
+from napari_segany.cli.everything_large import add_tile_options, run_large, split_large, tiling_settings
 from napari_segany.cli.precision_option import add_precision_option, model_of_batch
 from napari_segany.engine.batch.output_names import DEFAULT_OUTPUTS, EVERY_OUTPUT, OUTPUTS
 from napari_segany.formats.painting import PAINTING_RULES
@@ -32,6 +39,7 @@ NAME = "everything"
 HELP = (
     "Segment everything in files, folders and stacks, or turn a detector's boxes into masks; run it again to go on."
 )
+EXAMPLE = "segany everything images/ -o masks --preset cells"
 
 FAILED_STATUS = 1
 """Some images could not be read or segmented; report.csv says which and why."""
@@ -122,7 +130,9 @@ def run(args: argparse.Namespace) -> int:
     settings = BatchSettings(
         outputs, automatic, args.contrast_limits, args.painting, _text(args), vector_settings(args)
     )
-    check_geo(settings.vector_outputs, args.bands)
+    tiling_settings(args)  # a value out of its range is told for small images too
+    check_geo(args, settings.vector_outputs)
+    _check_boxes(args)
     _check_workers(args)
     if args.output.is_file():
         raise ValueError(f"{args.output} is a file; --output is the folder to write into")
@@ -134,6 +144,7 @@ def run(args: argparse.Namespace) -> int:
         args.inputs, recursive=args.recursive, skip=outputs_within, of_folders=of_folders, bands=args.bands
     )
     tell_lost_places(NAME, images)
+    check_bands(args.bands, images)
     if args.plane is not None and (args.boxes is not None or args.tiles == "never"):
         raise ValueError("--plane chooses what is done by tiles; leave out --boxes and --tiles never")
     if zarrs and args.boxes is not None:
@@ -180,9 +191,12 @@ def _add_box_options(parser: argparse.ArgumentParser) -> None:
         help="names of the classes: a COCO file with 'categories' (and 'images', for the image ids of COCO results), "
         "YOLO's data.yaml, or a text with one name in a line",
     )  # fmt: skip
-    group.add_argument(
-        "--min-score", metavar="X", type=float, default=0.0, help="leave out boxes of a lower score (default: 0)"
-    )
+    group.add_argument("--min-score", metavar="X", type=float, help="leave out boxes of a lower score (default: 0)")
+
+
+def _check_boxes(args: argparse.Namespace) -> None:
+    if args.boxes is None and (args.classes is not None or args.min_score is not None):
+        raise ValueError("--classes and --min-score go with --boxes FILE")
 
 
 def _add_cluster_options(parser: argparse.ArgumentParser) -> None:
@@ -225,7 +239,7 @@ def _with_boxes(
     from napari_segany.engine.batch.detection_match import matched
 
     found = read_detections(args.boxes, args.classes)
-    match = matched(images, found, args.min_score)
+    match = matched(images, found, args.min_score or 0.0)
     if match.unused:
         print(
             f"segany everything: warning: boxes are given for {len(match.unused)} images that are not among the "
@@ -264,15 +278,15 @@ def _shown(progress: Progress) -> str:
 
 
 def _summary(result: BatchResult, folder: Path) -> str:
-    done = len(result.images) - len(result.failed)
-    reused = f", {result.reused} of them complete before" if result.reused else ""
-    failed = f"; {len(result.failed)} failed, see {folder / 'report.csv'}" if result.failed else ""
-    return f"{done} of {len(result.images)} images{reused}, {result.objects} masks -> {folder}{failed}"
+    done, images = len(result.images) - len(result.failed), counted(len(result.images), "image")
+    reused = f", {result.reused:,} of them complete before" if result.reused else ""
+    failed = f"; {len(result.failed):,} failed, see {folder / 'report.csv'}" if result.failed else ""
+    return f"{done:,} of {images}{reused}, {counted(result.objects, 'mask')} -> {folder}{failed}"
 
 
 def _names(text: str) -> tuple[str, ...]:
     names = tuple(part.strip() for part in text.split(",") if part.strip())
-    return tuple(OUTPUTS) if names == ("all",) else names
+    return tuple(dict.fromkeys(each for name in names for each in (OUTPUTS if name == "all" else [name])))
 
 
 def _limits(text: str) -> tuple[float, float]:

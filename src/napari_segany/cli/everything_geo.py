@@ -41,8 +41,35 @@ def vector_settings(args: argparse.Namespace) -> VectorSettings:
     return VectorSettings(args.simplify, args.min_area, args.measure)
 
 
-def check_geo(vectors: Sequence[str], chosen: Bands) -> None:
-    """Refuse before the work what needs libraries that are not installed."""
+def check_geo(args: argparse.Namespace, vectors: Sequence[str]) -> None:
+    """Refuse before the work options that would change nothing, and what needs libraries that are not installed."""
+    _check_is_of_use(args, vectors)
+    _check_libraries(vectors, args.bands)
+
+
+def _check_is_of_use(args: argparse.Namespace, vectors: Sequence[str]) -> None:
+    given = {
+        "--simplify": args.simplify != 0,
+        "--min-area": args.min_area != 0,
+        "--measure": args.measure != "geodesic",
+    }
+    for option, is_given in given.items():
+        if is_given and not vectors:
+            raise ValueError(
+                f"{option} is of vector files, and none is asked for; add gpkg, geojson or shp to --outputs, or "
+                "leave it out"
+            )
+
+
+def check_bands(bands: Bands, images: Sequence[BatchImage]) -> None:
+    """Refuse a choice of bands where no image has a place on Earth, for others are seen as they are."""
+    from napari_segany.engine.batch.raster_source import RasterSource
+
+    if bands is not None and not any(isinstance(image.source, RasterSource) for image in images):
+        raise ValueError("none of the inputs is a raster with a place on Earth, whose --bands could be chosen")
+
+
+def _check_libraries(vectors: Sequence[str], chosen: Bands) -> None:
     from napari_segany.formats.geo_extra import GeoMissingError, geo_module
 
     needed = [*(["rasterio"] if vectors or chosen is not None else []), *(["pyogrio", "shapely"] if vectors else [])]

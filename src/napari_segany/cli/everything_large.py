@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tqdm import tqdm
 
+from napari_segany.cli.counted import counted
 from napari_segany.cli.errors import USER_ERRORS, one_line
 from napari_segany.cli.plane_option import add_plane_option
 from napari_segany.cli.precision_option import model_of_batch
@@ -66,7 +67,8 @@ def _object_size(text: str) -> float | Literal["auto"]:
         raise argparse.ArgumentTypeError(f"{text!r} is neither a number of pixels nor auto") from None
 
 
-def _tiling(args: argparse.Namespace) -> TilingSettings:
+def tiling_settings(args: argparse.Namespace) -> TilingSettings:
+    """Return what the options of tiles say; ValueError for a value out of its range."""
     return TilingSettings(args.tile_size, args.tile_overlap, args.object_size)
 
 
@@ -139,11 +141,12 @@ def run_large(
         except BatchFolderInUseError:
             raise
         except USER_ERRORS as error:
-            results.append(ImageResult(name, source.shown, error=one_line(error)))
+            text = one_line(error).removeprefix(f"{source.path.name}: ")
+            results.append(ImageResult(name, source.shown, error=text))
             if is_all and len(large) == 1:
                 drain(finish_in_tiles_steps(args.output, results, settings))
                 raise
-            print(f"failed: {source.shown}: {one_line(error)}", file=sys.stderr)
+            print(f"failed: {source.shown}: {text.removeprefix(f'{source.shown}: ')}", file=sys.stderr)
     if is_all:
         drain(finish_in_tiles_steps(args.output, results, settings))
     _tell_not_written(results, settings)
@@ -161,7 +164,7 @@ def _done(
     image, on_map = file_on_demand(name, source, args.output, settings, args.plane)
     steps = large_steps(
         image, name, args.output, model_of_batch(args), settings.automatic,
-        tiling=_tiling(args),
+        tiling=tiling_settings(args),
         contrast_limits=limits_in_tiles(image, settings), painting=args.painting, tiff=args.tile_tiff,
         workers=_tile_workers(workers), on_map=on_map,
     )  # fmt: skip
@@ -229,10 +232,10 @@ def _summary(result: LargeResult) -> str:
     from napari_segany.engine.large.results import EARLIER
 
     reused = f", {result.reused} of them kept from before" if result.reused else ""
-    failed = f"; {len(result.failed)} tiles failed" if result.failed else ""
+    failed = f"; {counted(len(result.failed), 'tile')} failed" if result.failed else ""
     failed += f", and {EARLIER}" if result.is_earlier else ""
-    objects = f"{result.objects} objects{_size(result)}"
-    return f"{result.shown}: {result.tiles} tiles{reused}, {objects} -> {result.labels}{failed}"
+    objects = f"{counted(result.objects, 'object')}{_size(result)}"
+    return f"{result.shown}: {counted(result.tiles, 'tile')}{reused}, {objects} -> {result.labels}{failed}"
 
 
 def _size(result: LargeResult) -> str:

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_segany.cli.counted import counted
 from napari_segany.cli.watched import watched
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ HELP = (
     "Write masks in other formats: label images (TIFF, PNG, .npy; stacks plane by plane), COCO, SA-1B, YOLO-seg and "
     "mask records go in; label TIFF, COCO, SA-1B, YOLO-seg, tables and, of label GeoTIFFs, vector files come out."
 )
+EXAMPLE = "segany export masks.json -o out --to coco,yolo"
 
 INCOMPLETE_STATUS = 1
 """Exit status where some files could not be read; all others are written."""
@@ -41,8 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help="the folder to write into")
     parser.add_argument(
-        "--to", metavar="A,B", type=lambda text: tuple(part.strip() for part in text.split(",")), default=("coco",),
-        help="formats (default: coco). " + "; ".join(f"{name}: {what}" for name, what in FORMATS.items()),
+        "--to", metavar="A,B", type=_formats, default=("coco",),
+        help="formats, or all (but vector files; default: coco). "
+        + "; ".join(f"{name}: {what}" for name, what in FORMATS.items()),
     )  # fmt: skip
     parser.add_argument(
         "--polygons", action="store_true",
@@ -64,6 +67,8 @@ def run(args: argparse.Namespace) -> int:
     from napari_segany.formats.mask_export import ExportSettings
 
     settings = ExportSettings(args.to, "polygons" if args.polygons else "rle", args.simplify, args.min_area)
+    if args.min_area and not set(settings.formats) & set(VECTORS):
+        raise ValueError(f"--min-area is of vector files; add {', '.join(VECTORS)} to --to, or leave it out")
     files = _files(args.inputs)
     images, failed = watched(_reading(files), "file")
     for sentence in failed.values():
@@ -75,8 +80,18 @@ def run(args: argparse.Namespace) -> int:
     for remark in remarks:
         print(f"segany export: {remark}", file=sys.stderr)
     masks = sum(len(image.masks) for image in images)
-    print(f"{masks:,} masks of {len(images):,} images -> {args.output} ({', '.join(settings.formats)})")
+    of = f"{counted(masks, 'mask')} of {counted(len(images), 'image')}"
+    print(f"{of} -> {args.output} ({', '.join(settings.formats)})")
     return INCOMPLETE_STATUS if failed else 0
+
+
+def _formats(text: str) -> tuple[str, ...]:
+    """Return the names of formats; all of those that need no place on Earth for `all`."""
+    from napari_segany.formats.export_names import FORMATS, VECTORS
+
+    everywhere = [name for name in FORMATS if name not in VECTORS]
+    names = [part.strip() for part in text.split(",") if part.strip()]
+    return tuple(dict.fromkeys(each for name in names for each in (everywhere if name == "all" else [name])))
 
 
 def _files(inputs: Sequence[Path]) -> list[Path]:

@@ -1,7 +1,7 @@
 """The command line `segany`: finds the command and turns errors into one line. Knows neither torch nor napari nor Qt.
 
-A command is a module of this package with `NAME`, `HELP`, `add_arguments(parser)` and `run(args) -> int`; it imports
-what is slow within `run`.
+A command is a module of this package with `NAME`, `HELP`, `EXAMPLE`, `add_arguments(parser)` and `run(args) -> int`;
+it imports what is slow within `run`.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ class Command(Protocol):
 
     NAME: str
     HELP: str
+    EXAMPLE: str
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the arguments."""
@@ -88,14 +89,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> Parser:
-    parser = Parser(prog="segany", description="Segment Anything for scientists, from the command line.")
+    parser = Parser(
+        prog="segany",
+        description="Segment Anything for scientists, from the command line.",
+        epilog="segany COMMAND --help tells the options of a command, with an example.",
+    )
     parser.add_argument("--version", action="version", version=f"segany {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name in COMMANDS:
         if find_spec(f"napari_segany.cli.{name}") is None:
             continue
         module = cast(Command, import_module(f"napari_segany.cli.{name}"))
-        command = commands.add_parser(module.NAME, help=module.HELP, description=module.HELP)
+        command = commands.add_parser(
+            module.NAME, help=module.HELP, description=module.HELP, epilog=f"example: {module.EXAMPLE}"
+        )
         module.add_arguments(command)
         command.set_defaults(command=module)
     return parser

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 NAME = "models"
 HELP = "List the models, download their weights, say where they are, or check them."
+EXAMPLE = "segany models download vit_b"
 
 Result = TypeVar("Result")
 

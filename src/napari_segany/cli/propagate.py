@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_segany.cli.counted import counted
 from napari_segany.cli.outputs import check_no_input_is_replaced
 from napari_segany.cli.plane_option import add_plane_option
 from napari_segany.cli.precision_option import add_precision_option
@@ -28,6 +29,7 @@ HELP = (
     "Carry objects through a stack (z or time) from prompts on some of its slices. Slices, rows and columns count "
     "from 0. A prompt is of object 1, or of another one whose number is put before it: 3:12,120,80."
 )
+EXAMPLE = "segany propagate stack.tif --point 5,120,80 -o labels.tif"
 
 _TIFF = (".tif", ".tiff")
 _CSV = (".csv",)
@@ -243,8 +245,8 @@ def _write(path: Path, found: Propagation, source: Path) -> None:
 def _summary(source: Path, found: Propagation, outputs: Sequence[Path]) -> str:
     reached = sum(len(masks) for masks in found.slices.values())
     first = (
-        f"{source.name}: {_count(len(found.object_ids), 'object')}, {_count(reached, 'mask')} on "
-        f"{len(found.slices)} of {_count(found.shape[0], 'slice')} -> {', '.join(str(path) for path in outputs)}"
+        f"{source.name}: {counted(len(found.object_ids), 'object')}, {counted(reached, 'mask')} on "
+        f"{len(found.slices)} of {counted(found.shape[0], 'slice')} -> {', '.join(str(path) for path in outputs)}"
     )
     divided = [
         f"object {one.parent} divided into {one.children[0]} and {one.children[1]} on slice {one.slice_index}"
@@ -260,10 +262,6 @@ def _sentence(end: PropagationEnd) -> str:
     where = "is not found on" if end.step == 0 else "changes at" if end.reason == "seam" else "stops before"
     way = "" if end.reason == "seam" else {1: ", forwards", -1: ", backwards", 0: ""}[end.step]
     return f"object {end.object_id} {where} slice {end.slice_index}{way}: {REASONS[end.reason]}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _position(count: int) -> Callable[[str], Position]:

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 NAME = "replay"
 HELP = (
-    "Make the objects of a session again that was saved in napari (Sessions, Save): the same questions to the same "
-    "model. Says whether the labels are those that were saved; the exit status is 1 where they are not."
+    "Make the objects of a session again that was saved in napari (Session, Save session): the same questions to "
+    "the same model. Says whether the labels are those that were saved; the exit status is 1 where they are not."
 )
+EXAMPLE = "segany replay cells.session.json -o labels.tif"
 
 DIFFERENT_STATUS = 1
 _TIFF = (".tif", ".tiff")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_segany.cli.clip_option import add_download_option, load_clip
+from napari_segany.cli.counted import counted
 from napari_segany.cli.everything_geo import read_bands
 from napari_segany.cli.outputs import check_no_input_is_replaced
 from napari_segany.cli.precision_option import add_precision_option
@@ -20,6 +21,7 @@ from napari_segany.cli.prepared_limits import prepared_limits
 from napari_segany.cli.segment_geo import (
     VECTORS,
     check_on_data,
+    check_on_map,
     lines_on_data,
     on_data,
     prompts_on,
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from napari_segany.engine.prompted_image import PromptedImage
     from napari_segany.engine.prompts import Prompt
     from napari_segany.formats.geo_pyramid import RasterView
+    from napari_segany.formats.prompt_table import PromptTable
     from napari_segany.formats.record import MaskRecord
 
 Result = TypeVar("Result")
@@ -46,6 +49,7 @@ HELP = (
     "Segment one object of an image by points, a box and words, or one object for each line of a CSV file. "
     "Positions are rows and columns, in pixels, from 0."
 )
+EXAMPLE = "segany segment image.tif --point 120,80 -o mask.tif"
 
 _TIFF = (".tif", ".tiff")
 _JSON = (".json",)
@@ -131,8 +135,7 @@ def run(args: argparse.Namespace) -> int:
 
     image = _image(args)
     view = image.view
-    if view is None and any(path.suffix.lower() in VECTORS for path in args.output):
-        raise ValueError(f"{args.image.name} has no place on Earth that is known here, which vector files need")
+    check_on_map(args.output, args.image, view)
     on_map = prompts_on(args.csv, view) if args.csv is not None and args.csv.suffix.lower() in VECTORS else None
     if args.csv is not None and on_map is None:
         prompt = lines_on_data(_prompts_of(args.csv, image.shape), args.csv, view)
@@ -226,11 +229,28 @@ def _prompts_of(path: Path, shape: tuple[int, int]) -> Prompt:
             f"{path.name} has {table.ndim} coordinates for each object, and the image two axes; give two"
         )
     points, boxes = table.points, table.boxes
-    return Prompt.checked(
-        None if points is None else points[:, None],
-        box=None if boxes is None else boxes.reshape(-1, 4),
-        image_shape=shape,
-    )
+    try:
+        return Prompt.checked(
+            None if points is None else points[:, None],
+            box=None if boxes is None else boxes.reshape(-1, 4),
+            image_shape=shape,
+        )
+    except ValueError:
+        _check_each(path, table, shape)
+        raise
+
+
+def _check_each(path: Path, table: PromptTable, shape: tuple[int, int]) -> None:
+    """Refuse the first object of a file that cannot be asked, by its number."""
+    from napari_segany.engine.prompts import Prompt
+
+    for index in range(len(table)):
+        points = None if table.points is None else table.points[index : index + 1]
+        box = None if table.boxes is None else table.boxes[index].reshape(4)
+        try:
+            Prompt.checked(points, box=box, image_shape=shape)
+        except ValueError as error:
+            raise ValueError(f"object {index + 1} of {path.name}: {error}") from error
 
 
 def _one_each(
@@ -247,9 +267,9 @@ def _one_each(
             write_on_map(path, records, view)
         else:
             _write_labels(path, to_labels(records, shape), args.image, view)
-    found = sum(record.area > 0 for record in records)
+    found = counted(sum(record.area > 0 for record in records), "object")
     print(
-        f"{args.image.name}: {found} objects of {len(records)} lines of {args.csv.name} -> "
+        f"{args.image.name}: {found} of {counted(len(records), 'line')} of {args.csv.name} -> "
         f"{', '.join(str(path) for path in args.output)}"
     )
     return 0

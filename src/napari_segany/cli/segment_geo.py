@@ -50,6 +50,31 @@ def raster_view(path: Path, bands: Bands, *, with_vectors: bool) -> RasterView |
     return None
 
 
+def check_on_map(outputs: Sequence[Path], image: Path, view: RasterView | None) -> None:
+    """Refuse before the work vector files that could not be written after it.
+
+    Raises
+    ------
+    OSError
+        For a file that may not be replaced.
+    ValueError
+        For an image without a place, or GeoJSON of one whose reference system does not say where on Earth it is.
+    """
+    vectors = [path for path in outputs if path.suffix.lower() in VECTORS]
+    if not vectors:
+        return
+    if view is None:
+        raise ValueError(f"{image.name} has no place on Earth that is known here, which vector files need")
+    from napari_segany.formats.geo_features import check_target
+    from napari_segany.formats.geo_measure import usual_measure
+    from napari_segany.formats.geo_vectors import check_vectors
+
+    crs = view.raster.grid.crs
+    for path in vectors:
+        check_target(path, crs)
+    check_vectors([path.suffix.lower() for path in vectors], crs, usual_measure(crs))
+
+
 def prompts_on(path: Path, view: RasterView | None) -> Sequence[GeoPrompt]:
     """Return the prompts of a vector file, and tell on stderr what is left out.
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 NAME = "train"
 HELP = "Train a model, or fine-tune one on your own annotated images."
+EXAMPLE = "segany train --init light --data annotated/ -o runs/mine"
 
 _REFRESH_SECONDS = 1.0
 _REFRESH_SECONDS_IN_A_LOG = 30.0
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--init", metavar="NAME|PATH", help="the model to start from: see `segany models`, or a checkpoint file"
     )
-    parser.add_argument("--output", metavar="DIR", type=Path, required=True, help="where the run writes")
+    parser.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help="where the run writes")
     parser.add_argument(
         "--config", metavar="FILE", type=Path,
         help="TOML or JSON with the knobs of TrainingConfig; with --init and without this, knobs that suit "

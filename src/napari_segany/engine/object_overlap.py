@@ -16,6 +16,12 @@ OverlapRule = Literal["keep", "overwrite", "smaller"]
 OVERLAP_RULES: tuple[OverlapRule, ...] = get_args(OverlapRule)
 
 
+def check_overlap_rule(rule: str) -> None:
+    """Raise ValueError for what is no rule for overlaps."""
+    if rule not in OVERLAP_RULES:
+        raise ValueError(f"the rule for overlaps is {rule!r}; choose one of {', '.join(OVERLAP_RULES)}")
+
+
 def writable_pixels(
     mask: NDArray[np.bool_],
     present: NDArray[Any],
@@ -44,8 +50,7 @@ def writable_pixels(
     ValueError
         For another rule.
     """
-    if rule not in OVERLAP_RULES:
-        raise ValueError(f"the rule for overlaps is {rule!r}; choose one of {', '.join(OVERLAP_RULES)}")
+    check_overlap_rule(rule)
     if rule == "overwrite":
         return mask
     takes = (present == 0) | (present == own)

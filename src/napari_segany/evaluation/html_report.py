@@ -81,7 +81,8 @@ def find_results(folder: Path) -> tuple[list[Result], list[str]]:
         except (ValueError, OSError) as error:
             skipped.append(f"{path.parent}: {error}")
     if not found and not skipped:
-        raise ValueError(f"{folder} holds no results; run `segany evaluate ... --output` with a folder in it first")
+        example = f"segany evaluate ... --output {folder / 'first'}"
+        raise ValueError(f"{folder} holds no results; make some first: {example}")
     return found, skipped
 
 

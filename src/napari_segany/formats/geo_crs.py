@@ -76,14 +76,28 @@ def crs_name(text: str) -> str:
     return f"{crs.name} ({':'.join(code)})" if code else str(crs.name)
 
 
+@in_a_python_thread
+def is_on_ellipsoid(text: str) -> bool:
+    """Tell whether a reference system says where on Earth its coordinates are; that of a building site does not."""
+    return parsed_crs(text).geodetic_crs is not None
+
+
 def reprojection(source: str, target: str) -> Reprojection:
-    """Return a function from (N, 2) coordinates (x, y) of one system to those of another; inf where none are."""
+    """Return a function from (N, 2) coordinates (x, y) of one system to those of another; inf where none are.
+
+    It raises ValueError where nobody knows a way from the one to the other.
+    """
 
     @in_a_python_thread
     def reproject(coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
-        transformer = geo_module("pyproj").Transformer.from_crs(
-            parsed_crs(source), parsed_crs(target), always_xy=True
-        )
+        try:
+            transformer = geo_module("pyproj").Transformer.from_crs(
+                parsed_crs(source), parsed_crs(target), always_xy=True
+            )
+        except geo_module("pyproj.exceptions").ProjError:
+            raise ValueError(
+                f"no way is known from {crs_name(source)} to {crs_name(target)}; bring both into one reference system"
+            ) from None
         return np.stack(transformer.transform(coordinates[:, 0], coordinates[:, 1]), axis=1)
 
     return reproject

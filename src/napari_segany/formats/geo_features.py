@@ -93,7 +93,7 @@ def write_features(path: str | os.PathLike[str], features: Features, *, kind: st
     if driver == "GeoJSON":
         if not is_same_crs(features.crs, LONGITUDE_LATITUDE):
             warnings.warn(
-                f"{path.name} is in longitude and latitude of WGS 84, as GeoJSON asks, and not in "
+                "coordinates are in longitude and latitude of WGS 84, as GeoJSON asks, and not in "
                 f"{crs_name(features.crs)}; GeoPackage keeps the raster's own system",
                 ReprojectedWarning,
                 stacklevel=2,

@@ -77,7 +77,8 @@ class GeoGrid:
         a, b, c, d, e, f = self.transform
         x, y = (np.asarray(coordinates, np.float64).reshape(-1, 2) - (c, f)).T
         area = a * e - b * d
-        return np.stack([(a * y - d * x) / area, (e * x - b * y) / area], axis=1) - 0.5
+        with np.errstate(invalid="ignore"):  # a place that is none, inf, is no position, and no cause for a warning
+            return np.stack([(a * y - d * x) / area, (e * x - b * y) / area], axis=1) - 0.5
 
     def contains(self, positions: ArrayLike) -> NDArray[np.bool_]:
         """Tell for (N, 2) positions (row, col) whether they lie on a pixel, which reaches half a pixel around."""

@@ -13,6 +13,7 @@ from napari_segany.formats.geo_crs import (
     LONGEST_EDGE,
     crs_name,
     in_a_python_thread,
+    is_on_ellipsoid,
     metres_per_unit,
     parsed_crs,
     reprojection,
@@ -21,6 +22,28 @@ from napari_segany.formats.geo_extra import geo_module
 
 Measure = Literal["geodesic", "projected"]
 """On the ellipsoid, which is what is on the ground; or in the plane of the map."""
+
+
+@in_a_python_thread
+def check_measure(crs: str, measure: Measure) -> None:
+    """Refuse a measure that a reference system does not allow.
+
+    Raises
+    ------
+    ValueError
+        For another measure, "projected" in degrees, or "geodesic" in a system that is on no ellipsoid.
+    """
+    if measure not in ("geodesic", "projected"):
+        raise ValueError(f"the measure is {measure!r}; choose 'geodesic' or 'projected'")
+    if measure == "projected" and metres_per_unit(crs) is None:
+        raise ValueError(f"{crs_name(crs)} counts in degrees, which have no area; choose the measure 'geodesic'")
+    if measure == "geodesic" and not is_on_ellipsoid(crs):
+        raise ValueError(f"{crs_name(crs)} is on no ellipsoid; choose the measure 'projected'")
+
+
+def usual_measure(crs: str) -> Measure:
+    """Return what is measured where nobody chose: on the ellipsoid, or in the plane of a system that is on none."""
+    return "geodesic" if is_on_ellipsoid(crs) else "projected"
 
 
 @in_a_python_thread
@@ -55,18 +78,13 @@ def measure_polygons(
     ValueError
         For another measure, "projected" in degrees, or a system that is on no ellipsoid.
     """
-    if measure not in ("geodesic", "projected"):
-        raise ValueError(f"the measure is {measure!r}; choose 'geodesic' or 'projected'")
+    check_measure(crs, measure)
     shapely = geo_module("shapely")
     geometries = np.array(polygons, object)
-    if measure == "projected":
-        unit = metres_per_unit(crs)
-        if unit is None:
-            raise ValueError(f"{crs_name(crs)} counts in degrees, which have no area; choose the measure 'geodesic'")
+    unit = metres_per_unit(crs)
+    if measure == "projected" and unit is not None:
         return shapely.area(geometries) * unit**2, shapely.length(geometries) * unit
     own = parsed_crs(crs)
-    if own.geodetic_crs is None:
-        raise ValueError(f"{crs_name(crs)} is on no ellipsoid; choose the measure 'projected'")
     geod = own.get_geod()
     degrees = math.degrees(own.geodetic_crs.axis_info[0].unit_conversion_factor)  # some systems count in gons
     reproject = reprojection(crs, own.geodetic_crs.to_wkt())

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_segany.formats.geo_bands import ShownBands
-from napari_segany.formats.geo_crs import is_same_crs, reprojection
+from napari_segany.formats.geo_crs import is_same_crs, metres_per_unit, reprojection
 from napari_segany.formats.geo_extra import geo_module
 from napari_segany.formats.geo_features import Features, read_features
 from napari_segany.formats.geo_grid import GeoGrid
@@ -138,7 +138,7 @@ def _part(index: int, geometry: Any, features: Features, target: _Target) -> _Pa
     if geometry is None or geometry.is_empty:
         return "it has no geometry"
     if not np.isfinite(shapely.get_coordinates(geometry)).all():
-        return "it cannot be brought into the reference system of the raster"
+        return f"it cannot be brought into the reference system of the raster{_hint(features, index)}"
     if geometry.geom_type in ("Point", "MultiPoint"):
         return _Part(index, shapely.get_coordinates(geometry)[:, ::-1] - 0.5)
     if geometry.geom_type not in ("Polygon", "MultiPolygon"):
@@ -157,6 +157,14 @@ def _part(index: int, geometry: Any, features: Features, target: _Target) -> _Pa
     if target.raster is not None:
         mask = on_data(MaskRecord.from_mask(mask), target.raster, target.bands).rle
     return _Part(index, box=box, mask=mask) if mask.area else ON_NODATA
+
+
+def _hint(features: Features, index: int) -> str:
+    """Return what may be wrong with a position that is none in the file's own reference system, or nothing."""
+    x, y = geo_module("shapely").get_coordinates(features.geometries[index])[0]
+    if not features.crs or metres_per_unit(features.crs) is not None or (abs(x) <= 360 and abs(y) <= 90):
+        return ""
+    return f" (the file says that x {x:g}, y {y:g} are longitude and latitude)"
 
 
 def _box(geometry: Any, grid: GeoGrid) -> Area | None:

@@ -6,7 +6,7 @@ Needs the extra `geo`.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_segany.formats.geo_bands import ShownBands
+from napari_segany.formats.geo_crs import crs_name, is_on_ellipsoid
 from napari_segany.formats.geo_features import Features, check_target, column_of, own_names, write_features
 from napari_segany.formats.geo_grid import GeoGrid
-from napari_segany.formats.geo_measure import Measure, measure_polygons
+from napari_segany.formats.geo_measure import Measure, check_measure, measure_polygons, usual_measure
 from napari_segany.formats.geo_nodata import on_data
 from napari_segany.formats.geo_polygons import on_map, pixel_polygon, simplify_together
 from napari_segany.formats.geo_raster import Raster
@@ -124,6 +125,23 @@ class VectorReport:
     empty: tuple[int, ...] = ()
 
 
+def check_vectors(endings: Iterable[str], crs: str, measure: Measure) -> None:
+    """Refuse before the work what the reference system of a raster does not allow of its features.
+
+    Raises
+    ------
+    ValueError
+        For a measure that it does not allow, or GeoJSON (".geojson" or "geojson" among the endings) of a system that
+        does not say where on Earth it is.
+    """
+    check_measure(crs, measure)
+    if any(ending.endswith("geojson") for ending in endings) and not is_on_ellipsoid(crs):
+        raise ValueError(
+            f"GeoJSON is in longitude and latitude, and {crs_name(crs)} does not say where on Earth it is; choose "
+            "GeoPackage or Shapefile"
+        )
+
+
 def write_vectors(
     path: str | os.PathLike[str],
     objects: Sequence[VectorObject],
@@ -146,7 +164,7 @@ def write_vectors(
     grid : GeoGrid
         Where the pixels lie.
     settings : VectorSettings, optional
-        Exact outlines, geodesic areas and no minimum by default.
+        By default exact outlines, no minimum and, where the reference system is on an ellipsoid, geodesic areas.
     raster : Raster, optional
         What the masks are of: pixels where any of its `bands` is nodata do not count.
     bands : sequence of int or BandChoice
@@ -168,6 +186,8 @@ def write_vectors(
         Where the file cannot be written.
     """
     check_target(path, grid.crs)
+    settings = settings or VectorSettings(measure=usual_measure(grid.crs))
+    check_vectors((os.fspath(path).lower(),), grid.crs, settings.measure)
     others = [item.number for item in objects if item.record.rle.size != grid.size]
     if others:
         raise ValueError(f"object {others[0]} has another size than the raster, which has {grid.size}")
@@ -186,10 +206,9 @@ def write_traced(
     path: str | os.PathLike[str],
     objects: Sequence[TracedObject],
     grid: GeoGrid,
-    settings: VectorSettings | None = None,
+    settings: VectorSettings,
 ) -> VectorReport:
     """Write outlines as `write_vectors` does masks; see there for what is raised and warned of."""
-    settings = settings or VectorSettings()
     has_pixels = np.array([not item.outline.is_empty for item in objects], bool)
     outlines = simplify_together([item.outline for item in objects], settings.simplify)
     geometries = np.array(on_map(outlines, grid), object)

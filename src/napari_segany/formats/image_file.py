@@ -219,7 +219,7 @@ def _plane(image: NDArray[np.generic], plane: int | None, path: Path) -> NDArray
         return image
     if not is_stack:
         raise ValueError(f"{path} is a single plane of the shape {image.shape}; leave out the choice of a plane")
-    if not -len(image) <= plane < len(image):
+    if not 0 <= plane < len(image):
         raise ValueError(f"{path} has no plane {plane}; it has {len(image)}, from 0 to {len(image) - 1}")
     return _plane(image[plane], None, path)
 

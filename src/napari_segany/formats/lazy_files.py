@@ -139,7 +139,10 @@ def plane_shape(path: str | os.PathLike[str], plane: PlaneChoice | None = None) 
 def _zarr_axes(path: Path) -> NamedAxes:
     import zarr
 
-    node: Any = zarr.open(path, mode="r")
+    try:
+        node: Any = zarr.open(path, mode="r")
+    except FileNotFoundError:
+        raise ValueError("it is a folder that holds no zarr array and no group of them") from None
     if isinstance(node, zarr.Array):
         return NamedAxes.of([node])
     attributes = node.attrs.asdict()

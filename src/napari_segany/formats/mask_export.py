@@ -214,10 +214,11 @@ class MaskExport:
         write_table(path, {"label": table.pop("label"), "category": category, **table})
 
     def _write_vectors(self, image: MaskedImage, grid: GeoGrid, path: Path) -> Generator[tuple[int, int], None, None]:
+        from napari_segany.formats.geo_measure import usual_measure
         from napari_segany.formats.geo_vectors import VectorObject, VectorSettings, write_vectors
 
         found = [VectorObject(mask.record, mask.label, mask.category or "") for mask in image.masks]
-        settings = VectorSettings(self._settings.tolerance, self._settings.min_area)
+        settings = VectorSettings(self._settings.tolerance, self._settings.min_area, usual_measure(grid.crs))
         yield from write_vectors(path, found, grid, settings)
 
 

@@ -64,8 +64,9 @@ class NamedAxes:
         places = self._places(choice)
         if left := self._left(places):
             axes, example = _shown(left), ",".join(f"{name}=0" for name in left)
+            in_segment = " and `segany segment --slice 0` do" if len(left) == 1 else " does"
             raise ValueError(
-                f"it is a stack along {axes}; choose one plane, as `segany everything --plane {example}` does"
+                f"it is a stack along {axes}; choose one plane, as `segany everything --plane {example}`{in_segment}"
             )
         place = self._place(places)
         colours = self._colours(places)

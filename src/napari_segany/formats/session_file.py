@@ -145,10 +145,10 @@ def read_session(path: str | os.PathLike[str]) -> SavedSession:
     values = read_json_object(path, "session")
     with reading(f"{Path(path).name} is no sound session file"):
         if values.get("format") != KIND or values.get("version") not in READABLE:
-            raise ValueError(
-                f"it says {values.get('format')!r}, version {values.get('version')!r}; {KIND!r} up to version "
-                f"{VERSION} can be read"
-            )
+            said = "it does not say what it is"
+            if "format" in values:
+                said = f"it says {values['format']!r}, version {values.get('version')!r}"
+            raise ValueError(f"{said}; {KIND!r} up to version {VERSION} can be read")
         try:
             return _session(values)
         except (AttributeError, KeyError, OverflowError, TypeError) as error:

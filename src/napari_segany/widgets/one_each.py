@@ -310,7 +310,8 @@ def _told(prompts: EachPrompt, written: Written) -> str:
     if written.empty:
         parts.append(f"{written.empty:,} had no mask")
     if written.covered:
-        parts.append(f"{written.covered:,} lie wholly under other objects")
+        lies = "lies" if written.covered == 1 else "lie"
+        parts.append(f"{written.covered:,} {lies} wholly under other objects")
     if prompts.left_out:
         parts.append(f"left out: {_listed(prompts.left_out)}")
     elif prompts.outside:

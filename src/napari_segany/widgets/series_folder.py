@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from napari_segany.engine.batch.inputs import find_images
+from napari_segany.engine.batch.inputs import SERIES_FILE, find_images
 from napari_segany.engine.batch.sources import FileSource
 from napari_segany.formats.atomic import replacing
 from napari_segany.widgets.class_list import ClassList
@@ -26,7 +26,6 @@ from napari_segany.widgets.class_values import class_values, saved_classes
 Status = Literal["untouched", "started", "done"]
 
 STORE = "segany"
-_LIST = "series.json"
 _FORMAT = "napari-segany series"
 
 
@@ -137,7 +136,7 @@ class SeriesFolder:
             self._write()
 
     def _read(self) -> tuple[frozenset[str], str, tuple[ClassList, str] | None]:
-        path = self.store / _LIST
+        path = self.store / SERIES_FILE
         if not path.is_file():
             return frozenset(), "", None
         try:
@@ -157,7 +156,7 @@ class SeriesFolder:
         values = {"format": _FORMAT, "version": 1, "done": sorted(self._done), "at": self._at}
         if self.classes is not None:
             values |= class_values(*self.classes)
-        with replacing(self.store / _LIST) as path:
+        with replacing(self.store / SERIES_FILE) as path:
             path.write_text(json.dumps(values, indent=1), encoding="utf-8")
         self._is_due = False
 

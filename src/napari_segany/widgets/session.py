@@ -25,7 +25,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Layer
 from psygnal import Signal
 
-from napari_segany.engine.object_overlap import OverlapRule
+from napari_segany.engine.object_overlap import OverlapRule, check_overlap_rule
 from napari_segany.engine.progress import Steps
 from napari_segany.widgets.advice import advice
 from napari_segany.widgets.conversation import Conversation
@@ -73,8 +73,6 @@ class PromptSession(ObjectUnderWork):
     ----------
     classes, table, similar, preview : ObjectClasses, ObjectBrowser, FindSimilar, HoverPreview
         Classes of the accepted objects, their table, others that look like them; the mask under the mouse.
-    overlap : str
-        What becomes of pixels that other objects have, when a mask is accepted, see `OverlapRule`.
     files : SessionFiles
         Saves the session, opens it again, and writes it as a script.
     status : str
@@ -103,7 +101,7 @@ class PromptSession(ObjectUnderWork):
         autosave: Path | None = None,
     ) -> None:
         self.viewer: ViewerModel = unwrap(viewer)
-        self.overlap: OverlapRule = "keep"
+        self._overlap: OverlapRule = "keep"
         self.status, self._phase = "", "none"
         self._runner = runner
         self._embedder = Embedder(runner, load_predictor, cache_bytes, model=model, device=device)
@@ -119,7 +117,7 @@ class PromptSession(ObjectUnderWork):
         self.preview = HoverPreview(self.viewer, runner, self._embedder, *asked, self._say)
         chosen = SessionImage(self.viewer, runner, *parts, self._say)
         self.windows = chosen.windows
-        rule: Callable[[], OverlapRule] = lambda: self.overlap  # noqa: E731
+        rule: Callable[[], OverlapRule] = lambda: self._overlap  # noqa: E731
         self.stack = StackWork(self.viewer, runner, *parts, self._say, overlap=rule)
         self.one_each = OneEach(self.viewer, runner, *parts, self._say, rule)
         super().__init__(*asked, self._work, chosen)
@@ -145,6 +143,16 @@ class PromptSession(ObjectUnderWork):
     def device(self) -> str:
         """Where it computes: "auto", "cuda", "mps" or "cpu"."""
         return self._embedder.device
+
+    @property
+    def overlap(self) -> OverlapRule:
+        """What becomes of pixels that other objects have, when a mask is accepted, see `OverlapRule`."""
+        return self._overlap
+
+    @overlap.setter
+    def overlap(self, rule: OverlapRule) -> None:
+        check_overlap_rule(rule)
+        self._overlap = rule
 
     @property
     def image(self) -> Image | None:

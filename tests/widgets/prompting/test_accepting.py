@@ -44,6 +44,14 @@ def test_accepting_nothing_says_so(flat, viewer):
     assert "objects" not in names(viewer)
 
 
+def test_a_rule_that_is_none_is_refused_when_it_is_set(flat):
+    with pytest.raises(
+        ValueError, match="the rule for overlaps is 'nonsense'; choose one of keep, overwrite, smaller"
+    ):
+        flat.overlap = "nonsense"
+    assert flat.overlap == "keep"
+
+
 def test_objects_keep_their_pixels_unless_told_otherwise(flat, viewer):
     flat.add_point((10, 20))
     flat.accept()

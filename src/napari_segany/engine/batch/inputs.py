@@ -6,9 +6,11 @@ import glob
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path, PurePath
 
+from napari_segany.engine.batch.folder import BatchFolder
+from napari_segany.engine.batch.ledger import STATE
 from napari_segany.engine.batch.raster_source import Bands, RasterSource
 from napari_segany.engine.batch.sources import ArraySource, BatchImage, FileSource, ImageContent
 from napari_segany.formats.geo_recognition import is_readable_raster
@@ -19,6 +21,9 @@ IMAGE_SUFFIXES = (
     ".dcm", ".vrt",
 )  # fmt: skip
 """Endings of the files that a folder is searched for; a file that is named, or a pattern, may have any."""
+
+SERIES_FILE = "series.json"
+"""What a folder of sessions has, beside the images that they are of."""
 
 _UNFIT = re.compile(r'[<>:"/\\|?*\x00-\x1f]+')  # what one file system or another does not take
 
@@ -82,17 +87,28 @@ def image_paths(given: str, *, recursive: bool = False, skip: Iterable[Path] = (
 
 
 def paths_within(folder: Path, *, recursive: bool) -> Iterator[Path]:
-    """Return the files and the zarrs of a folder, or of all within it, but for hidden ones and what is in a zarr."""
+    """Return the files and the zarrs of a folder, or of all within it.
+
+    Left out are hidden ones, what is in a zarr, and what runs and sessions wrote within the folder: label images are
+    no images.
+    """
 
     def tell(error: OSError) -> None:
         if error.filename == os.fspath(folder):  # those within it that cannot be read are left out
             raise error
 
     for root, folders, files in os.walk(folder, onerror=tell):
-        shown = [name for name in folders if not name.startswith(".")]
+        written = _written_within(Path(root), folders)
+        shown = [name for name in folders if not name.startswith(".") and name not in written]
         zarrs = [name for name in shown if is_zarr(Path(root, name))]
         folders[:] = [name for name in shown if name not in zarrs] if recursive else []
         yield from (Path(root, name) for name in (*zarrs, *files) if not name.startswith("."))
+
+
+def _written_within(root: Path, folders: Collection[str]) -> set[str]:
+    """Return which folders hold the outputs of a run into `root`, or the sessions of its images."""
+    written = {path.name for path in BatchFolder(root).subfolders} if STATE in folders else set()
+    return {name for name in folders if name in written or (root / name / SERIES_FILE).is_file()}
 
 
 def _source(path: Path, shown: str, bands: Bands) -> FileSource:
@@ -207,7 +223,7 @@ def _is_within(path: Path, folders: Sequence[Path]) -> bool:
 
 def _nothing_found(given: str, recursive: bool) -> str:
     if Path(given).is_dir():
-        more = "" if recursive else "; folders within it are searched with --recursive"
+        more = "" if recursive else "; folders within it are searched where that is chosen (--recursive)"
         return f"the folder {given} holds no image ({', '.join(IMAGE_SUFFIXES)}){more}"
     if glob.has_magic(given):
         return f"no file matches {given}; give files, folders or another pattern"

@@ -26,6 +26,7 @@ from napari_segany.engine.predictor import Predictor
 from napari_segany.engine.progress import Progress, Steps
 from napari_segany.engine.region import allowed_pixels
 from napari_segany.formats.geo_nodata import on_data, valid_pixels
+from napari_segany.formats.geo_vectors import check_vectors
 
 if TYPE_CHECKING:
     from napari_segany.engine.clip import PictureEncoder
@@ -188,6 +189,8 @@ def _checked_planes(image: BatchImage, content: ImageContent, job: BatchJob) -> 
             f"{image.source.shown} has no place on Earth that is known here, which {', '.join(vectors)} needs; "
             "leave that output out for it"
         )
+    if vectors and content.view is not None:
+        check_vectors(vectors, content.view.raster.grid.crs, job.settings.vectors.measure)
     if image.detections and len(planes) > 1:
         raise ValueError(f"{image.source.shown} is a stack of {len(planes)} planes; boxes belong to single images")
     return planes

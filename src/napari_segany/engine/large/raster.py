@@ -23,7 +23,7 @@ from napari_segany.formats.geo_features import check_target
 from napari_segany.formats.geo_labels import write_label_geotiff
 from napari_segany.formats.geo_polygons import window_polygon
 from napari_segany.formats.geo_pyramid import RasterView, raster_levels
-from napari_segany.formats.geo_vectors import TracedObject, VectorSettings, write_traced
+from napari_segany.formats.geo_vectors import TracedObject, VectorSettings, check_vectors, write_traced
 from napari_segany.formats.lazy_image import LazyImage
 from napari_segany.formats.pixel_size import PixelSize
 
@@ -96,8 +96,11 @@ class MapOutputs:
 
     def check(self) -> None:
         """Raise ValueError before the work for what cannot be written after it."""
+        crs = self.raster.view.raster.grid.crs
         for path in self.vectors:
-            check_target(path, self.raster.view.raster.grid.crs)
+            check_target(path, crs)
+        if self.vectors:
+            check_vectors([path.suffix for path in self.vectors], crs, self.settings.measure)
 
     def steps(self, store: TileStore, objects: LargeObjects, labels: Path) -> Steps[None]:
         """Write the label GeoTIFF beside the zarr, and the vector files.
