@@ -34,8 +34,9 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from gui_drawing import Drawing
 from gui_share import Share
-from gui_thread import Drawing, Probe, Where
+from gui_thread import Probe, Where
 from napari import Viewer
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
