@@ -32,7 +32,7 @@ from napari_segany.widgets.layers import (
     units_ratio,
 )
 from napari_segany.widgets.prompt_layer_looks import BACKGROUND, FOREGROUND, mark, new_boxes, new_points, suited
-from napari_segany.widgets.spared_events import measured_at_most_once
+from napari_segany.widgets.spared_events import measured_at_most_once, select_alone
 
 __all__ = ["BACKGROUND", "FOREGROUND", "PromptLayers"]
 
@@ -191,7 +191,7 @@ class PromptLayers:
         self.ensure()
         layer, mode = (self.points, "add") if tool == "points" else (self.boxes, "add_rectangle")
         if layer is not None:
-            self._viewer.layers.selection.active = layer
+            select_alone(self._viewer, layer)
             layer.mode = mode
 
     def toggle_polarity(self) -> None:

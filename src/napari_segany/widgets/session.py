@@ -28,6 +28,7 @@ from psygnal import Signal
 from napari_segany.engine.object_overlap import OverlapRule
 from napari_segany.engine.progress import Steps
 from napari_segany.widgets.advice import advice
+from napari_segany.widgets.calm_layer_list import CalmLayerList
 from napari_segany.widgets.conversation import Conversation
 from napari_segany.widgets.embedder import Embedder, EmbeddingState, LoadPredictor
 from napari_segany.widgets.find_similar import FindSimilar
@@ -106,6 +107,7 @@ class PromptSession(ObjectUnderWork):
         self.overlap: OverlapRule = "keep"
         self.status, self._phase = "", "none"
         self._runner = runner
+        self._layer_list = CalmLayerList(self.viewer, runner.later)
         self._embedder = Embedder(runner, load_predictor, cache_bytes, model=model, device=device)
         prompt_layers = PromptLayers(self.viewer, runner.later)
         conversation = Conversation(self.viewer, runner, self._embedder, prompt_layers)
@@ -282,7 +284,7 @@ class PromptSession(ObjectUnderWork):
         keep_layers : bool
             Leave the layers alone, because the viewer itself is going.
         """
-        for part in (self.series, self.files, self.stack, self.one_each, self._runner):
+        for part in (self.series, self.files, self.stack, self.one_each, self._runner, self._layer_list):
             part.close()
         self.preview.close(keep_layers=keep_layers)
         self._conversation.close()
