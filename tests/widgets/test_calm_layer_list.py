@@ -1,4 +1,4 @@
-"""Napari's list of layers hears of what its rows show, once and a moment later; of layers that come and go at once."""
+"""Napari's list of layers hears of what its rows show once and a moment later, of layers that come and go at once."""
 
 from __future__ import annotations
 

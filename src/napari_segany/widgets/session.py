@@ -164,7 +164,7 @@ class PromptSession(ObjectUnderWork):
         return self._work.editor
 
     def choose_image(self, image: Image | None) -> None:
-        """Work on another image: prompts that were not accepted wait in their layers, accepted objects stay."""
+        """Work on another image: prompts that were not accepted wait for its return, accepted objects stay."""
         self._chosen.choose(image)
 
     def choose_model(self, name: str) -> None:

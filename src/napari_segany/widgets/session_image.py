@@ -92,9 +92,9 @@ class SessionImage:
         return self._conversation.plane or shown_plane(self._viewer, self.image)
 
     def leave(self, *, for_good: bool = False, for_another: bool = False) -> None:
-        """Let go of the image; unless `for_good`, prompts wait in their layers and the history waits too.
+        """Let go of the image; unless `for_good`, its prompts wait and the history waits too.
 
-        With `for_another` image to come at once, layers without prompts stay for that.
+        With `for_another` image to come at once, the layers stay for that.
         """
         self.stop_work()
         if for_another:
@@ -180,6 +180,7 @@ class SessionImage:
         """Drop all about an image that has gone."""
         self._embedder.cache.forget_image(image.unique_id)
         self._conversation.forget_image(image)
+        self._prompt_layers.forget_image(image)
         self._work.forget_image(image)
 
     def _begin_anew(self, gone: Image, image: Image | None) -> None:
