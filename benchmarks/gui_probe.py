@@ -179,7 +179,7 @@ class Person(Hands):
         other = next(
             layer for layer in self.viewer.layers if layer.name != session.image.name and "image" in layer.name
         )
-        self.do("another image", lambda: session.choose_image(other))
+        self.do("another image", lambda: self.widget.image_combo.choose(other))
         self.wait(lambda: session.embedding_state.phase == "ready", "another image")
         self.wait(lambda: self.widget.layers_ahead.is_over, "another image, layers ahead")
         session.choose_tool("points")

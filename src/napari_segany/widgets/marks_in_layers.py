@@ -51,6 +51,12 @@ def put_boxes(boxes: Shapes, marks: Marks) -> None:
         boxes.add_rectangles([np.asarray(corners) for corners in marks.boxes[same:]])
 
 
+def empty(layer: Points | Shapes) -> None:
+    """Have no points or boxes in a layer."""
+    if len(layer.data):
+        layer.remove(list(range(len(layer.data))))
+
+
 def drop_boxes(boxes: Shapes | None, indices: Sequence[int]) -> None:
     """Remove boxes by their places; napari would draw anew for none too."""
     if boxes is not None and indices:

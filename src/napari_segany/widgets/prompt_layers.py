@@ -29,7 +29,7 @@ from napari_segany.widgets.layers import (
     spatial_shape,
     units_ratio,
 )
-from napari_segany.widgets.marks_in_layers import drop_boxes, marks_in, put_boxes, put_points
+from napari_segany.widgets.marks_in_layers import drop_boxes, empty, marks_in, put_boxes, put_points
 from napari_segany.widgets.prompt_layer_looks import BACKGROUND, FOREGROUND, mark, new_boxes, new_points, suited
 from napari_segany.widgets.spared_events import measured_at_most_once, select_alone
 from napari_segany.widgets.waiting_prompts import WaitingPrompts
@@ -46,7 +46,7 @@ MIN_BOX_SIDE = 3.0
 class PromptLayers:
     """The two layers of one image, made when they are needed and made again if the user deleted them.
 
-    They serve one image after the other: prompts of an image that is left wait until it is chosen again.
+    They serve one image after the other; prompts of one that is left wait until it is chosen again.
 
     Parameters
     ----------
@@ -86,15 +86,18 @@ class PromptLayers:
     def attach(self, image: Image | None) -> None:
         """Serve another image, with the prompts that wait for it, or the layers that were left with them."""
         self.detach(spare=image is not None)
-        self.image = image
+        self.image, others = image, set(self._spare)  # with prompts of the last image in them
         self.ensure(most=0)
         self.follow()  # the image may have moved since they were left
         waiting = Marks() if image is None else self._waiting.take(image)
         if waiting:
             self.ensure()
-            self._put(waiting)
+        ours = waiting or marks_in(*(None if layer in others else layer for layer in (self.points, self.boxes)))
+        if ours != self.marks:
+            self._put(ours)
         self._later(self._make_next)
-        for layer in self._spare:  # they wait for another image without prompts of its own
+        for layer in self._spare:  # they wait for an image of as many axes
+            empty(layer)
             set_visible(layer, False)
 
     def detach(self, *, keep: bool = False, spare: bool = False) -> None:
@@ -105,13 +108,11 @@ class PromptLayers:
         keep : bool
             Keep the prompts: a layer that has some is left as an ordinary one that `attach` takes up again.
         spare : bool
-            Leave the layers, empty, for the image that is attached next: napari takes long to add or remove one.
+            Leave the layers for the image that is attached next: napari takes long to add or to remove one.
         """
         points, boxes, image = self.points, self.boxes, self.image
-        if keep and spare and image is not None:
+        if keep and spare and image in self._viewer.layers:
             self._waiting.keep(image, self.marks)
-        if spare and self.marks:
-            self._put(Marks())
         self.box_tool.serve(None)
         self.points = self.boxes = self.image = None
         for layer in (points, boxes):
@@ -223,8 +224,7 @@ class PromptLayers:
 
     def pause(self) -> None:
         """Give the mouse back to panning and zooming, where there is no plane to prompt on."""
-        there: list[Any] = [layer for layer in (self.points, self.boxes) if layer is not None]
-        for layer in there:
+        for layer in filter(None, (self.points, self.boxes)):
             if layer.mode != "pan_zoom":
                 self._paused[layer] = str(layer.mode)
                 layer.mode = "pan_zoom"

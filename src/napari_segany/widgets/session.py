@@ -167,6 +167,10 @@ class PromptSession(ObjectUnderWork):
         """Work on another image: prompts that were not accepted wait for its return, accepted objects stay."""
         self._chosen.choose(image)
 
+    def choose_image_in_turns(self, image: Image | None, done: Callable[[], None]) -> None:
+        """As `choose_image`, with the event loop in between, so that the window does not stand still so long."""
+        self._chosen.choose_in_turns(image, done)
+
     def choose_model(self, name: str) -> None:
         """Answer with another model; the prompts stay and are asked again."""
         if name != self.model or self.embedding_state.phase in ("none", "failed"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from napari.components import ViewerModel
@@ -56,6 +57,7 @@ class SessionImage:
         say: Callable[[str | None], None],
     ) -> None:
         self.image: Image | None = None
+        self._coming: Image | None = None
         self._viewer, self._runner = viewer, runner
         self._embedder, self._conversation = embedder, conversation
         self._prompt_layers, self._work = prompt_layers, work
@@ -72,12 +74,30 @@ class SessionImage:
         ValueError
             For a layer that is none.
         """
-        image = unwrap(image)
-        if image is not None and not isinstance(image, Image):
-            raise ValueError(f"got a {type(image).__name__} layer; prompts need an Image layer")
-        if image is not self.image:
+        image = _checked(image)
+        if image is not self.image or self._coming is not None:
             self.leave(for_another=image is not None)
             self._begin(image)
+
+    def choose_in_turns(self, image: Image | None, done: Callable[[], None]) -> None:
+        """As `choose`, with the event loop between leaving the one image and beginning with the other; then `done`.
+
+        In between no image is chosen. Nothing more is done where another is chosen meanwhile.
+        """
+        image = _checked(image)
+        if image is None or self.image is None or image is self.image:
+            self.choose(image)
+            done()
+            return
+        self.leave(for_another=True)
+        self._coming = image
+        self._runner.later(partial(self._arrive, image, done))
+
+    def _arrive(self, image: Image, done: Callable[[], None]) -> None:
+        if self._coming is image:
+            self._coming = None
+            self._begin(image if image in self._viewer.layers else None)
+            done()
 
     def needed_plane(self) -> Plane:
         """Return the shown plane of the image.
@@ -96,6 +116,7 @@ class SessionImage:
 
         With `for_another` image to come at once, the layers stay for that.
         """
+        self._coming = None
         self.stop_work()
         if for_another:
             self._work.save_left()
@@ -201,3 +222,10 @@ class SessionImage:
     def _data_replaced(self, event: Any) -> None:
         if self.image is not None:
             self._begin_anew(self.image, self.image)
+
+
+def _checked(image: Any) -> Image | None:
+    image = unwrap(image)
+    if image is not None and not isinstance(image, Image):
+        raise ValueError(f"got a {type(image).__name__} layer; prompts need an Image layer")
+    return image
