@@ -18,7 +18,7 @@ from napari_segany.widgets.spared_events import methods_of
 _SHOWN = ("thumbnail", "visible", "name", "loaded", "locked")
 """Events of what a row shows."""
 
-_DELAY_MS = 40
+_DELAY_MS = 60
 
 
 class CalmLayerList:
