@@ -206,6 +206,26 @@ def test_one_pair_of_layers_serves_all_images_and_their_prompts_wait(viewer, ses
     assert session.prompt_layers.marks == of_one
 
 
+def test_an_image_that_goes_before_its_turn_has_come_is_not_worked_on(viewer, slow_session, by_hand):
+    session, images = slow_session, [viewer.add_image(np.zeros((40, 50), np.uint8)) for _ in range(3)]
+    session.choose_image(images[0])
+    by_hand.finish_all()
+    session.add_point((10, 20))
+    done, chosen = [], []
+    session.image_changed.connect(chosen.append)
+    session.choose_image_in_turns(images[1], lambda: done.append(1))
+    assert session.image is None
+    session.choose_image_in_turns(images[2], lambda: done.append(2))
+    by_hand.finish_all()
+    assert (session.image, chosen, done) == (images[2], [images[2]], [2])
+    session.choose_image_in_turns(images[1], lambda: done.append(3))
+    viewer.layers.remove(images[1])
+    by_hand.finish_all()
+    assert (session.image, done) == (None, [2])
+    session.choose_image(images[0])
+    assert session.prompts.points == ((10, 20),)
+
+
 def test_prompts_that_wait_get_layers_when_the_session_is_closed(viewer, session, predictor):
     one, two, three = (viewer.add_image(np.zeros((40, 50), np.uint8), contrast_limits=(0, 1)) for _ in range(3))
     for number, image in enumerate((one, two, three)):

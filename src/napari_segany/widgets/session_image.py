@@ -80,7 +80,7 @@ class SessionImage:
             self._begin(image)
 
     def choose_in_turns(self, image: Image | None, done: Callable[[], None]) -> None:
-        """As `choose`, with the event loop between leaving the one image and beginning with the other; then `done`.
+        """As `choose`, in three turns of the event loop: one image is left, layers come, work begins; then `done`.
 
         In between no image is chosen. Nothing more is done where another is chosen meanwhile.
         """
@@ -93,10 +93,18 @@ class SessionImage:
         self._coming = image
         self._runner.later(partial(self._arrive, image, done))
 
-    def _arrive(self, image: Image, done: Callable[[], None]) -> None:
-        if self._coming is image:
+    def _arrive(self, image: Image, done: Callable[[], None], *, are_layers_there: bool = False) -> None:
+        if self._coming is not image:
+            return
+        if image not in self._viewer.layers:
+            self.leave(for_good=True)
+            self._begin(None)
+        elif not are_layers_there:
+            self._bring_layers(image)
+            self._runner.later(partial(self._arrive, image, done, are_layers_there=True))
+        else:
             self._coming = None
-            self._begin(image if image in self._viewer.layers else None)
+            self._work_on(image)
             done()
 
     def needed_plane(self) -> Plane:
@@ -144,11 +152,18 @@ class SessionImage:
             self.leave()
 
     def _begin(self, image: Image | None) -> None:
+        if image is not None:
+            self._bring_layers(image)
+        self._work_on(image)
+
+    def _bring_layers(self, image: Image) -> None:
+        self._conversation.layers.turn_to(image)
+        self._prompt_layers.attach(image)
+
+    def _work_on(self, image: Image | None) -> None:
         self.image = image
         if image is not None:
             self._image_links = image_links(image, self._image_moved, self._contrast_changed, self._data_replaced)
-            self._conversation.layers.turn_to(image)
-            self._prompt_layers.attach(image)
             self._work.turn_to(image)
         self.changed.emit(image)
         self._view_moved()
