@@ -2,10 +2,11 @@
 
 A timer of the GUI thread ticks every few milliseconds; where it ticks late, the window stood still. Beside the time
 of the clock stands the GUI thread's own processor time within the gap: where other programs run at the same time, or
-a processor draws the window in a graphics card's place, the two differ. A third column leaves out what of that went
-into drawing the canvas: uploading textures, compiling shaders, drawing, and bringing the picture to the screen.
+a processor draws the window in a graphics card's place, the two differ. Both are also given without the rasteriser:
+the GL calls in which pixels are made or copied, and bringing the picture to the screen, see `gui_drawing.py`. Another
+column leaves out all that went into drawing the canvas: compiling shaders too, and what Python does for it.
 
-A fourth column says what went into calls of the package. Every few milliseconds the GUI thread's stack is looked at;
+The last column says what went into calls of the package. Every few milliseconds the GUI thread's stack is looked at;
 where a call of the package is anywhere on it, the time since the last look is the package's, with all that napari,
 Qt and numpy do for it in that call: layers added, shown and moved, events sent, files written. The rest is that of
 others: what napari does at an event of the mouse before and after it calls the package, drawing the canvas, laying
@@ -34,8 +35,9 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from gui_drawing import Drawing
 from gui_share import Share
-from gui_thread import Drawing, Probe, Where
+from gui_thread import Probe, Where
 from napari import Viewer
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
@@ -178,7 +180,7 @@ class Person(Hands):
         other = next(
             layer for layer in self.viewer.layers if layer.name != session.image.name and "image" in layer.name
         )
-        self.do("another image", lambda: session.choose_image(other))
+        self.do("another image", lambda: self.widget.image_combo.choose(other))
         self.wait(lambda: session.embedding_state.phase == "ready", "another image")
         self.wait(lambda: self.widget.layers_ahead.is_over, "another image, layers ahead")
         session.choose_tool("points")

@@ -1,6 +1,6 @@
 """Where a window stands still: gaps between two ticks of a timer of the GUI thread, and what they are made of.
 
-Knows Qt, vispy's canvas and how napari hangs together, but nothing of the package.
+Knows Qt, but nothing of the package.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from gui_drawing import Drawing
 from gui_share import Share
 from qtpy.QtCore import Qt, QTimer
 
@@ -29,11 +29,14 @@ class Gap:
     """Milliseconds between two ticks: by the clock, and of the GUI thread's own processor time.
 
     Of the latter, what went into drawing the canvas, and what into calls of a package; of that also by the clock.
+    And what went into the rasteriser, both ways.
     """
 
     clock: float
     own: float
     drawing: float
+    rasteriser: float
+    rasteriser_clock: float
     package: float
     package_clock: float
 
@@ -42,48 +45,25 @@ class Gap:
         """The GUI thread's own processor time for everything but drawing the canvas."""
         return self.own - self.drawing
 
+    @property
+    def without_rasteriser(self) -> float:
+        """The GUI thread's own processor time without that in the rasteriser."""
+        return self.own - self.rasteriser
+
+    @property
+    def clock_without_rasteriser(self) -> float:
+        """The time of the clock without that in the rasteriser, and without waiting for it."""
+        return self.clock - self.rasteriser_clock
+
 
 COLUMNS: tuple[tuple[str, str, Callable[[Gap], float]], ...] = (
     ("clock", "clock", lambda gap: gap.clock),
+    ("clock, without rasteriser", "no raster", lambda gap: gap.clock_without_rasteriser),
     ("own processor time", "own", lambda gap: gap.own),
+    ("own, without rasteriser", "no raster", lambda gap: gap.without_rasteriser),
     ("own, canvas not counted", "no canvas", lambda gap: gap.without_drawing),
     ("own, in the package", "package", lambda gap: gap.package),
 )
-
-
-class Drawing:
-    """Adds up the GUI thread's own processor time in drawing a canvas.
-
-    That is what vispy does in `paintGL` (uploading textures and compiling shaders too), and what Qt does to bring the
-    drawn canvas to the screen.
-
-    Parameters
-    ----------
-    canvas : QOpenGLWidget
-        The canvas as Qt knows it.
-    """
-
-    def __init__(self, canvas: Any) -> None:
-        self.own_ms, self._began = 0.0, 0.0
-        self._paint = canvas.paintGL
-        canvas.paintGL = self._painting
-        canvas.aboutToCompose.connect(self._composing)
-        canvas.frameSwapped.connect(self._swapped)
-
-    def _painting(self) -> None:
-        began = time.thread_time()
-        try:
-            self._paint()
-        finally:
-            self.own_ms += 1e3 * (time.thread_time() - began)
-
-    def _composing(self) -> None:
-        self._began = time.thread_time()
-
-    def _swapped(self) -> None:
-        if self._began:
-            self.own_ms += 1e3 * (time.thread_time() - self._began)
-        self._began = 0.0
 
 
 class Probe:
@@ -101,7 +81,7 @@ class Probe:
         self._timer.start()
 
     def _now(self) -> tuple[float, ...]:
-        return 1e3 * time.perf_counter(), 1e3 * time.thread_time(), self._drawing.own_ms, *self._share.sums()
+        return 1e3 * time.perf_counter(), 1e3 * time.thread_time(), *self._drawing.sums(), *self._share.sums()
 
     def _tick(self) -> None:
         clock, *rest = (one - other for one, other in zip(self._now(), self._last, strict=True))
@@ -120,8 +100,8 @@ class Probe:
         for name, _, column in COLUMNS:
             values = np.array([column(gap) for gap in everything])
             cuts = " ".join(f"{cut:6.1f}" for cut in np.quantile(values, [0.5, 0.9, 0.99, 0.999, 1.0]))
-            print(f"{name:24s}           {cuts}  {int((values > LIMIT_MS).sum()):6d}")
-        print(f"\n{'':24s}{f'gaps above {LIMIT_MS:.0f} ms':>40s}{'longest, ms':>40s}")
+            print(f"{name:25s}          {cuts}  {int((values > LIMIT_MS).sum()):6d}")
+        print(f"\n{'':24s}{f'gaps above {LIMIT_MS:.0f} ms':>60s}{'longest, ms':>60s}")
         print(f"{'during':24s}" + 2 * "".join(f"{short:>10s}" for _, short, _ in COLUMNS))
         for doing, gaps in sorted(self.gaps.items(), key=lambda item: -max(gap.own for gap in item[1])):
             values = np.array([[column(gap) for _, _, column in COLUMNS] for gap in gaps])

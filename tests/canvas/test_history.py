@@ -107,7 +107,9 @@ def test_delete_merge_and_split_by_keys_at_the_mouse(person):
     point_at(person, (40, 40))
     person.press(Qt.Key_G)
     assert person.session.editor.selection == (1,)
-    assert person.viewer.layers["selected objects"].visible
+    person.qtbot.waitUntil(
+        lambda: "selected objects" in [layer.name for layer in person.viewer.layers if layer.visible]
+    )
     point_at(person, (40, 110))
     person.press(Qt.Key_J)
     assert labels_of(objects) == [0, 1]

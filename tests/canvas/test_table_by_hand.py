@@ -86,7 +86,9 @@ def test_a_click_zooms_to_the_object_or_only_selects_it(person):
     zoom, centre = camera.zoom, camera.center
     tick(view.zoom_box)
     pick(view.table, column(view, "label").index("2"))
-    assert person.viewer.layers["selected objects"].visible
+    person.qtbot.waitUntil(
+        lambda: "selected objects" in [layer.name for layer in person.viewer.layers if layer.visible]
+    )
     assert (camera.zoom, camera.center) == (zoom, centre), "it is seen already"
     tick(view.zoom_box)
     pick(view.table, column(view, "label").index("3"))

@@ -58,6 +58,31 @@ def test_one_layer_comes_at_a_time_and_all_are_empty_previews(ahead, viewer, by_
     assert viewer.layers.selection.active.name == "prompt points"
 
 
+def test_another_image_adds_no_layer_either(ahead, session, viewer, by_hand):
+    other = viewer.add_image(FLAT[:, ::-1][:30], name="other", scale=(2, 2))
+    finished(ahead, by_hand)
+    session.add_point((10, 20))
+    by_hand.finish_all()
+    session.accept()
+    session.add_point((30, 40))
+    (spare,) = [layer for layer in viewer.layers if layer.name == "objects (none yet) [1]"]
+    before = list(viewer.layers)
+    assert (spare.visible, spare.data.shape, is_preview(spare)) == (False, other.data.shape, True)
+    for image in (other, session.image, other):
+        session.choose_image_in_turns(image, done=lambda: session.choose_tool("points"))
+        by_hand.finish_all()
+        finished(ahead, by_hand)
+        assert session.image is image
+        session.add_point((10, 20))
+        by_hand.finish_all()
+        session.accept()
+    assert [layer for layer in viewer.layers if layer not in before] == []
+    assert session.objects.layer is spare
+    assert not is_preview(spare)
+    assert spare.visible
+    np.testing.assert_array_equal(spare.scale, other.scale)
+
+
 def test_clicking_accepting_and_selecting_add_no_layer_any_more(ahead, session, viewer, by_hand):
     finished(ahead, by_hand)
     before = list(viewer.layers)
@@ -83,7 +108,7 @@ def test_the_layer_that_waits_lies_where_the_next_image_lies(ahead, session, vie
     session.choose_image(other)
     by_hand.finish_all()
     assert ahead.is_over
-    assert len(viewer.layers) == count
+    assert len(viewer.layers) == count + 1, "the first image, which may be chosen again, has no objects either"
     session.add_point((3, 4))
     by_hand.finish_all()
     session.accept()
@@ -118,7 +143,8 @@ def test_a_mouse_that_moves_or_is_pressed_is_waited_for(ahead, viewer, by_hand):
 def test_of_a_large_plane_only_small_layers_are_made_ahead(ahead, session, viewer, by_hand):
     session.choose_image(viewer.add_image(np.broadcast_to(np.uint8(0), (4200, 4200)), contrast_limits=(0, 1)))
     finished(ahead, by_hand)
-    assert AHEAD & set(names(viewer)) == {"preview", "selected objects"}
+    assert AHEAD & set(names(viewer)) == {"preview", "selected objects", "objects (none yet)"}
+    assert viewer.layers["objects (none yet)"].data.shape == FLAT.shape, "of the image that may be chosen again"
 
 
 def test_what_was_closed_makes_nothing(ahead, viewer, by_hand):

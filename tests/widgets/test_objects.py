@@ -57,6 +57,23 @@ def test_objects_of_an_earlier_widget_are_taken_up(objects, viewer):
     assert again.layer.name == "my nuclei"
 
 
+def test_a_table_that_tells_all_is_left_alone_when_its_layer_is_taken_up(objects, viewer):
+    objects.add(PLANE, candidate(square(2, 3)), Prompts(), model="light")
+    objects.add(PLANE, candidate(square(12, 13)), Prompts(), model="light")
+    layer, heard = objects.layer, []
+    before = layer.features.copy()
+    objects.close()
+    layer.events.features.connect(lambda event: heard.append(1))
+    again = ObjectsLayer(viewer, viewer.layers[0])
+    assert again.find() is layer
+    assert heard == [], "napari takes long to set it"
+    again.close()
+    layer.data[layer.data == 1] = 0
+    assert again.find() is layer
+    assert again.labels == (2,)
+    assert layer.features.loc[[2]].equals(before.loc[[2]])
+
+
 def test_labels_of_that_name_elsewhere_are_left_alone(objects, viewer):
     other = viewer.add_labels(np.zeros((20, 20), int), name="objects", translate=(100, 0))
     objects.add(PLANE, candidate(square(0, 0)), Prompts(), model="light")

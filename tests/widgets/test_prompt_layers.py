@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from napari_segany.widgets.geometry import Plane
+from napari_segany.widgets.progress_runner import SynchronousRunner
 from napari_segany.widgets.prompt_layers import PromptLayers
+from napari_segany.widgets.session import PromptSession
 
 PLANE = Plane((1, 2), (2,))
 
@@ -179,26 +181,67 @@ def test_points_that_are_to_stay_are_left_alone_when_marks_are_put(layers):
     assert layers.read(PLANE).labels[-1] == 1
 
 
-def test_empty_layers_wait_hidden_while_an_image_has_prompts_of_its_own(viewer, session):
+def test_one_pair_of_layers_serves_all_images_and_their_prompts_wait(viewer, session):
+    """Napari takes a tenth of a second to add a layer."""
     one, two = (viewer.add_image(np.zeros((40, 50), np.uint8), contrast_limits=(0, 1), name=name) for name in "ab")
+    two.scale = (2, 3)
     session.choose_image(one)
     session.add_point((10, 20))
-    of_one = session.prompt_layers.points
-    session.choose_image(two)
-    of_two, removed = session.prompt_layers.points, []
-    viewer.layers.events.removed.connect(lambda event: removed.append(event.value.name))
+    session.add_point((11, 21), label=0)
+    session.prompt_layers.set_box(Plane((0, 1), ()), (5, 6, 25, 26))
+    layers, of_one = list(viewer.layers), session.prompt_layers.marks
+    assert (len(of_one.points), len(of_one.boxes)) == (2, 1)
     for _ in range(2):
-        session.choose_image(one)
-        assert session.prompt_layers.points is of_one
-        assert of_one.visible
-        assert not of_two.visible
         session.choose_image(two)
-        assert session.prompt_layers.points is of_two
-        assert of_two.visible
-    assert removed == []
+        assert not session.prompt_layers.marks
+        assert not session.history.can_undo, "bringing prompts back is nothing that is undone"
+        session.choose_image(one)
+        assert session.prompt_layers.marks == of_one
+        np.testing.assert_array_equal(session.prompt_layers.points.scale, one.scale)
+        assert [str(symbol) for symbol in session.prompt_layers.points.symbol] == ["disc", "cross"]
+    assert list(viewer.layers) == layers
+    assert session.undo()
+    assert session.prompts.box is None
+    assert session.redo()
+    assert session.prompt_layers.marks == of_one
+
+
+def test_an_image_that_goes_before_its_turn_has_come_is_not_worked_on(viewer, slow_session, by_hand):
+    session, images = slow_session, [viewer.add_image(np.zeros((40, 50), np.uint8)) for _ in range(3)]
+    session.choose_image(images[0])
+    by_hand.finish_all()
+    session.add_point((10, 20))
+    done, chosen = [], []
+    session.image_changed.connect(chosen.append)
+    session.choose_image_in_turns(images[1], lambda: done.append(1))
+    assert session.image is None
+    session.choose_image_in_turns(images[2], lambda: done.append(2))
+    by_hand.finish_all()
+    assert (session.image, chosen, done) == (images[2], [images[2]], [2])
+    session.choose_image_in_turns(images[1], lambda: done.append(3))
+    viewer.layers.remove(images[1])
+    by_hand.finish_all()
+    assert (session.image, done) == (None, [2])
+    session.choose_image(images[0])
+    assert session.prompts.points == ((10, 20),)
+
+
+def test_prompts_that_wait_get_layers_when_the_session_is_closed(viewer, session, predictor):
+    one, two, three = (viewer.add_image(np.zeros((40, 50), np.uint8), contrast_limits=(0, 1)) for _ in range(3))
+    for number, image in enumerate((one, two, three)):
+        session.choose_image(image)
+        session.add_point((10, 20 + number))
+    session.prompt_layers.set_box(Plane((0, 1), ()), (5, 6, 25, 26))
+    session.choose_image(one)
+    viewer.layers.remove(two)
     session.close()
-    assert of_two not in viewer.layers
-    assert of_one in viewer.layers
+    there = [layer for layer in viewer.layers if layer.name.startswith("prompt")]
+    assert sorted(type(layer).__name__ for layer in there) == ["Points", "Points", "Shapes"], "none of the image gone"
+    again = PromptSession(viewer, SynchronousRunner(), lambda model, device: predictor)
+    again.choose_image(three)
+    assert (again.prompts.points, again.prompts.box) == (((10, 22),), (5, 6, 25, 26))
+    again.choose_image(one)
+    assert (again.prompts.points, again.prompts.box) == (((10, 20),), None)
 
 
 def test_layers_are_made_one_at_each_turn_of_the_event_loop(viewer):

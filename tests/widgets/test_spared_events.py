@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
-from napari_segany.widgets.spared_events import measured_at_most_once, show_in_place_of
+from napari_segany.widgets.spared_events import measured_at_most_once, select_alone, show_in_place_of
 
 
 @pytest.fixture
@@ -72,3 +72,20 @@ def test_one_layer_is_drawn_in_place_of_others(make_napari_viewer, monkeypatch):
         changed = set(before) ^ ({shown} - {None})
         assert {layers.index(layer) for layer in heard} == changed
         assert len(passes) == bool(changed)
+
+
+def test_a_layer_is_selected_in_place_of_others_in_one_change(viewer):
+    one, two, three = (viewer.add_points(ndim=2) for _ in range(3))
+    viewer.layers.selection.update({one, two, three})
+    active, changed = [], []
+    viewer.layers.selection.events.active.connect(lambda event: active.append(event.value))
+    viewer.layers.selection.events.changed.connect(lambda event: changed.append((event.added, event.removed)))
+    select_alone(viewer, two)
+    assert changed == [(set(), {one, three})]
+    select_alone(viewer, one)
+    select_alone(viewer, one)
+    assert changed[1:] == [({one}, {two})]
+    assert (set(viewer.layers.selection), viewer.layers.selection.active) == ({one}, one)
+    assert active == [two, one]
+    one.name = "the selected one"
+    assert viewer.layers.selection._current is one

@@ -231,9 +231,10 @@ def remove(viewer: ViewerModel, layer: Layer | None) -> None:
         viewer.layers.remove(layer)
 
 
-_AHEAD_PIXELS = 1 << 24
+AHEAD_PIXELS = 1 << 24
+"""Of the largest plane that layers are made for before they are needed."""
 
 
 def may_be_ahead(image: Image, plane: Plane) -> bool:
     """Return whether a plane is small enough for layers of its size to be made before they are needed."""
-    return int(np.prod(plane.shape_in(spatial_shape(image)))) <= _AHEAD_PIXELS
+    return int(np.prod(plane.shape_in(spatial_shape(image)))) <= AHEAD_PIXELS

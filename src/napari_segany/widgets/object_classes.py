@@ -333,7 +333,7 @@ class ObjectClasses:
         saved = layer.metadata.get(CLASSES_KEY)
         if isinstance(saved, tuple) and all(isinstance(one, ObjectClass) for one in saved):
             self.classes = class_list.in_order(saved)
-        self._adopt()
+        self._adopt(self.of_objects)
         self.put(self.classes, self.current if class_list.found(self.classes, self.current) else "")
 
     def _released(self, layer: Any = None) -> None:
@@ -355,19 +355,20 @@ class ObjectClasses:
         self._is_due = False
         if self._recorder.in_step:
             return  # it is looked at when the step is over: names and rows change one after the other
-        if self._layer is not None and self._adopt():
+        named = self.of_objects  # once: it is read from a table
+        if self._layer is not None and self._adopt(named):
             self.put(self.classes, self.current)
             return
-        self._show_colours()
+        self._show_colours(named)
         self.counted.emit()
 
-    def _adopt(self) -> bool:
+    def _adopt(self, named: dict[int, str]) -> bool:
         """Take up classes that objects have and nobody defined, as of a restored session; return whether any."""
         before = self.classes
-        names = sorted({name for name in self.of_objects.values() if name})
+        names = sorted({name for name in named.values() if name})
         self.classes = class_list.with_names(before, names)
         return self.classes != before
 
-    def _show_colours(self) -> None:
+    def _show_colours(self, named: dict[int, str] | None = None) -> None:
         if self._layer is not None:
-            self._colours.show(self._layer, self.of_objects, self.classes)
+            self._colours.show(self._layer, self.of_objects if named is None else named, self.classes)

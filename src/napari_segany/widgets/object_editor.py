@@ -313,5 +313,5 @@ class ObjectEditor:
         if layer is None or self._image is None or self._plane is None or not self.selection:
             self._outline.hide()
             return
-        present = np.asarray(layer.data[self._plane.slicer()])
-        self._outline.show(self._image, self._plane, np.isin(present, self.selection))
+        place, selection = self._plane.slicer(), self.selection
+        self._outline.show(self._image, self._plane, lambda: np.isin(np.asarray(layer.data[place]), selection))

@@ -21,7 +21,7 @@ from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.layer_order import Level, insert_in_order
 from napari_segany.widgets.layers import follow, spatial_shape
 from napari_segany.widgets.object_changes import ObjectsChange
-from napari_segany.widgets.object_table import AREA, Row, counted, edited, labels_of, rows_of, with_rows
+from napari_segany.widgets.object_table import AREA, INDEX, Row, counted, edited, labels_of, rows_of, with_rows
 from napari_segany.widgets.pixel_changes import PixelChange, no_change, plane_change
 from napari_segany.widgets.spare_objects import SpareObjects
 
@@ -383,7 +383,7 @@ class ObjectsLayer:
         there = {*labels_of(self.layer.features), *(1 + np.flatnonzero(counts[1:])).tolist()}
         every = rows_of(self.layer.features, sorted(there))
         rows = {label: counted(row, int(counts[label])) for label, row in every.items()}
-        if rows:
+        if rows != every or len(counts) != len(self.layer.features) or INDEX not in self.layer.features:
             self.layer.features = with_rows(self.layer.features, rows, len(counts))
 
 

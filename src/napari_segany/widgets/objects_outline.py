@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,11 +31,19 @@ class ObjectsOutline:
         The viewer that shows it.
     made : callable
         Receives the layer when it is made, so that keys can be bound to it.
+    later : callable
+        Runs a callback when the current event is over: a step is drawn first, and the outline in a turn of its own.
     """
 
-    def __init__(self, viewer: ViewerModel, made: Callable[[Layer], None]) -> None:
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        made: Callable[[Layer], None],
+        later: Callable[[Callable[[], None]], None] = lambda callback: callback(),
+    ) -> None:
         self._viewer = viewer
-        self._made = made
+        self._made, self._later = made, later
+        self._shows = 0
         self._layer: Labels | None = None
 
     def ready_steps(self, image: Image, plane: Plane) -> Iterator[None]:
@@ -44,10 +53,17 @@ class ObjectsOutline:
             self._draw(image, np.zeros(sizes, np.uint8), placement(image))
             yield
             if self._layer is not None and not self._layer.data.any():
-                self.hide()
+                set_visible(self._layer, False)
 
-    def show(self, image: Image, plane: Plane, mask: NDArray[np.bool_]) -> None:
-        """Outline an (H, W) mask of a plane."""
+    def show(self, image: Image, plane: Plane, mask: Callable[[], NDArray[np.bool_]]) -> None:
+        """Outline an (H, W) mask of a plane, which is asked for when it is drawn."""
+        self._shows += 1
+        self._later(partial(self._show, self._shows, image, plane, mask))
+
+    def _show(self, show: int, image: Image, plane: Plane, present: Callable[[], NDArray[np.bool_]]) -> None:
+        if show != self._shows:
+            return  # something else was to be shown since, or nothing
+        mask = present()
         rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         if not len(rows):
             self.hide()
@@ -62,6 +78,7 @@ class ObjectsOutline:
 
     def hide(self) -> None:
         """Outline nothing."""
+        self._shows += 1
         if self._layer is not None:
             set_visible(self._layer, False)
 
@@ -74,6 +91,7 @@ class ObjectsOutline:
 
     def close(self) -> None:
         """Remove the layer."""
+        self._shows += 1
         layer, self._layer = self._layer, None
         remove(self._viewer, layer)
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import groupby
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -20,7 +18,7 @@ from psygnal import Signal
 
 from napari_segany.widgets.box_tool import BoxTool
 from napari_segany.widgets.drafts import Prompts
-from napari_segany.widgets.drafts_marks import Marks, alike
+from napari_segany.widgets.drafts_marks import Marks
 from napari_segany.widgets.geometry import Plane, in_same_plane
 from napari_segany.widgets.layer_order import LEVEL_KEY, Level, insert_at, settle
 from napari_segany.widgets.layers import (
@@ -31,8 +29,10 @@ from napari_segany.widgets.layers import (
     spatial_shape,
     units_ratio,
 )
+from napari_segany.widgets.marks_in_layers import drop_boxes, empty, marks_in, put_boxes, put_points
 from napari_segany.widgets.prompt_layer_looks import BACKGROUND, FOREGROUND, mark, new_boxes, new_points, suited
-from napari_segany.widgets.spared_events import measured_at_most_once
+from napari_segany.widgets.spared_events import measured_at_most_once, select_alone
+from napari_segany.widgets.waiting_prompts import WaitingPrompts
 
 __all__ = ["BACKGROUND", "FOREGROUND", "PromptLayers"]
 
@@ -45,6 +45,8 @@ MIN_BOX_SIDE = 3.0
 
 class PromptLayers:
     """The two layers of one image, made when they are needed and made again if the user deleted them.
+
+    They serve one image after the other; prompts of one that is left wait until it is chosen again.
 
     Parameters
     ----------
@@ -66,6 +68,7 @@ class PromptLayers:
         self._later = later
         self._muted = False
         self._spare: list[Points | Shapes] = []
+        self._waiting = WaitingPrompts()
         self._paused: dict[Layer, str] = {}
         self._on_made: list[Callable[[Points | Shapes], None]] = []
         self._on_left: list[Callable[[Points | Shapes], None]] = []
@@ -81,13 +84,20 @@ class PromptLayers:
         self._on_left.append(left)
 
     def attach(self, image: Image | None) -> None:
-        """Serve another image, with the layers that were left for it if there are some."""
+        """Serve another image, with the prompts that wait for it, or the layers that were left with them."""
         self.detach(spare=image is not None)
-        self.image = image
+        self.image, others = image, set(self._spare)  # with prompts of the last image in them
         self.ensure(most=0)
-        self._later(self._make_next)
         self.follow()  # the image may have moved since they were left
-        for layer in self._spare:  # they wait for another image without prompts of its own
+        waiting = Marks() if image is None else self._waiting.take(image)
+        if waiting:
+            self.ensure()
+        ours = waiting or marks_in(*(None if layer in others else layer for layer in (self.points, self.boxes)))
+        if ours != self.marks:
+            self._put(ours)
+        self._later(self._make_next)
+        for layer in self._spare:  # they wait for an image of as many axes
+            empty(layer)
             set_visible(layer, False)
 
     def detach(self, *, keep: bool = False, spare: bool = False) -> None:
@@ -96,27 +106,36 @@ class PromptLayers:
         Parameters
         ----------
         keep : bool
-            Leave a layer that has prompts in it, as an ordinary one that `attach` takes up again.
+            Keep the prompts: a layer that has some is left as an ordinary one that `attach` takes up again.
         spare : bool
-            Leave those without prompts for the image that is attached next: napari takes long to remove a layer.
+            Leave the layers for the image that is attached next: napari takes long to add or to remove one.
         """
         points, boxes, image = self.points, self.boxes, self.image
+        if keep and spare and image in self._viewer.layers:
+            self._waiting.keep(image, self.marks)
         self.box_tool.serve(None)
         self.points = self.boxes = self.image = None
         for layer in (points, boxes):
             if layer is not None:
                 layer.events.data.disconnect(self._points_edited if layer is points else self._boxes_edited)
-                if keep and image is not None and len(layer.data):
-                    layer.metadata = {**layer.metadata, OWNER_KEY: image.unique_id}
-                    layer.mode = "pan_zoom"
-                    for callback in self._on_left:
-                        callback(layer)
-                elif spare and not len(layer.data):
+                if spare:
                     self._spare.append(layer)
+                elif keep and image is not None and len(layer.data):
+                    self._leave(layer, image)
                 else:
                     remove(self._viewer, layer)
         while self._spare and not spare:
             remove(self._viewer, self._spare.pop())
+
+    def _leave(self, layer: Points | Shapes, image: Image) -> None:
+        layer.metadata = {**layer.metadata, OWNER_KEY: image.unique_id}
+        layer.mode = "pan_zoom"
+        for callback in self._on_left:
+            callback(layer)
+
+    def forget_image(self, image: Image) -> None:
+        """Drop the prompts that wait for an image that has gone, or has other data now."""
+        self._waiting.take(image)
 
     def ensure(self, most: int = 2) -> None:
         """Take up the layers that were left, and make at most so many of those that are not there."""
@@ -178,11 +197,15 @@ class PromptLayers:
                 follow(layer, self.image)
 
     def close(self, *, keep_layers: bool = False) -> None:
-        """Remove the mouse callback and, unless all are to be kept, the layers without prompts."""
+        """Let go of the mouse and, unless all are to stay, of empty layers; prompts that wait get layers."""
         if self._pressed in self._viewer.mouse_drag_callbacks:
             self._viewer.mouse_drag_callbacks.remove(self._pressed)
         if not keep_layers:
             self.detach(keep=True)
+            for image in self._waiting.images:
+                if image in self._viewer.layers:
+                    self.attach(image)
+                    self.detach(keep=True)
 
     def use(self, tool: str) -> None:
         """Make a click on the canvas add a point ("points"), or a drag draw a box ("boxes")."""
@@ -191,7 +214,7 @@ class PromptLayers:
         self.ensure()
         layer, mode = (self.points, "add") if tool == "points" else (self.boxes, "add_rectangle")
         if layer is not None:
-            self._viewer.layers.selection.active = layer
+            select_alone(self._viewer, layer)
             layer.mode = mode
 
     def toggle_polarity(self) -> None:
@@ -201,8 +224,7 @@ class PromptLayers:
 
     def pause(self) -> None:
         """Give the mouse back to panning and zooming, where there is no plane to prompt on."""
-        there: list[Any] = [layer for layer in (self.points, self.boxes) if layer is not None]
-        for layer in there:
+        for layer in filter(None, (self.points, self.boxes)):
             if layer.mode != "pan_zoom":
                 self._paused[layer] = str(layer.mode)
                 layer.mode = "pan_zoom"
@@ -271,55 +293,35 @@ class PromptLayers:
         corners = plane.to_data([(top, left), (top, right), (bottom, right), (bottom, left)])
         with self._changing():
             self.boxes.add_rectangles(corners)
-            self._drop_boxes(self._boxes_of(plane)[:-1])
+            drop_boxes(self.boxes, self._boxes_of(plane)[:-1])
         self.changed.emit()
 
     @property
     def marks(self) -> Marks:
         """All points and boxes of all planes, as a value."""
-        points, boxes = ([] if layer is None else layer.data for layer in (self.points, self.boxes))
-        return Marks.of(points, [] if self.points is None else self.points.features["label"], boxes)
+        return marks_in(self.points, self.boxes)
 
     def put(self, marks: Marks) -> None:
         """Have these points and boxes, and no others."""
         self.ensure()
-        points, boxes = self.points, self.boxes
-        if points is None or boxes is None:
-            return
-        with self._changing():
-            now = self.marks
-            self._put_points(points, marks, now)
-            if marks.boxes != now.boxes:
-                same = alike(marks.boxes, now.boxes)
-                self._drop_boxes(range(same, boxes.nshapes))
-                if marks.boxes[same:]:
-                    boxes.add_rectangles([np.asarray(corners) for corners in marks.boxes[same:]])
+        self._put(marks)
         self.changed.emit()
 
-    def _put_points(self, points: Points, marks: Marks, now: Marks) -> None:
-        """Have these points: what is alike at the beginning stays, for each removal or addition is drawn."""
-        wanted = tuple(zip(marks.points, marks.labels, strict=True))
-        same = alike(wanted, tuple(zip(now.points, now.labels, strict=True)))
-        if len(points.data) > same:
-            points.remove(list(range(same, len(points.data))))
-        for name, run in groupby(wanted[same:], key=itemgetter(1)):
-            self._next_is(name)
-            points.add(np.asarray([position for position, _ in run]))
-        if wanted[same:]:
-            mark(points)
-        self._next_is(self.polarity)
+    def _put(self, marks: Marks) -> None:
+        with self._changing():
+            if self.points is not None:
+                put_points(self.points, marks, self._next_is)
+                self._next_is(self.polarity)
+            if self.boxes is not None:
+                put_boxes(self.boxes, marks)
 
     def clear(self, plane: Plane) -> None:
         """Remove the prompts of a plane."""
         with self._changing():
             if self.points is not None and len(self.points.data):
                 self.points.remove(np.flatnonzero(plane.contains(self.points.data)).tolist())
-            self._drop_boxes(self._boxes_of(plane))
+            drop_boxes(self.boxes, self._boxes_of(plane))
         self.changed.emit()
-
-    def _drop_boxes(self, indices: Sequence[int]) -> None:
-        if self.boxes is not None and indices:
-            self.boxes.remove(list(indices))
 
     # ---------------------------------------------------------- what napari says
 
@@ -389,7 +391,7 @@ class PromptLayers:
             stale = [index for index, corners in enumerate(boxes.data[:-1]) if in_same_plane(corners, newest)]
             if np.ptp(newest, axis=0).max() < MIN_BOX_SIDE:
                 stale = [boxes.nshapes - 1]
-            self._drop_boxes(stale)
+            drop_boxes(boxes, stale)
         self.changed.emit()
 
 

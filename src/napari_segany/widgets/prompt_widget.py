@@ -246,9 +246,8 @@ class PromptWidget(DockBody):
         self._enable_buttons()
 
     def _choose_image(self, image: Image | None) -> None:
-        self.session.choose_image(image)
-        if image is not None:
-            self._choose_tool("points")
+        tool = partial(self._choose_tool, "points") if image is not None else lambda: None
+        self.session.choose_image_in_turns(image, done=tool)
 
     def _choose_tool(self, name: str) -> None:
         self.session.choose_tool(name)

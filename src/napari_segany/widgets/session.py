@@ -28,6 +28,7 @@ from psygnal import Signal
 from napari_segany.engine.object_overlap import OverlapRule, check_overlap_rule
 from napari_segany.engine.progress import Steps
 from napari_segany.widgets.advice import advice
+from napari_segany.widgets.calm_layer_list import CalmLayerList
 from napari_segany.widgets.conversation import Conversation
 from napari_segany.widgets.embedder import Embedder, EmbeddingState, LoadPredictor
 from napari_segany.widgets.find_similar import FindSimilar
@@ -104,6 +105,7 @@ class PromptSession(ObjectUnderWork):
         self._overlap: OverlapRule = "keep"
         self.status, self._phase = "", "none"
         self._runner = runner
+        self._layer_list = CalmLayerList(self.viewer, runner.later)
         self._embedder = Embedder(runner, load_predictor, cache_bytes, model=model, device=device)
         prompt_layers = PromptLayers(self.viewer, runner.later)
         conversation = Conversation(self.viewer, runner, self._embedder, prompt_layers)
@@ -170,8 +172,12 @@ class PromptSession(ObjectUnderWork):
         return self._work.editor
 
     def choose_image(self, image: Image | None) -> None:
-        """Work on another image: prompts that were not accepted wait in their layers, accepted objects stay."""
+        """Work on another image: prompts that were not accepted wait for its return, accepted objects stay."""
         self._chosen.choose(image)
+
+    def choose_image_in_turns(self, image: Image | None, done: Callable[[], None]) -> None:
+        """As `choose_image`, with the event loop in between, so that the window does not stand still so long."""
+        self._chosen.choose_in_turns(image, done)
 
     def choose_model(self, name: str) -> None:
         """Answer with another model; the prompts stay and are asked again."""
@@ -290,7 +296,7 @@ class PromptSession(ObjectUnderWork):
         keep_layers : bool
             Leave the layers alone, because the viewer itself is going.
         """
-        for part in (self.series, self.files, self.stack, self.one_each, self._runner):
+        for part in (self.series, self.files, self.stack, self.one_each, self._runner, self._layer_list):
             part.close()
         self.preview.close(keep_layers=keep_layers)
         self._conversation.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from napari.components import ViewerModel
@@ -56,6 +57,7 @@ class SessionImage:
         say: Callable[[str | None], None],
     ) -> None:
         self.image: Image | None = None
+        self._coming: Image | None = None
         self._viewer, self._runner = viewer, runner
         self._embedder, self._conversation = embedder, conversation
         self._prompt_layers, self._work = prompt_layers, work
@@ -72,12 +74,38 @@ class SessionImage:
         ValueError
             For a layer that is none.
         """
-        image = unwrap(image)
-        if image is not None and not isinstance(image, Image):
-            raise ValueError(f"got a {type(image).__name__} layer; prompts need an Image layer")
-        if image is not self.image:
+        image = _checked(image)
+        if image is not self.image or self._coming is not None:
             self.leave(for_another=image is not None)
             self._begin(image)
+
+    def choose_in_turns(self, image: Image | None, done: Callable[[], None]) -> None:
+        """As `choose`, in three turns of the event loop: one image is left, layers come, work begins; then `done`.
+
+        In between no image is chosen. Nothing more is done where another is chosen meanwhile.
+        """
+        image = _checked(image)
+        if image is None or self.image is None or image is self.image:
+            self.choose(image)
+            done()
+            return
+        self.leave(for_another=True)
+        self._coming = image
+        self._runner.later(partial(self._arrive, image, done))
+
+    def _arrive(self, image: Image, done: Callable[[], None], *, are_layers_there: bool = False) -> None:
+        if self._coming is not image:
+            return
+        if image not in self._viewer.layers:
+            self.leave(for_good=True)
+            self._begin(None)
+        elif not are_layers_there:
+            self._bring_layers(image)
+            self._runner.later(partial(self._arrive, image, done, are_layers_there=True))
+        else:
+            self._coming = None
+            self._work_on(image)
+            done()
 
     def needed_plane(self) -> Plane:
         """Return the shown plane of the image.
@@ -92,10 +120,11 @@ class SessionImage:
         return self._conversation.plane or shown_plane(self._viewer, self.image)
 
     def leave(self, *, for_good: bool = False, for_another: bool = False) -> None:
-        """Let go of the image; unless `for_good`, prompts wait in their layers and the history waits too.
+        """Let go of the image; unless `for_good`, its prompts wait and the history waits too.
 
-        With `for_another` image to come at once, layers without prompts stay for that.
+        With `for_another` image to come at once, the layers stay for that.
         """
+        self._coming = None
         self.stop_work()
         if for_another:
             self._work.save_left()
@@ -123,11 +152,18 @@ class SessionImage:
             self.leave()
 
     def _begin(self, image: Image | None) -> None:
+        if image is not None:
+            self._bring_layers(image)
+        self._work_on(image)
+
+    def _bring_layers(self, image: Image) -> None:
+        self._conversation.layers.turn_to(image)
+        self._prompt_layers.attach(image)
+
+    def _work_on(self, image: Image | None) -> None:
         self.image = image
         if image is not None:
             self._image_links = image_links(image, self._image_moved, self._contrast_changed, self._data_replaced)
-            self._conversation.layers.turn_to(image)
-            self._prompt_layers.attach(image)
             self._work.turn_to(image)
         self.changed.emit(image)
         self._view_moved()
@@ -180,6 +216,7 @@ class SessionImage:
         """Drop all about an image that has gone."""
         self._embedder.cache.forget_image(image.unique_id)
         self._conversation.forget_image(image)
+        self._prompt_layers.forget_image(image)
         self._work.forget_image(image)
 
     def _begin_anew(self, gone: Image, image: Image | None) -> None:
@@ -200,3 +237,10 @@ class SessionImage:
     def _data_replaced(self, event: Any) -> None:
         if self.image is not None:
             self._begin_anew(self.image, self.image)
+
+
+def _checked(image: Any) -> Image | None:
+    image = unwrap(image)
+    if image is not None and not isinstance(image, Image):
+        raise ValueError(f"got a {type(image).__name__} layer; prompts need an Image layer")
+    return image

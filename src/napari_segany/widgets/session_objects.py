@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 from psygnal import Signal
@@ -20,13 +21,14 @@ from napari_segany.widgets.drafts import Candidate, ObjectPrompt
 from napari_segany.widgets.earlier_work import told_steps
 from napari_segany.widgets.geometry import Plane
 from napari_segany.widgets.history_recorder import Recorder
-from napari_segany.widgets.layers import may_be_ahead, object_on_plane, unwrap
+from napari_segany.widgets.layers import AHEAD_PIXELS, may_be_ahead, object_on_plane, spatial_shape, unwrap
 from napari_segany.widgets.object_browser import ObjectBrowser
 from napari_segany.widgets.object_classes import ObjectClasses
 from napari_segany.widgets.object_editor import ObjectEditor
 from napari_segany.widgets.object_reopening import Reopener
-from napari_segany.widgets.objects import Added, ObjectsLayer
+from napari_segany.widgets.objects import OWNER_KEY, Added, ObjectsLayer
 from napari_segany.widgets.objects_outline import ObjectsOutline
+from napari_segany.widgets.preview_saving import is_preview
 from napari_segany.widgets.progress_runner import Runner
 from napari_segany.widgets.prompt_layers import PromptLayers
 from napari_segany.widgets.provenance import Accepted
@@ -92,7 +94,7 @@ class SessionObjects:
         self._on_released: list[Callable[[Layer], None]] = []
         self.recorder = Recorder(viewer, conversation, prompt_layers)
         self._reopener = Reopener(viewer, conversation, prompt_layers)
-        self._outline = ObjectsOutline(viewer, self._made)
+        self._outline = ObjectsOutline(viewer, self._made, runner.later)
         self._spare = SpareObjects(viewer)
         self.editor = ObjectEditor(self.recorder, self._reopener, self._outline, say)
         self.classes = ObjectClasses(
@@ -220,9 +222,18 @@ class SessionObjects:
 
     def ready_steps(self, image: Image, plane: Plane) -> Iterator[None]:
         """Have the layers there that the next object and its outline need, see `LayersAhead`."""
-        if self.layer is not None and self.layer.layer is None and may_be_ahead(image, plane):
-            yield from self._spare.ready_steps(image)
+        needs_one = self.layer is not None and self.layer.layer is None and may_be_ahead(image, plane)
+        yield from self._spare.ready_steps(image if needs_one else None, self._without_objects(image))
         yield from self._outline.ready_steps(image, plane)
+
+    def _without_objects(self, image: Image) -> Image | None:
+        """Return the topmost other image that has no objects and is not too large for a layer ahead."""
+        owners = {layer.metadata.get(OWNER_KEY) for layer in self._viewer.layers if isinstance(layer, Labels)}
+        for other in reversed(self._viewer.layers):
+            is_new = isinstance(other, Image) and other is not image and other.unique_id not in owners
+            if is_new and not is_preview(other) and np.prod(spatial_shape(other)) <= AHEAD_PIXELS:
+                return other
+        return None
 
     def put_back(self, saved: SavedSession) -> None:
         """Have prompts, objects and classes of a saved session in place of the present ones, as one step of history.

@@ -47,11 +47,25 @@ def show_in_place_of(shown: Layer | None, others: Sequence[Layer]) -> None:
         shown.visible = True
 
 
-def _unheard(stack: ExitStack, emitter: Any, name: str) -> list[Callable[[], None]]:
+def select_alone(viewer: ViewerModel, layer: Layer) -> None:
+    """Make a layer the only selected one, as one change.
+
+    Setting the active layer is two for napari: none is selected in between, with all that belongs to it.
+    """
+    selection = viewer.layers.selection
+    if selection.active is not layer:
+        selection.symmetric_difference_update({layer} ^ set(selection))
+
+
+def methods_of(emitter: Any, name: str) -> list[Callable[..., None]]:
+    """Return the methods of a name that are connected to an emitter."""
+    there = [callback for callback in emitter.callbacks if isinstance(callback, tuple) and callback[1] == name]
+    return [getattr(callback[0](), name) for callback in there if callback[0]() is not None]
+
+
+def _unheard(stack: ExitStack, emitter: Any, name: str) -> list[Callable[..., None]]:
     """Keep an event from the methods of a name until the stack is left; return those."""
-    methods = []
-    for callback in emitter.callbacks:
-        if isinstance(callback, tuple) and callback[1] == name and callback[0]() is not None:
-            methods.append(getattr(callback[0](), name))
-            stack.enter_context(emitter.blocker(methods[-1]))
+    methods = methods_of(emitter, name)
+    for method in methods:
+        stack.enter_context(emitter.blocker(method))
     return methods
