@@ -234,13 +234,3 @@ def test_auto_takes_what_is_there_in_either_precision_and_others_what_they_ask_f
             assert len(counted) == before + 1
             if not place:
                 assert auto.encode(IMAGE).precision == own, "both are there"
-
-
-def test_auto_takes_nothing_rounded_for_a_model_that_does_not_keep_its_masks(tmp_path, monkeypatch):
-    monkeypatch.setattr("napari_segany.engine.precision.bfloat16_gain", lambda device: 8.0)
-    cache = CachePlaces(folder=tmp_path).open()
-    encoder = PyramidConfig(widths=(8, 16, 24, 32), depths=(1, 1, 1, 1), fine_channels=(8, 16))
-    small = build_sam(SamConfig(image_size=128, encoder=encoder))
-    Predictor(small, device="cpu", cache=cache, precision="bfloat16").encode(IMAGE)
-    assert Predictor(small, device="cpu", cache=cache, precision="auto").encode(IMAGE).precision == "float32"
-    assert len(DiskCache(tmp_path)) == 2

@@ -156,6 +156,7 @@ def test_words_find_what_they_name_though_none_was_trained_with(
     pixels, _, names = unseen[0].objects()
     Image.fromarray(pixels).save(image)
     arguments = ["segment", str(image), "--model", str(tmp_path / "run/weights.safetensors"), "--device", "cpu"]
+    arguments += ["--precision", "float32"]  # as the predictor has it
     assert main([*arguments, "--text", names[0], "-o", str(tmp_path / "mask.png")]) == 0
     told = clip.words([names[0]])[0]
     expected = predictor.predict(predictor.encode(pixels), text=told).masks[0]

@@ -31,8 +31,9 @@ def test_a_model_that_is_not_here_says_so_when_loaded(tmp_path):
 
 @pytest.mark.filterwarnings("ignore::napari_segany.engine.precision.PrecisionWarning")
 def test_the_precision_of_the_preferences_reaches_the_models(monkeypatch):
-    monkeypatch.setattr("napari_segany.engine.precision.bfloat16_gain", lambda device: 8.0)
-    assert predictor_loader(None)("light", "cpu").precision == "float32", "its masks are not spoilt unasked"
+    for gain, chosen in ((1.5, "float32"), (8.0, "bfloat16")):
+        monkeypatch.setattr("napari_segany.engine.precision.bfloat16_gain", lambda device, gain=gain: gain)
+        assert predictor_loader(None)("light", "cpu").precision == chosen
     assert predictor_loader(None, None, "bfloat16")("light", "cpu").precision == "bfloat16"
     assert named_model(None, "bfloat16")("light", "cpu").precision == "bfloat16"
     assert named_model(None)("light", "cpu").precision == "auto"
